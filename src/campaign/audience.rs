@@ -1,0 +1,101 @@
+//! Whom a campaign is for.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One person or group as the provider names it. Never empty, no control characters, at most 256
+/// bytes ([`RecipientID::new`]).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecipientID(String);
+
+/// Why a text cannot be an id of any provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecipientID {
+    #[error("the id is empty")]
+    Empty,
+    #[error("the id is longer than 256 bytes")]
+    Long,
+    #[error("the id has a control character or white space at its ends")]
+    Unprintable,
+}
+
+impl RecipientID {
+    /// The longest id taken, in bytes.
+    pub const MAX_BYTES: usize = 256;
+
+    /// Takes a text as an id, or tells why it cannot be one.
+    pub fn new(text: impl Into<String>) -> Result<RecipientID, BadRecipientID> {
+        let text = text.into();
+        if text.is_empty() {
+            Err(BadRecipientID::Empty)
+        } else if text.len() > RecipientID::MAX_BYTES {
+            Err(BadRecipientID::Long)
+        } else if text.chars().any(char::is_control) || text.trim().len() != text.len() {
+            Err(BadRecipientID::Unprintable)
+        } else {
+            Ok(RecipientID(text))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RecipientID {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for RecipientID {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Exactly one of the four ways to say who gets the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// `recvIDs`: these, in the order of the file, possibly with repetitions.
+    Named(Vec<RecipientID>),
+    /// `isSendAll: true`: every ordinary user the provider knows.
+    Everyone,
+    /// `groupIDs`: each group is one recipient.
+    Groups(Vec<RecipientID>),
+    /// `recipients`: the union of these.
+    Union(Vec<Source>),
+}
+
+/// One source of recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    IDs(Vec<RecipientID>),
+    File(ListFile),
+}
+
+/// A list of recipients in a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListFile {
+    /// As written: relative to the campaign file, inside the campaigns folder.
+    pub path: String,
+    pub format: ListFormat,
+}
+
+/// How a list file is read; its name's ending says which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListFormat {
+    /// `.txt`: one id a line, empty lines skipped.
+    Lines,
+    /// `.csv` with a header: the ids stand in this column.
+    CSV { column: String },
+}
+
+/// The size an audience must have, exclusions applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expect {
+    pub min: u64,
+    pub max: u64,
+}

@@ -1,0 +1,61 @@
+//! The seam between a campaign file and the gateway that will carry its message: what the
+//! provider's message may hold is the gateway's knowledge, where it stands in the file is ours.
+
+use serde_json::Map;
+
+use crate::document::{Code, Severity};
+
+/// A message in the provider's own field names, completed and checked; what is sent besides the
+/// recipients.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Message(pub Map<String, serde_json::Value>);
+
+/// What kind of audience a message is for; some messages fit only one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressedTo {
+    Users,
+    Groups,
+    Everyone,
+}
+
+/// A step into a message: a key or an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// Something wrong in a message, at a path that is relative to it. An empty path means the message
+/// as a whole; a path that ends in a key which is absent means the nearest value that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub severity: Severity,
+    pub path: Vec<Step>,
+    pub code: Code,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// What a gateway's kind knows of messages and recipients, without any IO.
+pub trait Dialect: Send + Sync {
+    /// Completes a message with the gateway's `defaults` and checks it against what the provider
+    /// takes, refusing what it would take and do something awful with. All faults at once; the
+    /// message when none is an error.
+    fn read_message(
+        &self,
+        message: &Map<String, serde_json::Value>,
+        to: AddressedTo,
+    ) -> (Option<Message>, Vec<Fault>);
+
+    /// Whether the provider can have such an id; the reason when it cannot.
+    fn check_recipient(&self, id: &str) -> Result<(), String>;
+
+    /// Recipients a call when the campaign does not say.
+    fn default_batch_size(&self) -> u32;
+
+    /// The most recipients a call may have.
+    fn max_batch_size(&self) -> u32;
+
+    /// Calls under way at once, at most.
+    fn max_concurrency(&self) -> u32;
+}

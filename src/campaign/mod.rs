@@ -1,0 +1,85 @@
+//! A campaign: who is to get which message, when, and how fast; as its file says it, checked.
+//!
+//! Knows: the contract's words and the rules between them. Must never know: where files live, the
+//! provider's wire, the clock. What a message may hold is told by a [`message::Dialect`], which the
+//! gateway's kind implements.
+
+pub mod audience;
+pub mod delivery;
+pub mod duration;
+pub mod file;
+pub mod message;
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use jiff::{SignedDuration, tz::TimeZone};
+use serde::Serialize;
+
+pub use audience::{Audience, Expect, RecipientID, Source};
+pub use delivery::{Delivery, OnUnknown};
+pub use message::{Dialect, Message};
+
+use crate::schedule::Schedule;
+
+/// One checked campaign, completed with the defaults of its gateway and of the settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Campaign {
+    pub id: CampaignID,
+    pub description: String,
+    pub labels: BTreeMap<String, String>,
+    pub enabled: bool,
+    /// Name of a gateway of the settings.
+    pub gateway: String,
+    pub message: Message,
+    pub audience: Audience,
+    pub exclude: Vec<Source>,
+    pub expect: Option<Expect>,
+    /// The zone in which local times of the schedules are read.
+    pub zone: TimeZone,
+    /// At least one.
+    pub schedules: Vec<Schedule>,
+    pub lateness: Lateness,
+    /// Counted from the occurrence; what is left then expires.
+    pub finish_within: SignedDuration,
+    pub delivery: Delivery,
+}
+
+/// How late an occurrence may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lateness {
+    /// Nothing asked by `due + max`: the occurrence is missed.
+    pub max: SignedDuration,
+}
+
+/// The identity of a campaign: `[a-z0-9][a-z0-9._-]{0,63}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct CampaignID(String);
+
+/// The text is no campaign id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id has 1 to 64 of a-z 0-9 . _ - and begins with a letter or digit")]
+pub struct BadCampaignID;
+
+impl CampaignID {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CampaignID {
+    type Err = BadCampaignID;
+
+    fn from_str(text: &str) -> Result<CampaignID, BadCampaignID> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let good = (1..=64).contains(&text.len())
+            && text.bytes().next().is_some_and(plain)
+            && text.bytes().all(|byte| plain(byte) || b"._-".contains(&byte));
+        if good { Ok(CampaignID(text.to_owned())) } else { Err(BadCampaignID) }
+    }
+}
+
+impl fmt::Display for CampaignID {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

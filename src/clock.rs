@@ -1,0 +1,58 @@
+//! The time of day: the one place that reads it, and the one thing of the rim that its neighbours
+//! may hold, since a clock is handed in as a value.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Tells what time it is.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+/// The computer's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A chosen start plus the runtime's elapsed time. Under tokio's paused time a month passes at
+/// once; in real time it is a clock that nobody steps.
+#[derive(Debug, Clone, Copy)]
+pub struct ElapsedClock {
+    start: Timestamp,
+    epoch: tokio::time::Instant,
+}
+
+impl ElapsedClock {
+    /// A clock that shows `start` now. Must be called inside a runtime.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn starting_at(start: Timestamp) -> ElapsedClock {
+        ElapsedClock { start, epoch: tokio::time::Instant::now() }
+    }
+}
+
+impl Clock for ElapsedClock {
+    fn now(&self) -> Timestamp {
+        self.start + self.epoch.elapsed()
+    }
+}
+
+/// The longest nap before the wall clock is read again, so that a stepped clock or a suspended
+/// machine is noticed.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
+
+/// Returns when `clock` shows `instant` or later.
+pub async fn sleep_until(clock: &dyn Clock, instant: Timestamp) {
+    while let Ok(left) = Duration::try_from(instant.duration_since(clock.now())) {
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LONGEST_NAP)).await;
+    }
+}
