@@ -5,5 +5,7 @@ pub mod clock;
 pub mod document;
 pub mod gateway;
 pub mod limits;
+pub mod plan;
+pub mod revision;
 pub mod run;
 pub mod schedule;
