@@ -9,3 +9,4 @@ pub mod plan;
 pub mod revision;
 pub mod run;
 pub mod schedule;
+pub mod store;
