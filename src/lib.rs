@@ -1,5 +1,6 @@
 //! campaignd: a declarative broadcast campaign scheduler.
 
+pub mod audience;
 pub mod campaign;
 pub mod clock;
 pub mod document;
