@@ -7,3 +7,4 @@ pub mod gateway;
 pub mod limits;
 pub mod run;
 pub mod schedule;
+pub mod settings;
