@@ -11,3 +11,4 @@ pub mod revision;
 pub mod run;
 pub mod schedule;
 pub mod store;
+pub mod settings;

@@ -1,1 +1,238 @@
+//! A campaign file: its text to a checked [`Campaign`], or to everything that is wrong with it.
+//!
+//! Knows: the keys of the contract, their defaults, and the rules between them; what is not built
+//! yet is told as such, never taken and ignored. Must never know: where the file lies, whether its
+//! list files are there (it asks), the clock.
 
+mod amounts;
+mod audience;
+mod delivery;
+mod message;
+mod schedules;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+pub(crate) use amounts::{GATEWAY_LIMIT_KEYS, duration, limits};
+pub(crate) use schedules::zone;
+
+use super::{Campaign, CampaignID, Gateways, Lateness, audience::ListFile};
+use crate::document::{
+    Code, Problem, Span,
+    fields::{Cursor, Fields, Report, did_you_mean},
+    yaml,
+};
+
+/// The keys of a campaign file.
+pub(crate) const KEYS: &[&str] = &[
+    "id", "description", "labels", "enabled", "gateway", "message", "recvIDs", "isSendAll", "groupIDs",
+    "recipients", "exclude", "expect", "cap", "notAgainWithin", "sample", "holdout", "timezone", "schedules",
+    "lateness", "overlap", "dst", "window", "finishWithin", "delivery",
+];
+/// The keys of `lateness`.
+pub(crate) const LATENESS_KEYS: &[&str] = &["max", "catchUp"];
+/// The keys of `dst`.
+pub(crate) const DST_KEYS: &[&str] = &["skipped", "repeated"];
+pub(crate) use audience::{EXPECT_KEYS, SOURCE_KEYS};
+pub(crate) use delivery::KEYS as DELIVERY_KEYS;
+pub(crate) use schedules::KEYS as SCHEDULE_KEYS;
+
+/// How late a run may start when nothing is said.
+const DEFAULT_LATENESS: SignedDuration = SignedDuration::from_mins(15);
+/// How long a run may take when nothing is said.
+const DEFAULT_FINISH_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a campaign file is read against.
+#[derive(Clone)]
+pub struct Context<'a> {
+    /// For telling what has passed.
+    pub now: Timestamp,
+    /// The zone of campaigns that name none.
+    pub default_zone: Option<TimeZone>,
+    /// The gateway of campaigns that name none.
+    pub default_gateway: Option<String>,
+    pub gateways: &'a dyn Gateways,
+    /// Looks at a list file; its path is relative to the campaign file. None: nobody looks.
+    pub list_file: Option<&'a dyn Fn(&ListFile) -> ListFileState>,
+}
+
+/// What a look at a list file finds now; a run reads it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListFileState {
+    Filled,
+    Empty,
+    Missing,
+    /// It cannot be read as it is meant to be, for this reason.
+    Unusable(String),
+}
+
+/// Reads a campaign file. The campaign is there when no problem is an error; warnings come beside
+/// it. `file` is the name shown in problems, and its stem is the id of a campaign that gives none.
+pub fn read(file: &str, bytes: &[u8], context: &Context<'_>) -> (Option<Campaign>, Vec<Problem>) {
+    let node = match yaml::parse(file, bytes) {
+        Ok(node) => node,
+        Err(problems) => return (None, problems),
+    };
+    let mut report = Report::new(file);
+    let campaign = Cursor::root(&node)
+        .fields(&mut report, KEYS)
+        .and_then(|fields| campaign(file, &fields, context, &mut report))
+        .filter(|_| !report.has_error());
+    (campaign, report.into_problems())
+}
+
+/// Every part is read, whatever is wrong with the others, so that all problems come at once.
+fn campaign(
+    file: &str,
+    fields: &Fields<'_>,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Option<Campaign> {
+    let id = id(file, fields, report);
+    let description = fields.get("description").map(|cursor| cursor.text(report).map(str::to_owned));
+    let labels = labels(fields, report);
+    let enabled = fields.get("enabled").map(|cursor| cursor.boolean(report));
+    let gateway = gateway(fields, context, report);
+    let dialect = gateway.as_deref().and_then(|name| context.gateways.dialect(name));
+    let audience = audience::audience(fields, dialect, context, report);
+    let exclude = audience::exclude(fields, dialect, context, report);
+    let expect = audience::expect(fields, audience.as_ref(), exclude.is_empty(), report);
+    let message = message::message(fields, dialect, audience.as_ref(), report);
+    let zone = campaign_zone(fields, context, report);
+    let schedules = schedules::schedules(fields, zone.as_ref(), context.now, report);
+    let lateness = lateness(fields, report);
+    let finish_within = fields
+        .get("finishWithin")
+        .map_or(Some(DEFAULT_FINISH_WITHIN), |cursor| duration(&cursor, report, SignedDuration::from_secs(1)));
+    let delivery = delivery::delivery(fields, dialect, report);
+    later_keys(fields, report);
+    Some(Campaign {
+        id: id?,
+        description: description.flatten().unwrap_or_default(),
+        labels,
+        enabled: enabled.flatten().unwrap_or(true),
+        gateway: gateway?,
+        message: message?,
+        audience: audience?,
+        exclude,
+        expect,
+        zone: zone?,
+        schedules: schedules?,
+        lateness: lateness?,
+        finish_within: finish_within?,
+        delivery: delivery?,
+    })
+}
+
+/// The id that the file gives, else the stem of its name.
+fn id(file: &str, fields: &Fields<'_>, report: &mut Report) -> Option<CampaignID> {
+    if let Some(cursor) = fields.get("id") {
+        let text = cursor.id(report)?;
+        let id = text.parse().ok();
+        if id.is_none() {
+            let hint = tidy_id(text).map(|tidy| format!("for example `{tidy}`"));
+            let message = format!("`{text}`: {}", super::BadCampaignID);
+            cursor.error(report, Code::BadValue, message, hint.as_deref());
+        }
+        return id;
+    }
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).unwrap_or(name);
+    let stem = if stem == "-" { "stdin" } else { stem };
+    let id = stem.parse().ok();
+    if id.is_none() {
+        let example = tidy_id(stem).unwrap_or_else(|| "my-campaign".to_owned());
+        let hint = format!("rename the file, or give an id of its own: `id: {example}`");
+        let message = format!("the file's name gives the id `{stem}`: {}", super::BadCampaignID);
+        report.error(Span::default(), Code::BadValue, "id", message, Some(hint));
+    }
+    id
+}
+
+/// The nearest text that could be an id.
+fn tidy_id(text: &str) -> Option<String> {
+    let replaced: String = text
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .take(64)
+        .collect();
+    let tidy = replaced.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    tidy.parse::<CampaignID>().ok().map(|id| id.to_string())
+}
+
+fn labels(fields: &Fields<'_>, report: &mut Report) -> BTreeMap<String, String> {
+    let Some(cursor) = fields.get("labels") else { return BTreeMap::new() };
+    let entries = cursor.mapping(report).unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|entry| Some((entry.key.clone(), cursor.entry(entry).text(report)?.to_owned())))
+        .collect()
+}
+
+/// The gateway's name: given or the settings' default, and known.
+fn gateway(fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> Option<String> {
+    let Some(cursor) = fields.get("gateway") else {
+        if context.default_gateway.is_none() {
+            let hint = "name one here, or a defaultGateway in the settings";
+            fields.require(report, "gateway", hint);
+        }
+        return context.default_gateway.clone();
+    };
+    let name = cursor.text(report)?;
+    if context.gateways.dialect(name).is_none() {
+        let names = context.gateways.names();
+        let hint = did_you_mean(name, names.iter().map(String::as_str))
+            .unwrap_or_else(|| format!("the settings have: {}", names.join(", ")));
+        let message = format!("the settings have no gateway `{name}`");
+        cursor.error(report, Code::UnknownGateway, message, Some(&hint));
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn campaign_zone(fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> Option<TimeZone> {
+    match fields.get("timezone") {
+        Some(cursor) => zone(&cursor, report),
+        None => {
+            if context.default_zone.is_none() {
+                let hint = "add `timezone: Asia/Shanghai`, or a timezone to the settings";
+                let message = "no time zone says how local times are read";
+                fields.cursor.error(report, Code::NoZone, message, Some(hint));
+            }
+            context.default_zone.clone()
+        }
+    }
+}
+
+fn lateness(fields: &Fields<'_>, report: &mut Report) -> Option<Lateness> {
+    let Some(cursor) = fields.get("lateness") else { return Some(Lateness { max: DEFAULT_LATENESS }) };
+    let lateness = cursor.fields(report, LATENESS_KEYS)?;
+    lateness.not_supported(report, &[("catchUp", Some("latest"))]);
+    let max = match lateness.get("max") {
+        Some(cursor) => duration(&cursor, report, SignedDuration::from_secs(1))?,
+        None => DEFAULT_LATENESS,
+    };
+    Some(Lateness { max })
+}
+
+/// The contract's keys that are not built yet.
+fn later_keys(fields: &Fields<'_>, report: &mut Report) {
+    fields.not_supported(
+        report,
+        &[
+            ("cap", None),
+            ("notAgainWithin", None),
+            ("sample", None),
+            ("holdout", None),
+            ("overlap", Some("skip")),
+            ("window", None),
+        ],
+    );
+    if let Some(cursor) = fields.get("dst")
+        && let Some(dst) = cursor.fields(report, DST_KEYS)
+    {
+        dst.not_supported(report, &[("skipped", Some("after")), ("repeated", Some("first"))]);
+    }
+}

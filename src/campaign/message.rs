@@ -1,6 +1,8 @@
 //! The seam between a campaign file and the gateway that will carry its message: what the
 //! provider's message may hold is the gateway's knowledge, where it stands in the file is ours.
 
+use std::collections::BTreeMap;
+
 use serde_json::Map;
 
 use crate::document::{Code, Severity};
@@ -58,4 +60,23 @@ pub trait Dialect: Send + Sync {
 
     /// Calls under way at once, at most.
     fn max_concurrency(&self) -> u32;
+}
+
+/// The gateways that the settings name, as far as checking a campaign needs them.
+pub trait Gateways {
+    /// What the gateway of this name knows of messages; None when there is no such gateway.
+    fn dialect(&self, name: &str) -> Option<&dyn Dialect>;
+
+    /// The names of all gateways, in a stable order.
+    fn names(&self) -> Vec<String>;
+}
+
+impl Gateways for BTreeMap<String, Box<dyn Dialect>> {
+    fn dialect(&self, name: &str) -> Option<&dyn Dialect> {
+        self.get(name).map(Box::as_ref)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use audience::{Audience, Expect, RecipientID, Source};
 pub use delivery::{Delivery, OnUnknown};
-pub use message::{Dialect, Message};
+pub use message::{Dialect, Gateways, Message};
 
 use crate::schedule::Schedule;
 

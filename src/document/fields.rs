@@ -1,1 +1,548 @@
+//! Typed looks at a document's tree that collect problems instead of stopping at the first: an
+//! accessor that fails reports why, with the place and the path, and gives None.
 
+use std::{fmt::Display, ops::RangeInclusive};
+
+use serde_json::{Map, Number};
+
+use super::{Code, Entry, Node, Problem, Severity, Span, Value, problem};
+
+/// The most problems that are told of one file.
+const MAX_PROBLEMS: usize = 1_000;
+
+/// The problems of one file, as they are found.
+#[derive(Debug)]
+pub struct Report {
+    file: String,
+    problems: Vec<Problem>,
+    has_error: bool,
+    untold: usize,
+}
+
+impl Report {
+    pub fn new(file: impl Into<String>) -> Report {
+        Report { file: file.into(), problems: Vec::new(), has_error: false, untold: 0 }
+    }
+
+    /// Adds an error.
+    pub fn error(
+        &mut self,
+        span: Span,
+        code: Code,
+        path: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.add(Severity::Error, span, code, path, message.into(), hint);
+    }
+
+    /// Adds a problem of either severity.
+    pub fn add(
+        &mut self,
+        severity: Severity,
+        span: Span,
+        code: Code,
+        path: &str,
+        message: String,
+        hint: Option<String>,
+    ) {
+        self.has_error |= severity == Severity::Error;
+        if self.problems.len() >= MAX_PROBLEMS {
+            self.untold += 1;
+            return;
+        }
+        self.problems.push(Problem {
+            severity,
+            file: self.file.clone(),
+            line: span.line,
+            column: span.column,
+            end_column: span.end_column,
+            code,
+            path: path.to_owned(),
+            message,
+            hint,
+        });
+    }
+
+    /// Whether anything so far rejects the file.
+    pub fn has_error(&self) -> bool {
+        self.has_error
+    }
+
+    /// All problems in the order people read them.
+    pub fn into_problems(mut self) -> Vec<Problem> {
+        problem::sort(&mut self.problems);
+        if let (Some(last), 1..) = (self.problems.last(), self.untold) {
+            let severity = if self.has_error { Severity::Error } else { Severity::Warning };
+            let message = format!("{} more problems are not listed", self.untold);
+            let (span, code) = (last.span(), last.code);
+            self.problems.push(Problem {
+                severity,
+                file: self.file,
+                line: span.line,
+                column: span.column,
+                end_column: span.end_column,
+                code,
+                path: String::new(),
+                message,
+                hint: None,
+            });
+        }
+        self.problems
+    }
+}
+
+/// One value, with the path that leads to it.
+#[derive(Debug, Clone)]
+pub struct Cursor<'a> {
+    pub node: &'a Node,
+    /// `schedules[1].cron`; empty for the document itself.
+    pub path: String,
+    /// Where its key stands, if it has one.
+    pub key_span: Option<Span>,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the document itself.
+    pub fn root(node: &'a Node) -> Cursor<'a> {
+        Cursor { node, path: String::new(), key_span: None }
+    }
+
+    /// Where a problem with this value is shown: a scalar itself, else the key that leads there.
+    pub fn place(&self) -> Span {
+        match (&self.node.value, self.key_span) {
+            (Value::Scalar { text, plain }, Some(key)) if *plain && text.is_empty() => key,
+            (Value::Scalar { .. }, _) | (_, None) => self.node.span,
+            (_, Some(key)) => key,
+        }
+    }
+
+    /// Reports an error about this value.
+    pub fn error(&self, report: &mut Report, code: Code, message: impl Into<String>, hint: Option<&str>) {
+        report.error(self.place(), code, &self.path, message, hint.map(str::to_owned));
+    }
+
+    /// Reports a warning about this value.
+    pub fn warning(&self, report: &mut Report, code: Code, message: impl Into<String>, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
+        report.add(Severity::Warning, self.place(), code, &self.path, message.into(), hint);
+    }
+
+    /// Reports that this is not what is wanted here.
+    fn wrong_type(&self, report: &mut Report, wanted: &str) {
+        let message = format!("{} is wanted here, this is {}", wanted, kind_of(self.node));
+        self.error(report, Code::WrongType, message, None);
+    }
+
+    /// The value under a key of a mapping, if there is one.
+    pub fn entry(&self, entry: &'a Entry) -> Cursor<'a> {
+        let path =
+            if self.path.is_empty() { entry.key.clone() } else { format!("{}.{}", self.path, entry.key) };
+        Cursor { node: &entry.value, path, key_span: Some(entry.key_span) }
+    }
+
+    /// The mapping here, whose keys must be among `known`; those that are not are reported.
+    pub fn fields(&self, report: &mut Report, known: &'static [&'static str]) -> Option<Fields<'a>> {
+        let entries = self.mapping(report)?;
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            if report.problems.len() >= MAX_PROBLEMS {
+                report.untold += 1;
+                report.has_error = true;
+                continue;
+            }
+            let hint = did_you_mean(&entry.key, known.iter().copied())
+                .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+            let message = format!("`{}` is not a known key", entry.key);
+            report.error(entry.key_span, Code::UnknownKey, &self.entry(entry).path, message, Some(hint));
+        }
+        Some(Fields { cursor: self.clone(), entries, known })
+    }
+
+    /// The entries of the mapping here, whatever their keys.
+    pub fn mapping(&self, report: &mut Report) -> Option<&'a [Entry]> {
+        match &self.node.value {
+            Value::Mapping(entries) => Some(entries),
+            _ => {
+                self.wrong_type(report, "a mapping (`key: value`)");
+                None
+            }
+        }
+    }
+
+    /// The items of the list here.
+    pub fn items(&self, report: &mut Report) -> Option<Vec<Cursor<'a>>> {
+        match &self.node.value {
+            Value::Sequence(items) => Some(self.children(items)),
+            _ => {
+                self.wrong_type(report, "a list");
+                None
+            }
+        }
+    }
+
+    /// The items of the list here, or the one value that stands instead of a list.
+    pub fn one_or_more(&self) -> Vec<Cursor<'a>> {
+        match &self.node.value {
+            Value::Sequence(items) => self.children(items),
+            _ => vec![self.clone()],
+        }
+    }
+
+    fn children(&self, items: &'a [Node]) -> Vec<Cursor<'a>> {
+        let child = |(index, node)| Cursor { node, path: format!("{}[{index}]", self.path), key_span: None };
+        items.iter().enumerate().map(child).collect()
+    }
+
+    /// The text here, as it was written; not null.
+    pub fn text(&self, report: &mut Report) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Scalar { text, plain } if !(*plain && Plain::of(text) == Plain::Null) => Some(text),
+            _ => {
+                self.wrong_type(report, "a text");
+                None
+            }
+        }
+    }
+
+    /// The id here: quoted, or so that YAML leaves it alone. All digits is taken digit for digit.
+    pub fn id(&self, report: &mut Report) -> Option<&'a str> {
+        let Value::Scalar { text, plain } = &self.node.value else {
+            self.wrong_type(report, "an id");
+            return None;
+        };
+        let changed_to = match Plain::of(text) {
+            _ if !plain => return Some(text),
+            Plain::Text => return Some(text),
+            Plain::Null => "null, which is no id",
+            Plain::Boolean(_) => "a boolean",
+            Plain::Integer if !text.starts_with('-') => return Some(text),
+            Plain::Integer | Plain::Float | Plain::OddNumber => "a number, not an id",
+        };
+        let (message, hint) = if text.is_empty() {
+            ("an id is missing here".to_owned(), "write the id".to_owned())
+        } else {
+            (format!("YAML reads `{text}` as {changed_to}"), format!("quote it: \"{text}\""))
+        };
+        self.error(report, Code::QuoteIt, message, Some(&hint));
+        None
+    }
+
+    /// The boolean here, `true` or `false`.
+    pub fn boolean(&self, report: &mut Report) -> Option<bool> {
+        match &self.node.value {
+            Value::Scalar { text, plain: true } if text == "true" => Some(true),
+            Value::Scalar { text, plain: true } if text == "false" => Some(false),
+            _ => {
+                self.wrong_type(report, "true or false");
+                None
+            }
+        }
+    }
+
+    /// The whole number here, within a range.
+    pub fn whole(&self, report: &mut Report, range: RangeInclusive<u64>) -> Option<u64> {
+        let Value::Scalar { text, plain: true } = &self.node.value else {
+            self.wrong_type(report, "a whole number");
+            return None;
+        };
+        if Plain::of(text) != Plain::Integer {
+            self.wrong_type(report, "a whole number");
+            return None;
+        }
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let message = format!("{text} is not between {} and {}", range.start(), range.end());
+            self.error(report, Code::BadValue, message, None);
+        }
+        number
+    }
+
+    /// One of a few words.
+    pub fn word(&self, report: &mut Report, words: &[&'static str]) -> Option<&'static str> {
+        let text = self.text(report)?;
+        let word = words.iter().copied().find(|word| *word == text);
+        if word.is_none() {
+            let hint = did_you_mean(text, words.iter().copied());
+            let message = format!("`{}` is not one of: {}", shorten(text), words.join(", "));
+            self.error(report, Code::BadValue, message, hint.as_deref());
+        }
+        word
+    }
+
+    /// The text here, read by `parse`; its error becomes the problem.
+    pub fn parsed<T, E: Display>(
+        &self,
+        report: &mut Report,
+        code: Code,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(report)?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error(report, code, format!("`{}`: {error}", shorten(text)), None);
+                None
+            }
+        }
+    }
+
+    /// The value here as JSON by the YAML 1.2 core schema. A plain number that would not come out
+    /// as it was written is a problem.
+    pub fn json(&self, report: &mut Report) -> Option<serde_json::Value> {
+        match &self.node.value {
+            Value::Sequence(items) => {
+                let values: Vec<_> = self.children(items).iter().map(|item| item.json(report)).collect();
+                values.into_iter().collect::<Option<Vec<_>>>().map(serde_json::Value::Array)
+            }
+            Value::Mapping(entries) => self.json_object(report, entries).map(serde_json::Value::Object),
+            Value::Scalar { text, plain: false } => Some(serde_json::Value::String(text.clone())),
+            Value::Scalar { text, plain: true } => match Plain::of(text) {
+                Plain::Null => Some(serde_json::Value::Null),
+                Plain::Boolean(value) => Some(serde_json::Value::Bool(value)),
+                Plain::Text => Some(serde_json::Value::String(text.clone())),
+                Plain::Integer => self.json_integer(report, text),
+                Plain::Float => self.json_float(report, text),
+                Plain::OddNumber => {
+                    self.odd_number(report, text);
+                    None
+                }
+            },
+        }
+    }
+
+    /// The entries of a mapping as a JSON object.
+    pub fn json_object(
+        &self,
+        report: &mut Report,
+        entries: &'a [Entry],
+    ) -> Option<Map<String, serde_json::Value>> {
+        let fields: Vec<_> = entries
+            .iter()
+            .map(|entry| Some((entry.key.clone(), self.entry(entry).json(report)?)))
+            .collect();
+        fields.into_iter().collect()
+    }
+
+    fn json_integer(&self, report: &mut Report, text: &str) -> Option<serde_json::Value> {
+        let number = text.parse::<i64>().map(Number::from).or_else(|_| text.parse::<u64>().map(Number::from));
+        if number.is_err() {
+            let hint = format!("quote it: \"{text}\"");
+            let message = format!("the number {} is too large to be kept exactly", shorten(text));
+            self.error(report, Code::BadValue, message, Some(&hint));
+        }
+        number.ok().map(serde_json::Value::Number)
+    }
+
+    fn json_float(&self, report: &mut Report, text: &str) -> Option<serde_json::Value> {
+        let number = text.parse::<f64>().ok().filter(|number| number.to_string() == text);
+        let number = number.and_then(Number::from_f64);
+        if number.is_none() {
+            self.odd_number(report, text);
+        }
+        number.map(serde_json::Value::Number)
+    }
+
+    fn odd_number(&self, report: &mut Report, text: &str) {
+        let text = shorten(text);
+        let meant = canonical(&text).map_or(String::new(), |number| format!(", or write it as {number}"));
+        let message = format!("`{text}` is a number to some readers of YAML and a text to others");
+        self.error(report, Code::QuoteIt, message, Some(&format!("quote it: \"{text}\"{meant}")));
+    }
+}
+
+/// A mapping whose keys have been compared with the known ones.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    pub cursor: Cursor<'a>,
+    entries: &'a [Entry],
+    known: &'static [&'static str],
+}
+
+impl<'a> Fields<'a> {
+    /// The value under a known key, if it stands there.
+    pub fn get(&self, key: &str) -> Option<Cursor<'a>> {
+        debug_assert!(self.known.contains(&key), "{key} is asked for and not among the known keys");
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| self.cursor.entry(entry))
+    }
+
+    /// The value under a known key; its absence is a problem.
+    pub fn require(&self, report: &mut Report, key: &str, hint: &str) -> Option<Cursor<'a>> {
+        let found = self.get(key);
+        if found.is_none() {
+            let message = format!("`{key}` is missing");
+            self.cursor.error(report, Code::MissingKey, message, Some(hint));
+        }
+        found
+    }
+
+    /// The known keys that stand here among those asked for.
+    pub fn present(&self, keys: &[&'static str]) -> Vec<(&'static str, Cursor<'a>)> {
+        keys.iter().filter_map(|key| Some((*key, self.get(key)?))).collect()
+    }
+
+    /// Reports the keys of `keys` that stand here with anything but the value that is their default.
+    pub fn not_supported(&self, report: &mut Report, keys: &[(&str, Option<&str>)]) {
+        for (key, default) in keys {
+            let Some(cursor) = self.get(key) else { continue };
+            let is_default = match &cursor.node.value {
+                Value::Scalar { text, .. } => default.is_some_and(|default| default == text),
+                _ => false,
+            };
+            if !is_default {
+                not_supported(report, &cursor, key, *default);
+            }
+        }
+    }
+}
+
+/// Reports that what a key asks for is not built yet.
+pub fn not_supported(report: &mut Report, cursor: &Cursor<'_>, what: &str, default: Option<&str>) {
+    let hint = match default {
+        Some(default) => format!("leave it out, or write its default: {default}"),
+        None => "leave it out".to_owned(),
+    };
+    let span = cursor.key_span.unwrap_or(cursor.node.span);
+    let message = format!("`{what}` is not supported yet");
+    report.error(span, Code::NotSupported, &cursor.path, message, Some(hint));
+}
+
+/// What the YAML 1.2 core schema reads into an unquoted text, with the readings of YAML 1.1 that
+/// still surprise people counted as odd numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Plain {
+    Null,
+    Boolean(bool),
+    /// Written as everybody writes it: `0`, `42`, `-7`.
+    Integer,
+    /// `1.5`, `-0.25`, `1.0`.
+    Float,
+    /// `012`, `0x1f`, `0o17`, `1e5`, `+5`, `12_000`, `.5`, `.inf`.
+    OddNumber,
+    Text,
+}
+
+impl Plain {
+    fn of(text: &str) -> Plain {
+        match text {
+            "" | "~" | "null" | "Null" | "NULL" => return Plain::Null,
+            "true" | "True" | "TRUE" => return Plain::Boolean(true),
+            "false" | "False" | "FALSE" => return Plain::Boolean(false),
+            ".nan" | ".NaN" | ".NAN" => return Plain::OddNumber,
+            _ => {}
+        }
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let unpadded = |text: &str| digits(text) && (text == "0" || !text.starts_with('0'));
+        let body = text.strip_prefix('-').unwrap_or(text);
+        if unpadded(body) {
+            return Plain::Integer;
+        }
+        if let Some((whole, part)) = body.split_once('.')
+            && unpadded(whole)
+            && digits(part)
+        {
+            return Plain::Float;
+        }
+        if is_odd_number(text.strip_prefix(['-', '+']).unwrap_or(text)) {
+            return Plain::OddNumber;
+        }
+        Plain::Text
+    }
+}
+
+/// Whether some YAML reader takes this, its sign removed, for a number.
+fn is_odd_number(text: &str) -> bool {
+    if matches!(text, ".inf" | ".Inf" | ".INF") {
+        return true;
+    }
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = text.strip_prefix(prefix) {
+            return !digits.is_empty() && digits.chars().all(|c| c == '_' || c.is_digit(radix));
+        }
+    }
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let good_exponent = exponent.is_none_or(|exponent| {
+        let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let allowed = |byte: u8| byte.is_ascii_digit() || b"._".contains(&byte);
+    let begins = mantissa.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'.');
+    let has_digit = mantissa.bytes().any(|byte| byte.is_ascii_digit());
+    good_exponent
+        && begins
+        && has_digit
+        && mantissa.bytes().all(allowed)
+        && mantissa.bytes().filter(|byte| *byte == b'.').count() <= 1
+}
+
+/// The number that an odd one stands for, as everybody writes it.
+fn canonical(text: &str) -> Option<String> {
+    let (sign, body) = match text.strip_prefix('-') {
+        Some(body) => ("-", body),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let radix = |prefix: &str, radix| {
+        body.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(&digits.replace('_', ""), radix).ok())
+    };
+    let whole = radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2));
+    if let Some(number) = whole {
+        return Some(format!("{sign}{number}"));
+    }
+    let number: f64 = body.replace('_', "").parse().ok()?;
+    (number.is_finite() && number < 1e15).then(|| format!("{sign}{number}"))
+}
+
+/// What a node is, in words.
+fn kind_of(node: &Node) -> String {
+    match &node.value {
+        Value::Sequence(_) => "a list".to_owned(),
+        Value::Mapping(_) => "a mapping".to_owned(),
+        Value::Scalar { text, plain: false } => format!("the text \"{}\"", shorten(text)),
+        Value::Scalar { text, .. } if text.is_empty() => "nothing".to_owned(),
+        Value::Scalar { text, .. } => format!("`{}`", shorten(text)),
+    }
+}
+
+/// A text cut so that a message stays readable, on one line.
+pub fn shorten(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let line = text.split(['\n', '\r']).next().unwrap_or_default();
+    if line.chars().count() <= LONGEST && line.len() == text.trim_end().len() {
+        return line.to_owned();
+    }
+    line.chars().take(LONGEST).chain(['…']).collect()
+}
+
+/// `did you mean …?`, when one of the names is near.
+pub fn did_you_mean<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    if wrong.chars().count() > 64 {
+        return None;
+    }
+    let allowed = (wrong.chars().count() / 3).clamp(1, 3);
+    names
+        .map(|name| (distance(&wrong.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| format!("did you mean `{name}`?"))
+}
+
+/// How many single-character edits, swaps of neighbours among them, lead from one text to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for (i, a) in from.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let substituted = rows[i][j] + usize::from(a != b);
+            let mut best = substituted.min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                best = best.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}

@@ -1,1 +1,374 @@
+//! YAML text to a spanned tree. The only file that knows YAML's syntax.
+//!
+//! Everything that YAML can do to surprise a person is a problem here rather than a surprise later:
+//! a second document, tags, merge keys, tabs, keys that stand twice, aliases that explode. Any input
+//! of up to [`MAX_BYTES`] is read or refused in bounded time and memory.
 
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use super::{Code, Entry, Node, Problem, Span, Value, fields::Report};
+
+/// The largest file read, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+/// The deepest nesting read.
+pub const MAX_DEPTH: usize = 64;
+/// How many values anchors and aliases may copy, all together.
+pub const MAX_COPIED_NODES: usize = 10_000;
+/// How many bytes of text anchors and aliases may copy, all together.
+const MAX_COPIED_BYTES: usize = MAX_BYTES;
+
+/// Reads one document, or tells everything that keeps it from being read.
+pub fn parse(file_name: &str, bytes: &[u8]) -> Result<Node, Vec<Problem>> {
+    let mut report = Report::new(file_name);
+    let node = text_of(bytes, &mut report).and_then(|text| Builder::new(text, &mut report).document());
+    match node {
+        Some(node) if !report.has_error() => Ok(node),
+        _ => Err(report.into_problems()),
+    }
+}
+
+/// The text in the bytes, when a person can have written it.
+fn text_of<'a>(bytes: &'a [u8], report: &mut Report) -> Option<&'a str> {
+    if bytes.len() > MAX_BYTES {
+        let hint = "put long lists of recipients into a file of their own (recipients: [{file: …}])";
+        let message = format!("the file has {} bytes, more than the {MAX_BYTES} that are read", bytes.len());
+        report.error(Span::default(), Code::TooLarge, "", message, Some(hint.to_owned()));
+        return None;
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            // What stands before the fault is good text, so its lines can be counted.
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let span = place_after(before.trim_start_matches('\u{feff}'));
+            let hint = "save the file as UTF-8".to_owned();
+            report.error(span, Code::NotText, "", "the file is not UTF-8 text", Some(hint));
+            return None;
+        }
+    };
+    let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
+    if let Some(at) = text.find(control) {
+        let code = text[at..].chars().next().map_or(0, u32::from);
+        let message = format!("the text has a control character (U+{code:04X}) here");
+        report.error(place_after(&text[..at]), Code::NotText, "", message, None);
+        return None;
+    }
+    Some(text)
+}
+
+/// The place of the character that follows `before`.
+fn place_after(before: &str) -> Span {
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = count(before.bytes().filter(|byte| *byte == b'\n').count()) + 1;
+    let column = count(before[line_start..].chars().count()) + 1;
+    Span { line, column, end_column: column + 1 }
+}
+
+/// A count that fits since no file is longer than [`MAX_BYTES`].
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Builds the tree from the parser's events. A broken place is reported and replaced by something
+/// harmless, so that the rest is looked at too.
+struct Builder<'a, 'r> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    report: &'r mut Report,
+    /// The length of each line in characters.
+    line_lengths: Vec<u32>,
+    /// Tabs among the leading white space of a line, the first of each.
+    tabs: Vec<Span>,
+    /// First and last lines of scalars that go on over several; a tab inside of them is text.
+    long_scalars: Vec<(u32, u32)>,
+    anchors: HashMap<usize, Anchored>,
+    copied_nodes: usize,
+    copied_bytes: usize,
+}
+
+/// A value that aliases may repeat.
+struct Anchored {
+    node: Node,
+    weight: Weight,
+}
+
+/// What copying a value costs.
+#[derive(Clone, Copy)]
+struct Weight {
+    nodes: usize,
+    bytes: usize,
+    depth: usize,
+}
+
+/// A collection whose end has not come yet.
+struct Open {
+    span: Span,
+    anchor: usize,
+    inside: Inside,
+}
+
+enum Inside {
+    Sequence(Vec<Node>),
+    /// The entries so far, their keys, and the key that waits for its value (with whether the
+    /// entry is kept).
+    Mapping { entries: Vec<Entry>, keys: HashSet<String>, waiting: Option<Key> },
+}
+
+struct Key {
+    text: String,
+    span: Span,
+    kept: bool,
+}
+
+impl<'a, 'r> Builder<'a, 'r> {
+    fn new(text: &'a str, report: &'r mut Report) -> Builder<'a, 'r> {
+        let mut line_lengths = Vec::new();
+        let mut tabs = Vec::new();
+        for (index, line) in text.split('\n').enumerate() {
+            line_lengths.push(count(line.trim_end_matches('\r').chars().count()));
+            let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+            if let Some(tab) = line[..indent].find('\t').filter(|_| !line.trim().is_empty()) {
+                let column = count(tab) + 1;
+                tabs.push(Span { line: count(index) + 1, column, end_column: column + 1 });
+            }
+        }
+        Builder {
+            parser: Parser::new_from_str(text),
+            report,
+            line_lengths,
+            tabs,
+            long_scalars: Vec::new(),
+            anchors: HashMap::new(),
+            copied_nodes: 0,
+            copied_bytes: 0,
+        }
+    }
+
+    fn document(mut self) -> Option<Node> {
+        let mut stack: Vec<Open> = Vec::new();
+        let mut root = None;
+        let mut documents = 0;
+        loop {
+            let (event, span) = match self.parser.next_event() {
+                Some(Ok((event, span))) => (event, self.span(span)),
+                Some(Err(error)) => {
+                    self.syntax(&error);
+                    return None;
+                }
+                None => break,
+            };
+            let done = match event {
+                Event::Nothing | Event::StreamStart | Event::DocumentEnd => continue,
+                Event::StreamEnd => break,
+                Event::DocumentStart(_) => {
+                    documents += 1;
+                    if documents > 1 {
+                        let hint = "one file holds one document: move what follows `---` into its own file";
+                        let message = "a second YAML document begins here";
+                        self.error(span, Code::SeveralDocuments, message, hint);
+                        return None;
+                    }
+                    continue;
+                }
+                Event::Scalar(text, style, anchor, tag) => {
+                    self.refuse_tag(tag.is_some(), span);
+                    let plain = style == ScalarStyle::Plain;
+                    let node = Node { span, value: Value::Scalar { text: text.into_owned(), plain } };
+                    (node, anchor)
+                }
+                Event::SequenceStart(anchor, tag) => {
+                    self.refuse_tag(tag.is_some(), span);
+                    stack.push(Open { span, anchor, inside: Inside::Sequence(Vec::new()) });
+                    if !self.deep_enough(stack.len(), span) {
+                        return None;
+                    }
+                    continue;
+                }
+                Event::MappingStart(anchor, tag) => {
+                    self.refuse_tag(tag.is_some(), span);
+                    let inside =
+                        Inside::Mapping { entries: Vec::new(), keys: HashSet::new(), waiting: None };
+                    stack.push(Open { span, anchor, inside });
+                    if !self.deep_enough(stack.len(), span) {
+                        return None;
+                    }
+                    continue;
+                }
+                Event::SequenceEnd | Event::MappingEnd => {
+                    let Open { span, anchor, inside } = stack.pop()?;
+                    let value = match inside {
+                        Inside::Sequence(items) => Value::Sequence(items),
+                        Inside::Mapping { entries, .. } => Value::Mapping(entries),
+                    };
+                    (Node { span, value }, anchor)
+                }
+                Event::Alias(anchor) => (self.alias(anchor, span, stack.len())?, 0),
+            };
+            let (node, anchor) = done;
+            if anchor > 0 && !self.keep_anchored(anchor, &node) {
+                return None;
+            }
+            match stack.last_mut() {
+                None => root = Some(node),
+                Some(open) => self.put(open, node),
+            }
+        }
+        self.refuse_tabs(u32::MAX);
+        let empty = |node: &Node| matches!(&node.value, Value::Scalar { text, plain: true } if text.is_empty());
+        if root.as_ref().is_none_or(empty) && !self.report.has_error() {
+            let message = "the document is empty";
+            self.report.error(Span::default(), Code::Syntax, "", message, None);
+            return None;
+        }
+        root
+    }
+
+    /// Puts a finished value into the collection around it.
+    fn put(&mut self, open: &mut Open, node: Node) {
+        match &mut open.inside {
+            Inside::Sequence(items) => items.push(node),
+            Inside::Mapping { entries, keys, waiting } => match waiting.take() {
+                Some(Key { text, span, kept }) => {
+                    if kept {
+                        entries.push(Entry { key: text, key_span: span, value: node });
+                    }
+                }
+                None => *waiting = Some(self.key(node, keys)),
+            },
+        }
+    }
+
+    /// Takes a value as the key of an entry.
+    fn key(&mut self, node: Node, keys: &mut HashSet<String>) -> Key {
+        let Node { span, value } = node;
+        let Value::Scalar { text, plain } = value else {
+            self.error(span, Code::Syntax, "a list or mapping cannot be a key", "write the key as one word");
+            return Key { text: String::new(), span, kept: false };
+        };
+        if text == "<<" && plain {
+            let hint = "write out what it should merge, or use an alias (`*name`) for a whole value";
+            self.error(span, Code::Forbidden, "merge keys (`<<`) are not read", hint);
+            return Key { text, span, kept: false };
+        }
+        if !keys.insert(text.clone()) {
+            let message = format!("the key `{text}` stands twice");
+            self.error(span, Code::DuplicateKey, message, "keep one of them");
+            return Key { text, span, kept: false };
+        }
+        Key { text, span, kept: true }
+    }
+
+    /// The value that an alias repeats, at the alias's place.
+    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Option<Node> {
+        let Some(Anchored { node, weight }) = self.anchors.get(&anchor) else {
+            self.error(span, Code::Syntax, "the alias repeats a value that it is part of", "write it out");
+            return None;
+        };
+        let (mut node, weight) = (node.clone(), *weight);
+        node.span = span;
+        (self.deep_enough(depth + weight.depth, span) && self.spend(weight, span)).then_some(node)
+    }
+
+    /// Keeps a value for later aliases.
+    fn keep_anchored(&mut self, anchor: usize, node: &Node) -> bool {
+        let weight = weigh(node);
+        let affordable = self.spend(weight, node.span);
+        if affordable {
+            self.anchors.insert(anchor, Anchored { node: node.clone(), weight });
+        }
+        affordable
+    }
+
+    fn spend(&mut self, weight: Weight, span: Span) -> bool {
+        self.copied_nodes += weight.nodes;
+        self.copied_bytes += weight.bytes;
+        let affordable = self.copied_nodes <= MAX_COPIED_NODES && self.copied_bytes <= MAX_COPIED_BYTES;
+        if !affordable {
+            let message = format!("anchors and aliases copy more than {MAX_COPIED_NODES} values");
+            let hint = "write the values out, or put long lists into a file of their own";
+            self.error(span, Code::TooDeep, message, hint);
+        }
+        affordable
+    }
+
+    fn deep_enough(&mut self, depth: usize, span: Span) -> bool {
+        if depth > MAX_DEPTH {
+            let message = format!("values are nested more than {MAX_DEPTH} deep");
+            self.error(span, Code::TooDeep, message, "a bracket may be missing further up");
+        }
+        depth <= MAX_DEPTH
+    }
+
+    fn refuse_tag(&mut self, tagged: bool, span: Span) {
+        if tagged {
+            self.error(span, Code::Forbidden, "tags (`!…`) are not read", "quote text, leave the tag out");
+        }
+    }
+
+    /// Reports tabs that indent, up to a line.
+    fn refuse_tabs(&mut self, last_line: u32) -> bool {
+        let mut scalars = self.long_scalars.iter().peekable();
+        let mut found = false;
+        for tab in std::mem::take(&mut self.tabs).into_iter().filter(|tab| tab.line <= last_line) {
+            while scalars.next_if(|(_, last)| *last < tab.line).is_some() {}
+            if scalars.peek().is_none_or(|(first, _)| tab.line <= *first) {
+                let hint = Some("indent with spaces".to_owned());
+                self.report.error(tab, Code::Forbidden, "", "a tab indents this line", hint);
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// Reports what the parser could not read, unless a tab explains it better.
+    fn syntax(&mut self, error: &saphyr_parser::ScanError) {
+        let line = count(error.marker().line());
+        if self.refuse_tabs(line) {
+            return;
+        }
+        let column = count(error.marker().col()) + 1;
+        let span = Span { line, column, end_column: column };
+        let message = format!("this cannot be read as YAML: {}", error.info());
+        self.report.error(span, Code::Syntax, "", message, None);
+    }
+
+    fn error(&mut self, span: Span, code: Code, message: impl Into<String>, hint: &str) {
+        self.report.error(span, code, "", message, Some(hint.to_owned()));
+    }
+
+    /// The parser counts lines from 1 and columns from 0, in characters.
+    fn span(&mut self, span: saphyr_parser::Span) -> Span {
+        let (line, column) = (count(span.start.line()), count(span.start.col()) + 1);
+        let last_line = count(span.end.line());
+        let end_column = if last_line > line {
+            // The end of something that starts a line below its last one is of that line's start.
+            if span.start.index() < span.end.index() {
+                self.long_scalars.push((line, last_line));
+            }
+            self.line_lengths.get(line as usize - 1).copied().unwrap_or(0) + 1
+        } else {
+            count(span.end.col()) + 1
+        };
+        Span { line, column, end_column: end_column.max(column) }
+    }
+}
+
+/// Counts a value and everything inside.
+fn weigh(node: &Node) -> Weight {
+    let inside = |children: &mut dyn Iterator<Item = Weight>, bytes: usize| {
+        children.fold(Weight { nodes: 1, bytes, depth: 1 }, |sum, child| Weight {
+            nodes: sum.nodes + child.nodes,
+            bytes: sum.bytes + child.bytes,
+            depth: sum.depth.max(child.depth + 1),
+        })
+    };
+    match &node.value {
+        Value::Scalar { text, .. } => Weight { nodes: 1, bytes: text.len(), depth: 0 },
+        Value::Sequence(items) => inside(&mut items.iter().map(weigh), 0),
+        Value::Mapping(entries) => {
+            let key_bytes = entries.iter().map(|entry| entry.key.len()).sum();
+            inside(&mut entries.iter().map(|entry| weigh(&entry.value)), key_bytes)
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The settings: which folder, which ledger, which gateways; where they come from, and where their
+//! secrets lie.
+//!
+//! Knows: the settings file's keys and defaults, the search path, the environment (nobody else
+//! reads it). Must never know: what a secret is worth to a gateway, or how anything is run.
+
+mod file;
+mod secret;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use jiff::tz::TimeZone;
+
+pub use file::read;
+pub use secret::{SecretError, SecretSource};
+
+use crate::{
+    document::Problem,
+    gateway::settings::{OpenIMSettings, SandboxSettings},
+};
+
+/// The settings file that is looked for in the working directory.
+const LOCAL_FILE: &str = "campaignd.yaml";
+/// The settings file of the machine.
+const SYSTEM_FILE: &str = "/etc/campaignd/campaignd.yaml";
+
+/// Checked settings, completed with the defaults. Paths are relative to the working directory or
+/// absolute.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The watched folder.
+    pub campaigns: PathBuf,
+    /// The ledger's file.
+    pub database: PathBuf,
+    /// Where the page, the API and the health checks are served; None when that is off.
+    pub listen: Option<SocketAddr>,
+    /// The zone of campaigns that name none.
+    pub zone: Option<TimeZone>,
+    /// The gateway of campaigns that name none; one of `gateways`.
+    pub default_gateway: Option<String>,
+    /// At least one.
+    pub gateways: BTreeMap<String, GatewaySettings>,
+}
+
+/// The settings of one gateway, by its kind. Secrets have not been fetched: to check files needs
+/// none.
+#[derive(Debug, Clone)]
+pub enum GatewaySettings {
+    OpenIM(OpenIMSettings<SecretSource>),
+    Sandbox(SandboxSettings),
+}
+
+impl Settings {
+    /// What holds without a settings file: everything here, nothing delivered, UTC.
+    pub fn built_in() -> Settings {
+        let sandbox = GatewaySettings::Sandbox(SandboxSettings::default());
+        Settings {
+            campaigns: PathBuf::from(DEFAULT_CAMPAIGNS),
+            database: PathBuf::from(DEFAULT_DATABASE),
+            listen: Some(DEFAULT_LISTEN),
+            zone: Some(TimeZone::UTC),
+            default_gateway: Some("sandbox".to_owned()),
+            gateways: BTreeMap::from([("sandbox".to_owned(), sandbox)]),
+        }
+    }
+}
+
+const DEFAULT_CAMPAIGNS: &str = "campaigns";
+const DEFAULT_DATABASE: &str = "campaignd.db";
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+
+/// Settings, and where they came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub settings: Settings,
+    pub origin: Origin,
+    /// Problems that are no errors.
+    pub warnings: Vec<Problem>,
+}
+
+/// Where settings came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    File(PathBuf),
+    /// No file was found; the log states what holds then.
+    BuiltIn,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the settings file {} is not there", .0.display())]
+    Missing(PathBuf),
+    #[error(
+        "there is no settings file: a service needs one, since the built-in sandbox delivers nowhere. \
+         Write {SYSTEM_FILE}, or name one with --config"
+    )]
+    NoneForService,
+    #[error("the settings file {} cannot be read: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    /// For the problem printer, which shows the source line.
+    #[error("the settings file has problems")]
+    Problems { problems: Vec<Problem>, source_text: String },
+}
+
+/// Finds and reads the settings: the file named, else the first that is there of `campaignd.yaml`
+/// and `/etc/campaignd/campaignd.yaml`, else what is built in (never under a service manager).
+pub fn load(explicit: Option<&Path>) -> Result<Loaded, LoadError> {
+    #[expect(clippy::disallowed_methods, reason = "the settings read the environment")]
+    let is_service = std::env::var_os("NOTIFY_SOCKET").is_some();
+    load_from(explicit, &[Path::new(LOCAL_FILE), Path::new(SYSTEM_FILE)], is_service)
+}
+
+fn load_from(explicit: Option<&Path>, usual: &[&Path], is_service: bool) -> Result<Loaded, LoadError> {
+    let candidates = explicit.map_or(usual.to_vec(), |path| vec![path]);
+    for path in candidates {
+        match std::fs::read(path) {
+            Ok(bytes) => return from_bytes(path, &bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(LoadError::Unreadable { path: path.to_owned(), error }),
+        }
+    }
+    match explicit {
+        Some(path) => Err(LoadError::Missing(path.to_owned())),
+        None if is_service => Err(LoadError::NoneForService),
+        None => {
+            Ok(Loaded { settings: Settings::built_in(), origin: Origin::BuiltIn, warnings: Vec::new() })
+        }
+    }
+}
+
+fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Loaded, LoadError> {
+    match read(&path.to_string_lossy(), bytes, path.parent().unwrap_or(Path::new(""))) {
+        (Some(settings), warnings) => {
+            Ok(Loaded { settings, origin: Origin::File(path.to_owned()), warnings })
+        }
+        (None, problems) => {
+            let source_text = String::from_utf8_lossy(bytes).into_owned();
+            Err(LoadError::Problems { problems, source_text })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "gateways: {sandbox: {kind: sandbox}}\n";
+
+    fn folder_with(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            std::fs::write(folder.path().join(name), GOOD).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn the_named_file_wins_then_the_first_that_is_there() {
+        let folder = folder_with(&["named", "second"]);
+        let at = |name: &str| folder.path().join(name);
+        let (first, second) = (at("first"), at("second"));
+        let usual = [first.as_path(), second.as_path()];
+        let named = load_from(Some(&at("named")), &usual, true).unwrap();
+        assert_eq!(named.origin, Origin::File(at("named")));
+        assert_eq!(named.settings.campaigns, at("campaigns"));
+        assert_eq!(load_from(None, &usual, true).unwrap().origin, Origin::File(second.clone()));
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let folder = folder_with(&["usual"]);
+        let usual = folder.path().join("usual");
+        let error = load_from(Some(&folder.path().join("named")), &[&usual], false).unwrap_err();
+        assert!(matches!(error, LoadError::Missing(_)), "{error}");
+    }
+
+    #[test]
+    fn nothing_built_in_applies_to_a_service() {
+        let error = load_from(None, &[], true).unwrap_err();
+        assert!(matches!(error, LoadError::NoneForService), "{error}");
+        let loaded = load_from(None, &[], false).unwrap();
+        assert_eq!(loaded.origin, Origin::BuiltIn);
+        assert_eq!(loaded.settings.zone, Some(TimeZone::UTC));
+    }
+
+    #[test]
+    fn a_folder_is_no_settings_file() {
+        let folder = folder_with(&[]);
+        let error = load_from(Some(folder.path()), &[], false).unwrap_err();
+        assert!(matches!(error, LoadError::Unreadable { .. }), "{error}");
+    }
+}
