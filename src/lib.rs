@@ -3,12 +3,14 @@
 pub mod audience;
 pub mod campaign;
 pub mod clock;
+pub mod daemon;
 pub mod document;
+pub mod folder;
 pub mod gateway;
 pub mod limits;
 pub mod plan;
 pub mod revision;
 pub mod run;
 pub mod schedule;
-pub mod store;
 pub mod settings;
+pub mod store;

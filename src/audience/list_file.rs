@@ -135,10 +135,13 @@ mod tests {
             ids.push(id.to_string());
             Ok(())
         });
-        let told = result.map(|()| ids).map_err(|fault| {
-            fault.to_string().replace(&path.display().to_string(), "list")
-        });
-        assert_eq!(told, expected.map(|ids| ids.iter().map(|id| id.to_string()).collect()).map_err(str::to_owned));
+        let told = result
+            .map(|()| ids)
+            .map_err(|fault| fault.to_string().replace(&path.display().to_string(), "list"));
+        assert_eq!(
+            told,
+            expected.map(|ids| ids.iter().map(|id| id.to_string()).collect()).map_err(str::to_owned)
+        );
     }
 
     #[test]

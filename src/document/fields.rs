@@ -316,10 +316,8 @@ impl<'a> Cursor<'a> {
         report: &mut Report,
         entries: &'a [Entry],
     ) -> Option<Map<String, serde_json::Value>> {
-        let fields: Vec<_> = entries
-            .iter()
-            .map(|entry| Some((entry.key.clone(), self.entry(entry).json(report)?)))
-            .collect();
+        let fields: Vec<_> =
+            entries.iter().map(|entry| Some((entry.key.clone(), self.entry(entry).json(report)?))).collect();
         fields.into_iter().collect()
     }
 

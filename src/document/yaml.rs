@@ -112,7 +112,11 @@ enum Inside {
     Sequence(Vec<Node>),
     /// The entries so far, their keys, and the key that waits for its value (with whether the
     /// entry is kept).
-    Mapping { entries: Vec<Entry>, keys: HashSet<String>, waiting: Option<Key> },
+    Mapping {
+        entries: Vec<Entry>,
+        keys: HashSet<String>,
+        waiting: Option<Key>,
+    },
 }
 
 struct Key {
@@ -187,8 +191,7 @@ impl<'a, 'r> Builder<'a, 'r> {
                 }
                 Event::MappingStart(anchor, tag) => {
                     self.refuse_tag(tag.is_some(), span);
-                    let inside =
-                        Inside::Mapping { entries: Vec::new(), keys: HashSet::new(), waiting: None };
+                    let inside = Inside::Mapping { entries: Vec::new(), keys: HashSet::new(), waiting: None };
                     stack.push(Open { span, anchor, inside });
                     if !self.deep_enough(stack.len(), span) {
                         return None;
@@ -215,7 +218,8 @@ impl<'a, 'r> Builder<'a, 'r> {
             }
         }
         self.refuse_tabs(u32::MAX);
-        let empty = |node: &Node| matches!(&node.value, Value::Scalar { text, plain: true } if text.is_empty());
+        let empty =
+            |node: &Node| matches!(&node.value, Value::Scalar { text, plain: true } if text.is_empty());
         if root.as_ref().is_none_or(empty) && !self.report.has_error() {
             let message = "the document is empty";
             self.report.error(Span::default(), Code::Syntax, "", message, None);

@@ -87,6 +87,10 @@ pub trait Gateway: Send + Sync {
     /// The provider's clock minus ours, as far as known.
     fn clock_offset(&self) -> SignedDuration;
 
+    /// Gets ready to send (fetches a token, say), so that an intent is not made for a provider that
+    /// cannot take it. When it is not ready, the answer tells why nothing was done.
+    fn prepare(&self) -> Pending<'_, Result<(), Box<Answer>>>;
+
     /// The request that `call` would make.
     fn preview(&self, call: &Call) -> RequestPreview;
 

@@ -9,6 +9,7 @@ pub mod counts;
 pub mod delivery;
 pub mod id;
 pub mod reply;
+pub mod rest;
 pub mod settlement;
 pub mod state;
 

@@ -42,8 +42,10 @@ pub fn settle(asked: &[RecipientID], reply: Reply) -> Result<Settlement, NoSuchD
             };
             ("rejected", each(asked, &DeliveryEvent::Rejected(reason)), Some(stop), None)
         }
+        // Whoever does not answer may be down: the next batch is not used up at once.
         Reply::Unanswered(reason) => {
-            ("unanswered", each(asked, &DeliveryEvent::Unanswered(reason)), None, None)
+            let events = each(asked, &DeliveryEvent::Unanswered(reason.clone()));
+            ("unanswered", events, None, Some((Cause::Outage, reason)))
         }
     };
     let events: Vec<(RecipientID, DeliveryEvent)> = events;
@@ -119,7 +121,7 @@ mod tests {
         check(Reply::NothingDone(Cause::Token, reason()), ("nothing_done", &[], None, true, 0));
         let all_failed = [("a", "failed"), ("b", "failed")];
         check(Reply::Rejected(reason()), ("rejected", &all_failed, Some("be stopped"), false, 0));
-        check(Reply::Unanswered(reason()), ("unanswered", &all_unknown, None, false, 0));
+        check(Reply::Unanswered(reason()), ("unanswered", &all_unknown, None, true, 0));
     }
 
     #[test]

@@ -29,7 +29,9 @@ pub enum StoreError {
     Missing { path: String },
     #[error("{path} is not a campaignd ledger; name another file as `database`")]
     NotALedger { path: String },
-    #[error("the ledger was written by a newer campaignd (schema {found}, this one knows {known}); use that one")]
+    #[error(
+        "the ledger was written by a newer campaignd (schema {found}, this one knows {known}); use that one"
+    )]
     NewerSchema { found: i64, known: i64 },
     #[error("the ledger cannot be written: {0}; check its permissions and those of its folder")]
     ReadOnly(String),
@@ -164,6 +166,8 @@ pub struct Intent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Begun {
     pub attempt: i64,
+    /// When the intent was made.
+    pub at: Timestamp,
     pub operation_id: String,
     pub batch: u64,
     pub recipients: Vec<RecipientID>,
@@ -191,6 +195,14 @@ pub enum Drain {
     Over(RunState),
 }
 
+/// How many recipients of a run share an outcome and its code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountedReason {
+    pub outcome: String,
+    pub reason: Reason,
+    pub recipients: u64,
+}
+
 /// A call of the past, for the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PastCall {
@@ -202,8 +214,8 @@ pub struct PastCall {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "ask", rename_all = "camelCase")]
 pub enum Question {
-    /// A run now; a test send when ids are named.
-    Send { campaign: String, to: Vec<String> },
+    /// A run now; a test send when ids are named. `again`: also when this revision ran lately.
+    Send { campaign: String, to: Vec<String>, again: bool },
 }
 
 /// The daemon's answer.
@@ -307,6 +319,8 @@ pub trait Store: Send {
     /// Gives up to `most_batches` pending batches of an ending run their outcome; ends a run of which
     /// nothing is pending or in flight.
     fn run_drain(&mut self, run: &RunID, most_batches: u32, now: Timestamp) -> Stored<Drain>;
+    /// Why recipients of a run were not accepted, the most frequent first.
+    fn run_reasons(&mut self, run: &RunID, most: u32) -> Stored<Vec<CountedReason>>;
     /// At the start of a daemon: what is in flight was asked by one that is gone, so its outcome is
     /// unknown. Tells how many recipients that are.
     fn recover(&mut self, now: Timestamp) -> Stored<u64>;
@@ -315,8 +329,9 @@ pub trait Store: Send {
     /// Commits the next batch of a running run to being asked: None when there is none, or the run
     /// does not run.
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>>;
-    /// Records an answer with everything that follows from it.
-    fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<()>;
+    /// Records an answer with everything that follows from it; gives the run's state after it. A run
+    /// of which nothing is pending or in flight is over, unless somebody is yet to be explained.
+    fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState>;
     /// The request never left: as if it had not been begun, but for the record.
     fn batch_withdraw(&mut self, attempt: i64, now: Timestamp) -> Stored<()>;
     /// Commits a request that reads what became of recipients of a batch: its attempt, its operation id.

@@ -263,6 +263,10 @@ impl Gateway for OpenIM {
         }
     }
 
+    fn prepare(&self) -> Pending<'_, Result<(), Box<Answer>>> {
+        Box::pin(async move { self.token().await.map(drop).map_err(Box::new) })
+    }
+
     fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer> {
         Box::pin(async move {
             let token = match self.token().await {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     campaign::{CampaignID, RecipientID},
     run::{
-        Counts, Outcome, RunID, RunState, Settlement,
+        Counts, Outcome, RunEvent, RunID, RunState, Settlement,
         reply::{Reason, Reply},
         settlement::settle as settled,
     },
@@ -160,6 +160,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
     let operation_id = operation_id(connection, attempt)?;
     Ok(Some(Begun {
         attempt,
+        at: intent.at,
         operation_id,
         batch: batch.number,
         recipients: batch.recipients,
@@ -182,9 +183,7 @@ fn split(connection: &Connection, run: i64, mut batch: PendingBatch, most: usize
             "SELECT r.next_batch, b.position FROM run r JOIN batch b ON b.run = r.id WHERE b.id = ?1",
         )?
         .query_row([batch.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    connection
-        .prepare_cached("UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1")?
-        .execute([run])?;
+    connection.prepare_cached("UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1")?.execute([run])?;
     insert_pending(connection, run, number as u64, position, batch.attempts, &rest)?;
     let last = batch.recipients.last().map(RecipientID::as_str);
     connection
@@ -238,21 +237,24 @@ fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
     })
 }
 
-pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement) -> Stored<()> {
+pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState> {
     let batch = under_way(connection, end.attempt)?;
     let at_ms = end.at.as_millisecond();
     let mut counts = Counts::default();
     for (recipient, outcome) in &settlement.outcomes {
         *counts.of(outcome) += 1;
-        insert_delivery(connection, &NewDelivery {
-            run: batch.run,
-            recipient,
-            outcome,
-            attempts: batch.attempts,
-            batch: Some(batch.number),
-            send_time_ms: batch.send_time_ms,
-            at_ms,
-        })?;
+        insert_delivery(
+            connection,
+            &NewDelivery {
+                run: batch.run,
+                recipient,
+                outcome,
+                attempts: batch.attempts,
+                batch: Some(batch.number),
+                send_time_ms: batch.send_time_ms,
+                at_ms,
+            },
+        )?;
     }
     let asked = batch.recipients.len();
     match settlement.outcomes.len() {
@@ -286,14 +288,16 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
             ":failed": counts.failed,
             ":unknown": counts.unknown,
         })?;
-    if let Some(event) = &settlement.run {
-        let (id, state, ..) = runs::standing(connection, &batch.run_name)?;
+    let (id, mut state, pending, in_flight) = runs::standing(connection, &batch.run_name)?;
+    let drained = pending == 0 && in_flight == 0 && settlement.unexplained.is_empty();
+    for event in settlement.run.clone().into_iter().chain(drained.then_some(RunEvent::Drained)) {
         // A run that a person has stopped meanwhile stays stopped.
-        if let Ok(after) = state.after(event.clone()) {
+        if let Ok(after) = state.clone().after(event) {
             runs::write_state(connection, id, &after, end.at)?;
+            state = after;
         }
     }
-    Ok(())
+    Ok(state)
 }
 
 fn end_attempt(connection: &Connection, end: &AttemptEnd, counts: &Counts, verdict: &str) -> Stored<()> {
@@ -331,9 +335,7 @@ pub fn withdraw(connection: &Connection, attempt: i64, now: Timestamp) -> Stored
         )?
         .execute([batch.batch])?;
     connection
-        .prepare_cached(
-            "UPDATE run SET in_flight = in_flight - ?2, pending = pending + ?2 WHERE id = ?1",
-        )?
+        .prepare_cached("UPDATE run SET in_flight = in_flight - ?2, pending = pending + ?2 WHERE id = ?1")?
         .execute(params![batch.run, asked])?;
     // `started_at` is when the first intent that counts was committed.
     connection
@@ -400,8 +402,8 @@ pub fn look_settle(
         )?
         .query_row([end.attempt], |row| row.get(0))
         .optional()?;
-    let run = run
-        .ok_or_else(|| StoreError::NotFound { what: "look under way", name: end.attempt.to_string() })?;
+    let run =
+        run.ok_or_else(|| StoreError::NotFound { what: "look under way", name: end.attempt.to_string() })?;
     let mut counts = Counts::default();
     for (recipient, outcome) in outcomes {
         let reason = outcome.reason();

@@ -23,8 +23,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
-    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, Discrepancy, Drain, Intent, NewRevision,
-    NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored, Target,
+    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, CountedReason, Discrepancy, Drain, Intent,
+    NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored,
+    Target,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
@@ -98,14 +99,13 @@ fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path, now: Timestamp) -> Stored<()> {
-    let transaction = Transaction::new(connection, TransactionBehavior::Immediate)
-        .map_err(|error| opened(path, error))?;
+    let transaction =
+        Transaction::new(connection, TransactionBehavior::Immediate).map_err(|error| opened(path, error))?;
     let found = schema_version(&transaction)?;
     if found > known_version() {
         return Err(StoreError::NewerSchema { found, known: known_version() });
     }
-    let tables: i64 =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if found == 0 && tables > 0 {
         return Err(StoreError::NotALedger { path: path.display().to_string() });
     }
@@ -272,6 +272,10 @@ impl Store for SqliteStore {
         runs::drain(&self.connection, run, most_batches, now)
     }
 
+    fn run_reasons(&mut self, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
+        runs::reasons(&self.connection, run, most)
+    }
+
     fn recover(&mut self, now: Timestamp) -> Stored<u64> {
         batches::recover(&self.connection, now)
     }
@@ -280,7 +284,7 @@ impl Store for SqliteStore {
         batches::begin(&self.connection, intent)
     }
 
-    fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<()> {
+    fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState> {
         batches::settle(&self.connection, end, settlement)
     }
 

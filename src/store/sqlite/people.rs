@@ -44,7 +44,8 @@ pub fn control(connection: &Connection, target: &Target, control: Control, act: 
             }
             told.push(campaign.to_string());
             if control == Control::Resume
-                && connection.query_row("SELECT paused_reason IS NOT NULL FROM ledger", [], |row| row.get(0))?
+                && connection
+                    .query_row("SELECT paused_reason IS NOT NULL FROM ledger", [], |row| row.get(0))?
             {
                 return Err(StoreError::Refused(
                     "everything is paused: `campaignd resume --all` comes first".to_owned(),
@@ -145,8 +146,9 @@ pub fn ask(connection: &Connection, question: &Question, now: Timestamp) -> Stor
 }
 
 pub fn open(connection: &Connection) -> Stored<Vec<(i64, Question)>> {
-    let mut statement = connection
-        .prepare_cached("SELECT request, question FROM request WHERE answer IS NULL ORDER BY request LIMIT 100")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT request, question FROM request WHERE answer IS NULL ORDER BY request LIMIT 100",
+    )?;
     let mut rows = statement.query([])?;
     let mut questions = Vec::new();
     while let Some(row) = rows.next()? {

@@ -81,9 +81,7 @@ impl Review {
         let found = schema_version(&connection).map_err(|error| opened(path, error))?;
         match found {
             0 => Err(StoreError::NotALedger { path: path.display().to_string() }),
-            _ if found > known_version() => {
-                Err(StoreError::NewerSchema { found, known: known_version() })
-            }
+            _ if found > known_version() => Err(StoreError::NewerSchema { found, known: known_version() }),
             _ => Ok(Review { connection }),
         }
     }
@@ -232,6 +230,8 @@ fn cell(value: ValueRef<'_>) -> Cell {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(value) => Cell::Integer(value),
         ValueRef::Real(value) => Cell::Text(value.to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Cell::Text(String::from_utf8_lossy(bytes).into_owned())
+        }
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::{
-    super::{Drain, NewRun, RunRecord, StoreError, Stored},
+    super::{CountedReason, Drain, NewRun, RunRecord, StoreError, Stored},
     batches, campaign_id, json, optional_time, people, recipients, time,
 };
 use crate::{
@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-const RUN: &str = "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.path, v.yaml,
+const RUN: &str =
+    "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.path, v.yaml,
         r.gateway, r.only_to, r.due_at, r.start_by, r.finish_by, r.started_at, r.audience, r.accepted,
         r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight
      FROM run r JOIN revision v ON v.revision = r.revision ";
@@ -40,7 +41,9 @@ pub fn slots_decide(
         }
         let run = match (decision.fate, new_run) {
             (Fate::Run, Some(new_run)) => Some(make(connection, campaign, new_run)?),
-            (Fate::Run, None) => return Err(StoreError::Corrupt("a slot that runs without a run".to_owned())),
+            (Fate::Run, None) => {
+                return Err(StoreError::Corrupt("a slot that runs without a run".to_owned()));
+            }
             (Fate::Skipped(_) | Fate::Missed(_), _) => None,
         };
         connection
@@ -79,17 +82,16 @@ pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Sto
         .prepare_cached("SELECT revision FROM campaign WHERE campaign = ?1")?
         .query_row([campaign.as_str()], |row| row.get(0))
         .optional()?;
-    let revision = revision
-        .ok_or_else(|| StoreError::NotFound { what: "campaign", name: campaign.to_string() })?;
+    let revision =
+        revision.ok_or_else(|| StoreError::NotFound { what: "campaign", name: campaign.to_string() })?;
     let number: u32 = connection
         .prepare_cached(
             "SELECT count(*) + 1 FROM run
              WHERE campaign = ?1 AND trigger = ?2 AND slot / 1000 = ?3 / 1000 AND trigger <> 'schedule'",
         )?
-        .query_row(
-            params![campaign.as_str(), new.trigger.as_str(), new.slot.as_millisecond()],
-            |row| row.get(0),
-        )?;
+        .query_row(params![campaign.as_str(), new.trigger.as_str(), new.slot.as_millisecond()], |row| {
+            row.get(0)
+        })?;
     let run = RunID::new(campaign, new.slot, new.trigger, number);
     connection
         .prepare_cached(
@@ -196,8 +198,7 @@ pub fn standing(connection: &Connection, run: &str) -> Stored<(i64, RunState, u6
     let mut statement = connection
         .prepare_cached("SELECT id, state, ending, reason, pending, in_flight FROM run WHERE run = ?1")?;
     let mut rows = statement.query([run])?;
-    let row =
-        rows.next()?.ok_or_else(|| StoreError::NotFound { what: "run", name: run.to_owned() })?;
+    let row = rows.next()?.ok_or_else(|| StoreError::NotFound { what: "run", name: run.to_owned() })?;
     Ok((row.get("id")?, state(row)?, row.get("pending")?, row.get("in_flight")?))
 }
 
@@ -245,15 +246,18 @@ pub fn open_part(
         batches::insert_pending(connection, id, chunk.number, chunk.position, 0, &chunk.recipients)?;
     }
     for (recipient, reason) in excluded {
-        batches::insert_delivery(connection, &batches::NewDelivery {
-            run: id,
-            recipient,
-            outcome: &Outcome::Excluded(reason.clone()),
-            attempts: 0,
-            batch: None,
-            send_time_ms: None,
-            at_ms: now.as_millisecond(),
-        })?;
+        batches::insert_delivery(
+            connection,
+            &batches::NewDelivery {
+                run: id,
+                recipient,
+                outcome: &Outcome::Excluded(reason.clone()),
+                attempts: 0,
+                batch: None,
+                send_time_ms: None,
+                at_ms: now.as_millisecond(),
+            },
+        )?;
     }
     connection
         .prepare_cached(
@@ -341,15 +345,18 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     let mut stopped = 0;
     for batch in batches::pending(connection, id, most_batches)? {
         for recipient in &batch.recipients {
-            batches::insert_delivery(connection, &batches::NewDelivery {
-                run: id,
-                recipient,
-                outcome: &outcome,
-                attempts: batch.attempts,
-                batch: Some(batch.number),
-                send_time_ms: None,
-                at_ms: now.as_millisecond(),
-            })?;
+            batches::insert_delivery(
+                connection,
+                &batches::NewDelivery {
+                    run: id,
+                    recipient,
+                    outcome: &outcome,
+                    attempts: batch.attempts,
+                    batch: Some(batch.number),
+                    send_time_ms: None,
+                    at_ms: now.as_millisecond(),
+                },
+            )?;
         }
         stopped += batch.recipients.len();
         connection.prepare_cached("DELETE FROM batch WHERE id = ?1")?.execute([batch.id])?;
@@ -357,4 +364,21 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     let sql = format!("UPDATE run SET pending = pending - ?2, {0} = {0} + ?2 WHERE id = ?1", outcome.name());
     connection.prepare_cached(&sql)?.execute(params![id, stopped as i64])?;
     Ok(Drain::More)
+}
+
+pub fn reasons(connection: &Connection, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(min(d.reason), ''), count(*) AS recipients
+         FROM delivery d JOIN run r ON r.id = d.run
+         WHERE r.run = ?1 AND d.outcome <> 'accepted'
+         GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![run.as_str(), most], |row| {
+        Ok(CountedReason {
+            outcome: row.get(0)?,
+            reason: Reason { code: row.get(1)?, text: row.get(2)? },
+            recipients: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

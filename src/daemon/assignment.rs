@@ -1,0 +1,62 @@
+//! A run that the daemon works on, with what it needs of its campaign.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{
+    campaign::{Audience, Campaign, CampaignID, Message, RecipientID},
+    gateway::Addressees,
+    run::RunID,
+    store::RunRecord,
+};
+
+/// A run pinned to the revision it was made from.
+#[derive(Debug)]
+pub struct Assignment {
+    pub run: RunID,
+    pub campaign: Arc<Campaign>,
+    pub message: Arc<Message>,
+    /// The path of the campaign's file, to which its lists are relative.
+    pub path: String,
+    /// Of a test send: the named ids instead of the audience.
+    pub only_to: Option<Vec<RecipientID>>,
+    pub start_by: Timestamp,
+    pub finish_by: Timestamp,
+}
+
+impl Assignment {
+    /// The assignment of a run of the ledger, whose revision reads as `campaign`.
+    pub fn new(record: RunRecord, campaign: Arc<Campaign>) -> Assignment {
+        Assignment {
+            run: record.id,
+            message: Arc::new(campaign.message.clone()),
+            campaign,
+            path: record.path,
+            only_to: record.only_to,
+            start_by: record.start_by,
+            finish_by: record.finish_by,
+        }
+    }
+
+    pub fn campaign_id(&self) -> &CampaignID {
+        &self.campaign.id
+    }
+
+    fn is_for_groups(&self) -> bool {
+        matches!(self.campaign.audience, Audience::Groups(_))
+    }
+
+    /// Recipients a call: a group is written to by itself.
+    pub fn batch_size(&self) -> u32 {
+        if self.is_for_groups() { 1 } else { self.campaign.delivery.batch_size }
+    }
+
+    /// The recipients of a batch, as the gateway is told them.
+    pub fn addressees(&self, recipients: Vec<RecipientID>) -> Addressees {
+        match recipients.first() {
+            Some(group) if self.is_for_groups() => Addressees::Group(group.clone()),
+            _ => Addressees::Users(recipients),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The campaigns in force, as the conductor holds them between two looks at the ledger.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    campaign::{Campaign, CampaignID},
+    plan::{Hold, Standing},
+    revision::InForce,
+    run::RunID,
+    store::CampaignRecord,
+};
+
+/// A campaign in force.
+#[derive(Debug)]
+pub struct Entry {
+    pub record: CampaignRecord,
+    /// The revision in force, read with the settings of now; None when it cannot be any more.
+    pub campaign: Option<Arc<Campaign>>,
+    next_at: Option<Timestamp>,
+}
+
+/// The campaigns, the order in which they are due, and their open runs.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    entries: BTreeMap<CampaignID, Entry>,
+    /// When each wants a decision; an entry that has changed its mind since is passed over.
+    due: BinaryHeap<Reverse<(Timestamp, CampaignID)>>,
+    open_runs: HashMap<CampaignID, Vec<RunID>>,
+}
+
+impl Catalogue {
+    /// Takes what the ledger holds. `read` gives the campaign of a revision that was not known.
+    pub fn refresh(
+        &mut self,
+        records: Vec<CampaignRecord>,
+        now: Timestamp,
+        mut read: impl FnMut(&CampaignRecord) -> Option<Arc<Campaign>>,
+    ) {
+        let mut before = std::mem::take(&mut self.entries);
+        self.due.clear();
+        for record in records {
+            let known = before.remove(&record.id).filter(|entry| entry.record.revision == record.revision);
+            let campaign = match known {
+                Some(entry) => entry.campaign,
+                None => read(&record),
+            };
+            let id = record.id.clone();
+            self.entries.insert(id.clone(), Entry { record, campaign, next_at: None });
+            self.wake_at(&id, Some(now));
+        }
+    }
+
+    pub fn get(&self, campaign: &CampaignID) -> Option<&Entry> {
+        self.entries.get(campaign)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&CampaignID, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// The campaigns as the folder is compared with them.
+    pub fn in_force(&self) -> BTreeMap<CampaignID, InForce> {
+        let in_force = |record: &CampaignRecord| InForce {
+            path: record.path.clone(),
+            sha256: record.sha256.clone(),
+            gone_since: record.gone_since,
+            removed: record.removed,
+            rejected: record.rejected,
+        };
+        self.entries.iter().map(|(id, entry)| (id.clone(), in_force(&entry.record))).collect()
+    }
+
+    /// Where a campaign stands for the planner; None when it plans nothing.
+    pub fn standing(&self, campaign: &CampaignID) -> Option<(Arc<Campaign>, Standing)> {
+        let entry = self.entries.get(campaign)?;
+        let record = &entry.record;
+        if record.removed || !record.enabled {
+            return None;
+        }
+        let hold = match (&record.gone_since, &record.paused) {
+            (Some(_), _) => Hold::Gone,
+            (None, Some(_)) => Hold::Paused,
+            (None, None) => Hold::None,
+        };
+        let running = self.open_runs.get(campaign).is_some_and(|runs| !runs.is_empty());
+        Some((
+            Arc::clone(entry.campaign.as_ref()?),
+            Standing { decided_until: record.decided_until, hold, running },
+        ))
+    }
+
+    /// What a plan has decided.
+    pub fn decided(&mut self, campaign: &CampaignID, until: Timestamp, next_at: Option<Timestamp>) {
+        if let Some(entry) = self.entries.get_mut(campaign) {
+            entry.record.decided_until = entry.record.decided_until.max(until);
+        }
+        self.wake_at(campaign, next_at);
+    }
+
+    /// When a campaign wants its next decision.
+    pub fn wake_at(&mut self, campaign: &CampaignID, at: Option<Timestamp>) {
+        if let Some(entry) = self.entries.get_mut(campaign) {
+            entry.next_at = at;
+            self.due.extend(at.map(|at| Reverse((at, campaign.clone()))));
+        }
+    }
+
+    /// When the next campaign wants a decision.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        self.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes out every campaign that wants a decision by now.
+    pub fn take_due(&mut self, now: Timestamp) -> Vec<CampaignID> {
+        let mut due = Vec::new();
+        while let Some(Reverse((at, _))) = self.due.peek()
+            && *at <= now
+            && let Some(Reverse((at, campaign))) = self.due.pop()
+        {
+            let entry = self.entries.get_mut(&campaign).filter(|entry| entry.next_at == Some(at));
+            if let Some(entry) = entry {
+                entry.next_at = None;
+                due.push(campaign);
+            }
+        }
+        due
+    }
+
+    /// A run has been made. A test send is none that another waits for.
+    pub fn run_made(&mut self, campaign: &CampaignID, run: &RunID) {
+        let runs = self.open_runs.entry(campaign.clone()).or_default();
+        if !runs.contains(run) {
+            runs.push(run.clone());
+        }
+    }
+
+    /// A run is over.
+    pub fn run_over(&mut self, campaign: &CampaignID, run: &RunID) {
+        if let Some(runs) = self.open_runs.get_mut(campaign) {
+            runs.retain(|open| open != run);
+            if runs.is_empty() {
+                self.open_runs.remove(campaign);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The daemon: one future that watches, plans, sends and records until it is told to stop.
+//!
+//! ```text
+//! folder, clock, ledger ──wake──▶ conductor ──run──▶ opening ──sealed──▶ lane of its gateway
+//!                                     ▲                                     │
+//!                                     └────────────── run is over ──────────┘
+//! ```
+//!
+//! A wake carries nothing: whoever is woken looks at everything and acts. What a person asks for is
+//! written into the ledger by a command, and obeyed by the next look. No transaction spans an await,
+//! so the future may be dropped at any of them, and the next start goes on from the ledger.
+
+mod assignment;
+mod catalogue;
+mod conductor;
+pub mod housekeeping;
+mod lane;
+mod opening;
+mod report;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use jiff::tz::TimeZone;
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    campaign::{Dialect, Gateways},
+    clock::Clock,
+    folder::Folder,
+    gateway::Gateway,
+    limits::Limits,
+    store::{Ledger, StoreError},
+};
+
+/// Everything that a daemon is made of.
+#[derive(Clone)]
+pub struct Parts {
+    pub clock: Arc<dyn Clock>,
+    pub ledger: Ledger,
+    pub folder: Arc<dyn Folder>,
+    pub gateways: Posts,
+    pub default_zone: Option<TimeZone>,
+    pub default_gateway: Option<String>,
+    /// Where audiences that do not fit into memory are sorted.
+    pub spill_folder: PathBuf,
+    pub signals: Arc<Signals>,
+}
+
+/// A gateway and how it may be used.
+#[derive(Clone)]
+pub struct Post {
+    pub gateway: Arc<dyn Gateway>,
+    pub limits: Limits,
+}
+
+/// The gateways of the settings, by name.
+#[derive(Clone, Default)]
+pub struct Posts(pub BTreeMap<String, Post>);
+
+impl Gateways for Posts {
+    fn dialect(&self, name: &str) -> Option<&dyn Dialect> {
+        self.0.get(name).map(|post| post.gateway.dialect())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+/// What wakes a daemon, and what it tells.
+#[derive(Debug)]
+pub struct Signals {
+    /// Something in the folder may have changed.
+    pub folder: Notify,
+    /// Told once the ledger is open and the folder has been read.
+    pub ready: watch::Sender<bool>,
+    /// Counts the conductor's rounds: while it grows, the daemon lives.
+    pub rounds: watch::Sender<u64>,
+    stop: watch::Sender<bool>,
+}
+
+impl Default for Signals {
+    fn default() -> Signals {
+        Signals {
+            folder: Notify::new(),
+            ready: watch::Sender::new(false),
+            rounds: watch::Sender::new(0),
+            stop: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Signals {
+    /// Tells the daemon to stop: nothing more leaves, what is in flight is awaited.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Returns when the daemon has been told to stop.
+    pub async fn stopped(&self) {
+        // The sender lives as long as `self`, so the only end of waiting is the stop itself.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// Returns when the daemon is ready.
+    pub async fn readied(&self) {
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+}
+
+/// Why a daemon ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("the ledger cannot be used: {0}")]
+    Ledger(#[from] StoreError),
+}
+
+/// Serves until it is told to stop and what was in flight has been answered.
+pub async fn serve(parts: Parts) -> Result<(), ServeError> {
+    conductor::conduct(parts).await
+}

@@ -1,0 +1,41 @@
+//! What a run tells when it is over.
+
+use super::Parts;
+use crate::run::{RunID, RunState};
+
+/// How many reasons a run's end line names.
+const REASONS: u32 = 3;
+
+/// Logs the end of a run: its counts, why recipients were not accepted, and what to ask next.
+pub async fn run_over(parts: &Parts, run: &RunID) {
+    let wanted = run.clone();
+    let found =
+        parts.ledger.call(move |store| Ok((store.run(&wanted)?, store.run_reasons(&wanted, REASONS)?))).await;
+    let (record, reasons) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(%run, %error, "a run is over and cannot be reported");
+            return;
+        }
+    };
+    let counts = record.counts;
+    let why = record.state.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let mut line =
+        format!("{run} {}{why}: {} of {} accepted", record.state.name(), counts.accepted, counts.audience);
+    for counted in &reasons {
+        let code = &counted.reason.code;
+        line += &format!(", {} {} ({code})", counted.recipients, counted.outcome);
+    }
+    line += &format!(". See: campaignd show {run}");
+    let nowhere = parts.gateways.0.get(&record.gateway).is_some_and(|post| !post.gateway.delivers());
+    if nowhere {
+        line = format!("SANDBOX {line}");
+    }
+    let good = matches!(record.state, RunState::Completed { .. })
+        && counts.accepted + counts.excluded == counts.audience;
+    if good {
+        tracing::info!(%run, "{line}");
+    } else {
+        tracing::warn!(%run, "{line}");
+    }
+}
