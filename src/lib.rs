@@ -1,6 +1,7 @@
 //! campaignd: a declarative broadcast campaign scheduler.
 
 pub mod campaign;
+pub mod cli;
 pub mod clock;
 pub mod document;
 pub mod gateway;

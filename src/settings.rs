@@ -128,9 +128,7 @@ fn load_from(explicit: Option<&Path>, usual: &[&Path], is_service: bool) -> Resu
     match explicit {
         Some(path) => Err(LoadError::Missing(path.to_owned())),
         None if is_service => Err(LoadError::NoneForService),
-        None => {
-            Ok(Loaded { settings: Settings::built_in(), origin: Origin::BuiltIn, warnings: Vec::new() })
-        }
+        None => Ok(Loaded { settings: Settings::built_in(), origin: Origin::BuiltIn, warnings: Vec::new() }),
     }
 }
 

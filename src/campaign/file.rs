@@ -26,9 +26,30 @@ use crate::document::{
 
 /// The keys of a campaign file.
 pub(crate) const KEYS: &[&str] = &[
-    "id", "description", "labels", "enabled", "gateway", "message", "recvIDs", "isSendAll", "groupIDs",
-    "recipients", "exclude", "expect", "cap", "notAgainWithin", "sample", "holdout", "timezone", "schedules",
-    "lateness", "overlap", "dst", "window", "finishWithin", "delivery",
+    "id",
+    "description",
+    "labels",
+    "enabled",
+    "gateway",
+    "message",
+    "recvIDs",
+    "isSendAll",
+    "groupIDs",
+    "recipients",
+    "exclude",
+    "expect",
+    "cap",
+    "notAgainWithin",
+    "sample",
+    "holdout",
+    "timezone",
+    "schedules",
+    "lateness",
+    "overlap",
+    "dst",
+    "window",
+    "finishWithin",
+    "delivery",
 ];
 /// The keys of `lateness`.
 pub(crate) const LATENESS_KEYS: &[&str] = &["max", "catchUp"];
@@ -83,12 +104,7 @@ pub fn read(file: &str, bytes: &[u8], context: &Context<'_>) -> (Option<Campaign
 }
 
 /// Every part is read, whatever is wrong with the others, so that all problems come at once.
-fn campaign(
-    file: &str,
-    fields: &Fields<'_>,
-    context: &Context<'_>,
-    report: &mut Report,
-) -> Option<Campaign> {
+fn campaign(file: &str, fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> Option<Campaign> {
     let id = id(file, fields, report);
     let description = fields.get("description").map(|cursor| cursor.text(report).map(str::to_owned));
     let labels = labels(fields, report);
@@ -102,9 +118,9 @@ fn campaign(
     let zone = campaign_zone(fields, context, report);
     let schedules = schedules::schedules(fields, zone.as_ref(), context.now, report);
     let lateness = lateness(fields, report);
-    let finish_within = fields
-        .get("finishWithin")
-        .map_or(Some(DEFAULT_FINISH_WITHIN), |cursor| duration(&cursor, report, SignedDuration::from_secs(1)));
+    let finish_within = fields.get("finishWithin").map_or(Some(DEFAULT_FINISH_WITHIN), |cursor| {
+        duration(&cursor, report, SignedDuration::from_secs(1))
+    });
     let delivery = delivery::delivery(fields, dialect, report);
     later_keys(fields, report);
     Some(Campaign {

@@ -11,9 +11,7 @@ use jiff::SignedDuration;
 use reqwest::Url;
 use serde_json::{Map, Value as JSON};
 
-use super::{
-    DEFAULT_CAMPAIGNS, DEFAULT_DATABASE, DEFAULT_LISTEN, GatewaySettings, SecretSource, Settings,
-};
+use super::{DEFAULT_CAMPAIGNS, DEFAULT_DATABASE, DEFAULT_LISTEN, GatewaySettings, SecretSource, Settings};
 use crate::{
     campaign::file::{GATEWAY_LIMIT_KEYS, duration, limits, zone},
     document::{
@@ -30,13 +28,33 @@ use crate::{
 
 /// The keys of a settings file.
 pub(crate) const KEYS: &[&str] = &[
-    "campaigns", "database", "listen", "timezone", "defaultGateway", "gateways", "retention", "guard", "token",
+    "campaigns",
+    "database",
+    "listen",
+    "timezone",
+    "defaultGateway",
+    "gateways",
+    "retention",
+    "guard",
+    "token",
     "alerts",
 ];
 /// The keys of a gateway of kind `openim`.
 pub(crate) const OPENIM_KEYS: &[&str] = &[
-    "kind", "url", "adminUserID", "secret", "defaults", "limits", "concurrency", "batchSize", "timeout",
-    "settle", "probe", "caFile", "proxy", "insecure",
+    "kind",
+    "url",
+    "adminUserID",
+    "secret",
+    "defaults",
+    "limits",
+    "concurrency",
+    "batchSize",
+    "timeout",
+    "settle",
+    "probe",
+    "caFile",
+    "proxy",
+    "insecure",
 ];
 /// The keys of a gateway of kind `sandbox`.
 pub(crate) const SANDBOX_KEYS: &[&str] = &["kind", "defaults", "limits", "concurrency", "batchSize"];
@@ -145,7 +163,9 @@ fn gateway(cursor: &Cursor<'_>, folder: &Path, report: &mut Report) -> Option<Ga
     };
     let kind = cursor.entry(kind);
     match kind.word(report, KINDS)? {
-        "openim" => open_im(&cursor.fields(report, OPENIM_KEYS)?, folder, report).map(GatewaySettings::OpenIM),
+        "openim" => {
+            open_im(&cursor.fields(report, OPENIM_KEYS)?, folder, report).map(GatewaySettings::OpenIM)
+        }
         "sandbox" => sandbox(&cursor.fields(report, SANDBOX_KEYS)?, report).map(GatewaySettings::Sandbox),
         later => {
             not_supported(report, &kind, &format!("kind: {later}"), None);
@@ -154,11 +174,7 @@ fn gateway(cursor: &Cursor<'_>, folder: &Path, report: &mut Report) -> Option<Ga
     }
 }
 
-fn open_im(
-    fields: &Fields<'_>,
-    folder: &Path,
-    report: &mut Report,
-) -> Option<OpenIMSettings<SecretSource>> {
+fn open_im(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<OpenIMSettings<SecretSource>> {
     fields.not_supported(report, &[("settle", Some("10m")), ("probe", None)]);
     let insecure = fields.get("insecure").map_or(Some(false), |cursor| cursor.boolean(report));
     let url = fields

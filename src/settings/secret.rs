@@ -29,7 +29,9 @@ pub enum SecretError {
     NotSet(String),
     #[error("the {0}, which holds a secret, cannot be read: {1}")]
     Unreadable(SecretSource, io::Error),
-    #[error("the credential {0} cannot be had: only a service manager hands out credentials (LoadCredential=)")]
+    #[error(
+        "the credential {0} cannot be had: only a service manager hands out credentials (LoadCredential=)"
+    )]
     NoCredentials(String),
     #[error("the {0} holds an empty secret")]
     Empty(SecretSource),
@@ -40,9 +42,7 @@ impl SecretSource {
     #[expect(clippy::disallowed_methods, reason = "the settings read the environment")]
     pub fn resolve(&self) -> Result<SecretString, SecretError> {
         let text = match self {
-            SecretSource::Env(name) => {
-                std::env::var(name).map_err(|_| SecretError::NotSet(name.clone()))?
-            }
+            SecretSource::Env(name) => std::env::var(name).map_err(|_| SecretError::NotSet(name.clone()))?,
             SecretSource::File(path) => self.read(path)?,
             SecretSource::Credential(name) => {
                 let folder = std::env::var_os("CREDENTIALS_DIRECTORY")

@@ -166,7 +166,12 @@ fn source(
         (None, Some(file)) => list_file(&fields, &file, context, report).map(Source::File),
         _ => {
             let hint = "write it as `- ids: […]` or `- file: lists/people.csv`";
-            cursor.error(report, Code::BadValue, "a source has exactly one of ids, file, membersOf", Some(hint));
+            cursor.error(
+                report,
+                Code::BadValue,
+                "a source has exactly one of ids, file, membersOf",
+                Some(hint),
+            );
             None
         }
     }

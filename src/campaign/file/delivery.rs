@@ -14,7 +14,14 @@ use crate::{
 
 /// The keys of `delivery`.
 pub(crate) const KEYS: &[&str] = &[
-    "batchSize", "concurrency", "limits", "retry", "onUnknown", "confirm", "stopWhen", "native",
+    "batchSize",
+    "concurrency",
+    "limits",
+    "retry",
+    "onUnknown",
+    "confirm",
+    "stopWhen",
+    "native",
     "ignoreSuppressions",
 ];
 
@@ -43,8 +50,10 @@ pub(super) fn delivery(
     }
     let max_batch_size = dialect.map_or(u32::MAX, Dialect::max_batch_size);
     let max_concurrency = dialect.map_or(u32::MAX, Dialect::max_concurrency);
-    let batch_size = get("batchSize").map(|cursor| figure(&cursor, report, max_batch_size, "recipients a call"));
-    let concurrency = get("concurrency").map(|cursor| figure(&cursor, report, max_concurrency, "calls at once"));
+    let batch_size =
+        get("batchSize").map(|cursor| figure(&cursor, report, max_batch_size, "recipients a call"));
+    let concurrency =
+        get("concurrency").map(|cursor| figure(&cursor, report, max_concurrency, "calls at once"));
     let limits = get("limits").map(|cursor| limits(&cursor, report, CAMPAIGN_LIMIT_KEYS));
     let on_unknown = get("onUnknown").map(|cursor| on_unknown(&cursor, report));
     let dialect = dialect?;

@@ -62,9 +62,11 @@ fn child<'a>(cursor: &Cursor<'a>, step: &Step) -> Option<Cursor<'a>> {
         (Value::Mapping(entries), Step::Key(key)) => {
             entries.iter().find(|entry| entry.key == *key).map(|entry| cursor.entry(entry))
         }
-        (Value::Sequence(items), Step::Index(index)) => items
-            .get(*index)
-            .map(|node| Cursor { node, path: format!("{}[{index}]", cursor.path), key_span: None }),
+        (Value::Sequence(items), Step::Index(index)) => items.get(*index).map(|node| Cursor {
+            node,
+            path: format!("{}[{index}]", cursor.path),
+            key_span: None,
+        }),
         _ => None,
     }
 }
@@ -80,7 +82,12 @@ fn refuse_templates(cursor: &Cursor<'_>, report: &mut Report) {
     match &cursor.node.value {
         Value::Scalar { text, .. } if text.contains("{{") => {
             let message = "templates (`{{column}}`) are not supported yet";
-            cursor.error(report, Code::NotSupported, message, Some("write the text out, the same for everyone"));
+            cursor.error(
+                report,
+                Code::NotSupported,
+                message,
+                Some("write the text out, the same for everyone"),
+            );
         }
         Value::Scalar { .. } => {}
         Value::Sequence(_) => cursor.one_or_more().iter().for_each(|item| refuse_templates(item, report)),
