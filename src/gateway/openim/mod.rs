@@ -1,1 +1,386 @@
+//! OpenIM over its REST API.
+//!
+//! Knows: which request carries which call, the token, the server's clock. What a message may hold
+//! is [`dialect`]'s, names on the wire are [`wire`]'s, what an answer means is [`classify`]'s, and
+//! sockets are [`http`]'s.
 
+pub mod classify;
+mod content;
+pub mod dialect;
+pub mod http;
+mod scrub;
+mod shape;
+mod token;
+pub mod transport;
+mod wire;
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use self::{
+    dialect::OpenIMDialect,
+    http::{BadReach, HTTP, Reach},
+    scrub::{MASK, Scrub},
+    token::{CLOCK_PATIENCE, Token, TokenHolder},
+    transport::{Headers, RawAnswer, Transport, TransportFault},
+};
+use super::{Addressees, Call, Gateway, Pending, ReadFault, RequestPreview, UserPage};
+use crate::{
+    campaign::{Dialect, Message, RecipientID},
+    clock::Clock,
+    run::reply::{Answer, Cause, Reason, Reply},
+};
+
+/// Users a page when everyone is listed, and recipients a request when they are explained.
+const PAGE: u32 = 500;
+
+/// An account at an OpenIM server and how it is to be used.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The server's address, as the settings say it.
+    pub url: String,
+    pub admin_user_id: String,
+    pub secret: SecretString,
+    /// Fields of messages that do not say them.
+    pub defaults: Map<String, Value>,
+    /// Calls under way at once, at most.
+    pub concurrency: u32,
+    /// Recipients a call when the campaign does not say.
+    pub batch_size: u32,
+    /// Of one call.
+    pub timeout: Duration,
+}
+
+/// A gateway to an OpenIM server, or to what speaks like one.
+pub struct OpenIM {
+    account: Account,
+    dialect: OpenIMDialect,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    delivers: bool,
+    token: TokenHolder,
+    /// The server's clock minus ours, in milliseconds.
+    offset_ms: AtomicI64,
+    /// Numbers the requests that nobody else has named.
+    requests: AtomicU64,
+}
+
+impl OpenIM {
+    /// A gateway to the server at the account's address. `ca_pem`: certificates that are trusted
+    /// besides the system's.
+    pub fn over_http(
+        account: Account,
+        ca_pem: Option<Vec<u8>>,
+        proxy: Option<String>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<OpenIM, BadReach> {
+        let reach = Reach { url: account.url.clone(), timeout: account.timeout, ca_pem, proxy };
+        let transport = Arc::new(HTTP::new(&reach)?);
+        Ok(OpenIM::new(account, transport, clock))
+    }
+
+    /// A gateway that speaks over any transport.
+    pub fn new(account: Account, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> OpenIM {
+        let dialect = OpenIMDialect::new(account.defaults.clone(), account.batch_size, account.concurrency);
+        OpenIM {
+            account,
+            dialect,
+            transport,
+            token: TokenHolder::new(Arc::clone(&clock)),
+            clock,
+            delivers: true,
+            offset_ms: AtomicI64::new(0),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, known to reach nobody.
+    pub fn delivering_nowhere(self) -> OpenIM {
+        OpenIM { delivers: false, ..self }
+    }
+
+    /// A name for a request of our own, for the server's log.
+    fn operation_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("campaignd-{}-{number}", self.clock.now().as_millisecond())
+    }
+
+    async fn token(&self) -> Result<Arc<Token>, Answer> {
+        self.token.get(async || self.fetch_token().await).await
+    }
+
+    /// Fetches a token and looks at the server's clock. Nothing of a call has left before it is
+    /// there, so whatever goes wrong here, nothing was done.
+    async fn fetch_token(&self) -> Result<Token, Answer> {
+        let secret = self.account.secret.expose_secret();
+        let body = wire::AdminTokenBody { secret, user_id: &self.account.admin_user_id };
+        let operation_id = self.operation_id();
+        let headers = Headers { operation_id: &operation_id, token: None };
+        let raw = match self.transport.post(wire::ADMIN_TOKEN, headers, encode(&body)).await {
+            Ok(raw) => raw,
+            Err(fault) => return Err(token_failure(no_answer(fault))),
+        };
+        let data: wire::AdminTokenData =
+            classify::read(&raw, &Scrub { secrets: &[secret] }).map_err(token_failure)?;
+        let token = Token::new(data.token, self.clock.now(), data.expire_time_seconds);
+        // Where it cannot be had, the last known one stays.
+        let _ = tokio::time::timeout(CLOCK_PATIENCE, self.learn_clock(&token)).await;
+        Ok(token)
+    }
+
+    async fn learn_clock(&self, token: &Token) {
+        let before = self.clock.now();
+        let operation_id = self.operation_id();
+        let headers = Headers { operation_id: &operation_id, token: Some(token.expose()) };
+        let Ok(raw) = self.transport.post(wire::SERVER_TIME, headers, b"{}".to_vec()).await else { return };
+        let after = self.clock.now();
+        if let Ok(data) = classify::read::<wire::ServerTimeData>(&raw, &self.scrub(&[])) {
+            token.has_worked();
+            let middle = (before.as_millisecond() + after.as_millisecond()) / 2;
+            self.offset_ms.store(data.server_time.saturating_sub(middle), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes everything that looks like a token out of what the server says, and these.
+    fn scrub<'a>(&self, secrets: &'a [&'a str]) -> Scrub<'a> {
+        Scrub { secrets }
+    }
+
+    /// Drops a refused token. A token that never worked is not helped by another: the server is
+    /// out of order, and asking for one after the other would not mend it.
+    async fn mind_token(&self, token: &Arc<Token>, answer: Answer) -> Answer {
+        match answer.reply {
+            Reply::NothingDone(Cause::Token, reason) => {
+                self.token.drop_refused(token).await;
+                let cause = if token.ever_worked() { Cause::Token } else { Cause::Outage };
+                Answer { reply: Reply::NothingDone(cause, reason), ..answer }
+            }
+            Reply::Answered(_) => {
+                token.has_worked();
+                answer
+            }
+            _ => answer,
+        }
+    }
+
+    /// Makes a request that reads, fetching another token once where it is refused.
+    async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        operation_id: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ReadFault> {
+        let body = encode(body);
+        let mut answer = match self.read_once(path, operation_id, body.clone()).await {
+            Ok(data) => return Ok(data),
+            Err(answer) => answer,
+        };
+        if matches!(answer.reply, Reply::NothingDone(Cause::Token, _)) {
+            answer = match self.read_once(path, operation_id, body).await {
+                Ok(data) => return Ok(data),
+                Err(answer) => answer,
+            };
+        }
+        Err(ReadFault(match answer.reply {
+            Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
+            Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
+        }))
+    }
+
+    async fn read_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        operation_id: &str,
+        body: Vec<u8>,
+    ) -> Result<T, Answer> {
+        let token = self.token().await?;
+        let headers = Headers { operation_id, token: Some(token.expose()) };
+        let raw = self.transport.post(path, headers, body).await.map_err(no_answer)?;
+        let secrets = [token.expose(), self.account.secret.expose_secret()];
+        match classify::read(&raw, &Scrub { secrets: &secrets }) {
+            Ok(data) => {
+                token.has_worked();
+                Ok(data)
+            }
+            Err(answer) => Err(self.mind_token(&token, answer).await),
+        }
+    }
+
+    fn understand(&self, raw: &RawAnswer, call: &Call, token: &Token) -> Answer {
+        let secrets = [token.expose(), self.account.secret.expose_secret()];
+        let scrub = Scrub { secrets: &secrets };
+        match &call.to {
+            Addressees::Users(users) => classify::batch(raw, users, &scrub),
+            Addressees::Group(group) => classify::single(raw, group, &scrub),
+        }
+    }
+}
+
+impl Gateway for OpenIM {
+    fn dialect(&self) -> &dyn Dialect {
+        &self.dialect
+    }
+
+    fn delivers(&self) -> bool {
+        self.delivers
+    }
+
+    fn stamps_send_time(&self, message: &Message) -> Option<String> {
+        // Online-only messages are not kept anywhere that could be asked.
+        let online_only = message.0.get("isOnlineOnly").and_then(Value::as_bool) == Some(true);
+        if online_only || wire::own_send_time(&message.0).is_some() {
+            return None;
+        }
+        sender(message).map(str::to_owned)
+    }
+
+    fn clock_offset(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    fn preview(&self, call: &Call) -> RequestPreview {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        RequestPreview {
+            method: "POST".into(),
+            url: format!("{}{}", self.account.url.trim_end_matches('/'), wire::send_path(&call.to)),
+            headers: vec![
+                header("Content-Type", "application/json"),
+                header("operationID", &call.operation_id),
+                header("token", MASK),
+            ],
+            body: serde_json::to_value(wire::SendBody(call)).unwrap_or_default(),
+        }
+    }
+
+    fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer> {
+        Box::pin(async move {
+            let token = match self.token().await {
+                Ok(token) => token,
+                Err(answer) => return answer,
+            };
+            let headers = Headers { operation_id: &call.operation_id, token: Some(token.expose()) };
+            let body = encode(&wire::SendBody(call));
+            match self.transport.post(wire::send_path(&call.to), headers, body).await {
+                Ok(raw) => self.mind_token(&token, self.understand(&raw, call, &token)).await,
+                Err(fault) => no_answer(fault),
+            }
+        })
+    }
+
+    fn explain<'a>(
+        &'a self,
+        recipients: &'a [RecipientID],
+        operation_id: &'a str,
+    ) -> Pending<'a, Result<Vec<(RecipientID, Reason)>, ReadFault>> {
+        Box::pin(async move {
+            let mut explained = Vec::new();
+            // The server refuses a list with an id twice.
+            let distinct: Vec<&RecipientID> =
+                recipients.iter().collect::<BTreeSet<_>>().into_iter().collect();
+            for ids in distinct.chunks(PAGE as usize) {
+                let body = wire::AccountCheckBody { user_ids: ids };
+                let data: wire::AccountCheckData =
+                    self.read(wire::ACCOUNT_CHECK, operation_id, &body).await?;
+                let statuses = data.results.unwrap_or_default();
+                let missing: BTreeSet<&str> = statuses
+                    .iter()
+                    .filter(|status| status.unregistered())
+                    .map(|status| status.user_id.as_str())
+                    .collect();
+                let (missing, known): (Vec<&RecipientID>, Vec<&RecipientID>) =
+                    ids.iter().partition(|id| missing.contains(id.as_str()));
+                let unregistered = Reason::new("1004", "no such user is registered");
+                explained.extend(missing.into_iter().map(|id| (id.clone(), unregistered.clone())));
+                if known.is_empty() {
+                    continue;
+                }
+                let body = wire::UsersInfoBody { user_ids: &known };
+                let data: wire::UsersInfoData = self.read(wire::USERS_INFO, operation_id, &body).await?;
+                let users = data.users.unwrap_or_default();
+                let closed: BTreeSet<&str> = users
+                    .iter()
+                    .filter(|user| user.receive_option == Some(1))
+                    .map(|user| user.user_id.as_str())
+                    .collect();
+                let opted_out = Reason::new(classify::OPTED_OUT, "the recipient refuses messages");
+                let closed = known.into_iter().filter(|id| closed.contains(id.as_str()));
+                explained.extend(closed.map(|id| (id.clone(), opted_out.clone())));
+            }
+            Ok(explained)
+        })
+    }
+
+    fn users<'a>(
+        &'a self,
+        message: &'a Message,
+        page_number: u32,
+    ) -> Pending<'a, Result<UserPage, ReadFault>> {
+        Box::pin(async move {
+            let body = wire::UsersBody { pagination: wire::Pagination { page_number, show_number: PAGE } };
+            let data: wire::UsersData = self.read(wire::USERS, &self.operation_id(), &body).await?;
+            let users = data.users.unwrap_or_default();
+            let more = users.len() >= PAGE as usize;
+            let left_out = [sender(message), Some(self.account.admin_user_id.as_str())];
+            let users = users
+                .into_iter()
+                .filter(|user| user.level.is_none_or(|level| level < 2))
+                .filter(|user| !left_out.contains(&Some(user.user_id.as_str())))
+                .filter_map(|user| match RecipientID::new(user.user_id) {
+                    Ok(id) => Some(id),
+                    Err(reason) => {
+                        tracing::warn!(%reason, "the provider lists a user whose id cannot be used");
+                        None
+                    }
+                })
+                .collect();
+            Ok(UserPage { users, more })
+        })
+    }
+}
+
+fn sender(message: &Message) -> Option<&str> {
+    message.0.get("sendID").and_then(Value::as_str)
+}
+
+/// JSON of a value whose keys are strings and whose numbers are finite, which cannot fail.
+fn encode(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+fn no_answer(fault: TransportFault) -> Answer {
+    let reply = match fault {
+        TransportFault::NeverConnected(text) => {
+            Reply::NothingDone(Cause::Unreachable, Reason::new("unreachable", text))
+        }
+        TransportFault::TimedOut(text) => Reply::Unanswered(Reason::new("timeout", text)),
+        TransportFault::Lost(text) => Reply::Unanswered(Reason::new("noAnswer", text)),
+    };
+    Answer { http_status: None, provider_code: None, provider_message: None, reply }
+}
+
+/// What a failure to get a token means for the call that needed it: it never left.
+fn token_failure(answer: Answer) -> Answer {
+    let explain = |reason: Reason| Reason::new(reason.code, format!("no admin token: {}", reason.text));
+    let reply = match answer.reply {
+        Reply::NothingDone(Cause::Token, reason) | Reply::Unanswered(reason) => {
+            Reply::NothingDone(Cause::Outage, explain(reason))
+        }
+        Reply::NothingDone(cause, reason) => Reply::NothingDone(cause, explain(reason)),
+        Reply::Rejected(reason) => Reply::Rejected(explain(reason)),
+        Reply::Answered(_) => {
+            Reply::NothingDone(Cause::Outage, Reason::new("unreadable", "an answer to another question"))
+        }
+    };
+    Answer { reply, ..answer }
+}
