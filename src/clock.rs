@@ -7,17 +7,37 @@ use jiff::Timestamp;
 
 /// Tells what time it is.
 pub trait Clock: Send + Sync {
+    /// The time of day. May jump when somebody sets the clock.
     fn now(&self) -> Timestamp;
+
+    /// The time of day at the start plus the time that has passed since: never jumps. For limits
+    /// and waits, which are about elapsed time.
+    fn steady(&self) -> Timestamp;
 }
 
 /// The computer's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    steady: ElapsedClock,
+}
+
+impl SystemClock {
+    /// Must be called inside a runtime.
+    #[expect(clippy::new_without_default, reason = "two of them need not agree on what is steady")]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn new() -> SystemClock {
+        SystemClock { steady: ElapsedClock::starting_at(Timestamp::now()) }
+    }
+}
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.steady.now()
     }
 }
 
@@ -40,6 +60,10 @@ impl ElapsedClock {
 impl Clock for ElapsedClock {
     fn now(&self) -> Timestamp {
         self.start + self.epoch.elapsed()
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.now()
     }
 }
 

@@ -1,11 +1,15 @@
 //! campaignd: a declarative broadcast campaign scheduler.
 
+pub mod audience;
 pub mod campaign;
 pub mod cli;
 pub mod clock;
 pub mod document;
 pub mod gateway;
 pub mod limits;
+pub mod plan;
+pub mod revision;
 pub mod run;
 pub mod schedule;
+pub mod store;
 pub mod settings;

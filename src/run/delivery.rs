@@ -1,0 +1,184 @@
+//! One recipient's part of a run, drawn in `ARCHITECTURE.md`:
+//!
+//! ```text
+//! pending ──asked──▶ in flight ──answered──▶ accepted | refused | failed | unknown
+//!   │  ▲──nothing done──┘                    unknown ──read──▶ refused
+//!   └──stopped──▶ expired | cancelled | failed
+//! ```
+
+use super::{
+    reply::{Reason, Receipt, Verdict},
+    state::Ending,
+};
+
+/// Where one recipient of a run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// Not asked yet.
+    Pending,
+    /// A request with this recipient has been committed, and not its answer.
+    InFlight,
+    Decided(Outcome),
+}
+
+/// What became of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider took it.
+    Accepted(Receipt),
+    /// The provider said no for this recipient.
+    Refused(Reason),
+    /// Tried, and proven not accepted.
+    Failed(Reason),
+    /// Asked, and no answer that settles it.
+    Unknown(Reason),
+    /// Left out by an exclusion.
+    Excluded(Reason),
+    /// Its time ran out before it was tried.
+    Expired(Reason),
+    Cancelled(Reason),
+}
+
+/// What happens to one recipient of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryEvent {
+    /// A request for it has been committed.
+    Asked,
+    /// Its request was answered for it.
+    Answered(Verdict),
+    /// Its request is over and no answer settles it.
+    Unanswered(Reason),
+    /// Proven: its request did nothing. It may be asked again.
+    NothingDone,
+    /// Proven: its request did nothing, and never will.
+    Rejected(Reason),
+    /// The run stops before it was asked.
+    Stopped(Ending, Reason),
+    /// What became of it was read from the provider afterwards.
+    Read(Verdict),
+}
+
+/// The event has no place in the state: a fault of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a delivery that is {state} met {event:?}")]
+pub struct NoSuchDeliveryTransition {
+    pub state: &'static str,
+    pub event: DeliveryEvent,
+}
+
+impl Delivery {
+    /// The one transition function. What is decided stays, but for an unknown that is settled.
+    pub fn after(self, event: DeliveryEvent) -> Result<Delivery, NoSuchDeliveryTransition> {
+        use Delivery::{Decided, InFlight, Pending};
+        match (self, event) {
+            (Pending, DeliveryEvent::Asked) => Ok(InFlight),
+            (Pending, DeliveryEvent::Stopped(ending, reason)) => Ok(Decided(match ending {
+                Ending::Cancelled => Outcome::Cancelled(reason),
+                Ending::Expired => Outcome::Expired(reason),
+                Ending::Failed => Outcome::Failed(reason),
+            })),
+            (InFlight, DeliveryEvent::NothingDone) => Ok(Pending),
+            (InFlight, DeliveryEvent::Answered(verdict)) => Ok(Decided(verdict.into())),
+            (InFlight, DeliveryEvent::Unanswered(reason)) => Ok(Decided(Outcome::Unknown(reason))),
+            (InFlight, DeliveryEvent::Rejected(reason)) => Ok(Decided(Outcome::Failed(reason))),
+            (Decided(Outcome::Unknown(_)), DeliveryEvent::Read(verdict)) => Ok(Decided(verdict.into())),
+            (state, event) => Err(NoSuchDeliveryTransition { state: state.name(), event }),
+        }
+    }
+
+    /// The state's word in `waiting_log` and `delivery_log`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Delivery::Pending => "pending",
+            Delivery::InFlight => "in_flight",
+            Delivery::Decided(outcome) => outcome.name(),
+        }
+    }
+}
+
+impl From<Verdict> for Outcome {
+    fn from(verdict: Verdict) -> Outcome {
+        match verdict {
+            Verdict::Accepted(receipt) => Outcome::Accepted(receipt),
+            Verdict::Refused(reason) => Outcome::Refused(reason),
+            Verdict::Unknown(reason) => Outcome::Unknown(reason),
+        }
+    }
+}
+
+impl Outcome {
+    /// The words of the ledger.
+    pub const NAMES: [&'static str; 7] =
+        ["accepted", "refused", "failed", "unknown", "excluded", "expired", "cancelled"];
+
+    /// The outcome's word in the ledger.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Accepted(_) => "accepted",
+            Outcome::Refused(_) => "refused",
+            Outcome::Failed(_) => "failed",
+            Outcome::Unknown(_) => "unknown",
+            Outcome::Excluded(_) => "excluded",
+            Outcome::Expired(_) => "expired",
+            Outcome::Cancelled(_) => "cancelled",
+        }
+    }
+
+    /// Why, for all that need a reason.
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Outcome::Accepted(_) => None,
+            Outcome::Refused(reason)
+            | Outcome::Failed(reason)
+            | Outcome::Unknown(reason)
+            | Outcome::Excluded(reason)
+            | Outcome::Expired(reason)
+            | Outcome::Cancelled(reason) => Some(reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_meets_every_event() {
+        let reason = || Reason::new("code", "text");
+        let outcomes = [
+            Outcome::Accepted(Receipt::default()),
+            Outcome::Refused(reason()),
+            Outcome::Failed(reason()),
+            Outcome::Unknown(reason()),
+            Outcome::Excluded(reason()),
+            Outcome::Expired(reason()),
+            Outcome::Cancelled(reason()),
+        ];
+        let states =
+            [Delivery::Pending, Delivery::InFlight].into_iter().chain(outcomes.map(Delivery::Decided));
+        let accepted = || Verdict::Accepted(Receipt::default());
+        let events = [
+            ("asked", DeliveryEvent::Asked),
+            ("answered accepted", DeliveryEvent::Answered(accepted())),
+            ("answered refused", DeliveryEvent::Answered(Verdict::Refused(reason()))),
+            ("answered unknown", DeliveryEvent::Answered(Verdict::Unknown(reason()))),
+            ("unanswered", DeliveryEvent::Unanswered(reason())),
+            ("nothing done", DeliveryEvent::NothingDone),
+            ("rejected", DeliveryEvent::Rejected(reason())),
+            ("stopped, cancelled", DeliveryEvent::Stopped(Ending::Cancelled, reason())),
+            ("stopped, expired", DeliveryEvent::Stopped(Ending::Expired, reason())),
+            ("stopped, failed", DeliveryEvent::Stopped(Ending::Failed, reason())),
+            ("read accepted", DeliveryEvent::Read(accepted())),
+            ("read refused", DeliveryEvent::Read(Verdict::Refused(reason()))),
+        ];
+        let mut table = String::new();
+        for state in states {
+            for (label, event) in &events {
+                if let Ok(after) = state.clone().after(event.clone()) {
+                    table += &format!("{:9} + {label:18} = {}\n", state.name(), after.name());
+                }
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+}

@@ -1,0 +1,359 @@
+//! The ledger: what was decided, asked and answered, so that a crash at any instant forgets nothing.
+//!
+//! [`Store`] speaks the middle's words; behind it stands SQLite, and SQL is known there alone. Every
+//! method is a step inside a transaction that [`Ledger`] opens and commits. Must never know:
+//! gateways, files, the clock (times are arguments), what a reply means.
+
+mod ledger;
+pub mod owner;
+pub mod sqlite;
+
+use jiff::Timestamp;
+
+pub use ledger::Ledger;
+
+use crate::{
+    campaign::{CampaignID, RecipientID},
+    document::Severity,
+    plan::Decision,
+    run::{
+        Counts, Outcome, RunEvent, RunID, RunState, Settlement, Trigger, chunk::Chunk, reply::Reason,
+        state::NoSuchTransition,
+    },
+};
+
+/// Why the ledger could not do as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no ledger at {path}; `campaignd serve` makes one")]
+    Missing { path: String },
+    #[error("{path} is not a campaignd ledger; name another file as `database`")]
+    NotALedger { path: String },
+    #[error("the ledger was written by a newer campaignd (schema {found}, this one knows {known}); use that one")]
+    NewerSchema { found: i64, known: i64 },
+    #[error("the ledger cannot be written: {0}; check its permissions and those of its folder")]
+    ReadOnly(String),
+    #[error("the disk of the ledger is full; nothing is sent that cannot be recorded")]
+    DiskFull,
+    #[error("the ledger is busy: another process holds it for too long")]
+    Busy,
+    #[error("there is no {what} {name:?} in the ledger")]
+    NotFound { what: &'static str, name: String },
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Transition(#[from] NoSuchTransition),
+    #[error("the ledger holds something that it should not: {0}")]
+    Corrupt(String),
+    #[error("the ledger failed: {0}")]
+    Failed(String),
+}
+
+/// A result of the ledger.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// A campaign as the ledger knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CampaignRecord {
+    pub id: CampaignID,
+    /// The revision in force.
+    pub revision: i64,
+    /// Its path in the campaigns folder.
+    pub path: String,
+    pub sha256: String,
+    /// Its exact bytes.
+    pub yaml: Vec<u8>,
+    pub enabled: bool,
+    pub removed: bool,
+    pub rejected: bool,
+    pub gone_since: Option<Timestamp>,
+    /// By a person, for this campaign or for all.
+    pub paused: Option<String>,
+    pub decided_until: Timestamp,
+    /// Whether a run of it still goes.
+    pub running: bool,
+}
+
+/// A revision to take force.
+#[derive(Debug, Clone)]
+pub struct NewRevision {
+    pub campaign: CampaignID,
+    pub path: String,
+    pub sha256: String,
+    pub yaml: Vec<u8>,
+    pub commit_id: Option<String>,
+    pub dirty: Option<bool>,
+    pub gateway: String,
+    /// A JSON object.
+    pub labels: String,
+    pub enabled: bool,
+    pub applied_at: Timestamp,
+}
+
+/// Something about a campaign other than a new revision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CampaignMark {
+    Moved { path: String },
+    Rejected,
+    Accepted,
+    Gone { since: Timestamp },
+    Back,
+    Removed,
+}
+
+/// A problem of the folder, for `problem_status`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProblemRecord {
+    pub path: String,
+    pub campaign: Option<String>,
+    pub severity: Severity,
+    pub line: u32,
+    pub column: u32,
+    pub code: String,
+    pub message: String,
+}
+
+/// A run to be made for a slot that runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRun {
+    pub trigger: Trigger,
+    /// The nominal instant; of a run by hand the instant of the request.
+    pub slot: Timestamp,
+    pub due_at: Timestamp,
+    /// Nothing asked by then: missed.
+    pub start_by: Timestamp,
+    /// What is left then expires.
+    pub finish_by: Timestamp,
+    pub gateway: String,
+    /// Of a test send: the named ids.
+    pub only_to: Option<Vec<RecipientID>>,
+}
+
+/// A run that is not over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecord {
+    pub id: RunID,
+    pub campaign: CampaignID,
+    pub trigger: Trigger,
+    pub state: RunState,
+    /// The bytes and path of the revision that the run was made from.
+    pub path: String,
+    pub yaml: Vec<u8>,
+    pub gateway: String,
+    pub only_to: Option<Vec<RecipientID>>,
+    pub slot: Timestamp,
+    pub due_at: Timestamp,
+    pub start_by: Timestamp,
+    pub finish_by: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub counts: Counts,
+}
+
+/// What a batch is begun with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    pub run: RunID,
+    pub at: Timestamp,
+    /// The most recipients it may have, at least 1.
+    pub most_recipients: u64,
+    /// The account whose messages must carry distinct send times, and the provider's time now.
+    pub stamp: Option<(String, Timestamp)>,
+}
+
+/// A batch whose intent is committed: it may be asked now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Begun {
+    pub attempt: i64,
+    pub operation_id: String,
+    pub batch: u64,
+    pub recipients: Vec<RecipientID>,
+    /// Unix milliseconds.
+    pub send_time_ms: Option<i64>,
+}
+
+/// The end of an attempt, as recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptEnd {
+    pub attempt: i64,
+    pub at: Timestamp,
+    pub http_status: Option<u16>,
+    pub provider_code: Option<i64>,
+    pub provider_message: Option<String>,
+}
+
+/// How far a run that has nothing to send any more has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Drain {
+    /// Something is in flight, or pending and to be sent.
+    Busy,
+    /// More pending batches wait for their ending.
+    More,
+    Over(RunState),
+}
+
+/// A call of the past, for the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastCall {
+    pub ended_at: Timestamp,
+    pub recipients: u64,
+}
+
+/// What a command asks of the daemon.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "ask", rename_all = "camelCase")]
+pub enum Question {
+    /// A run now; a test send when ids are named.
+    Send { campaign: String, to: Vec<String> },
+}
+
+/// The daemon's answer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reply {
+    Run(String),
+    Refused(String),
+}
+
+/// Whom a control is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    All,
+    Campaign(CampaignID),
+    Run(RunID),
+}
+
+/// What a person does to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    Pause,
+    Resume,
+    Cancel,
+}
+
+/// Who did something, when and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Act {
+    pub at: Timestamp,
+    pub who: String,
+    pub why: Option<String>,
+}
+
+/// One thing that the rows say and the counters deny.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Discrepancy {
+    pub run: String,
+    pub what: String,
+    pub counted: i64,
+    pub recorded: i64,
+}
+
+/// The ledger's steps. Each either happens as a whole or, with an error, not at all.
+pub trait Store: Send {
+    /// Opens a transaction.
+    fn begin(&mut self) -> Stored<()>;
+    /// Makes it durable.
+    fn commit(&mut self) -> Stored<()>;
+    fn roll_back(&mut self);
+    /// Opens a step inside the transaction that can be undone by itself.
+    fn step_begin(&mut self) -> Stored<()>;
+    fn step_end(&mut self, keep: bool) -> Stored<()>;
+
+    // Campaigns
+    fn campaigns(&mut self) -> Stored<Vec<CampaignRecord>>;
+    /// A campaign that was not there, or was removed, has its slots decided up to `applied_at`.
+    fn campaign_apply(&mut self, revision: &NewRevision) -> Stored<i64>;
+    fn campaign_mark(&mut self, campaign: &CampaignID, mark: &CampaignMark) -> Stored<()>;
+    /// Replaces what is wrong in the folder; a problem that stays keeps its `since`.
+    fn problems_replace(&mut self, problems: &[ProblemRecord], now: Timestamp) -> Stored<()>;
+
+    // Slots
+    /// Records the decisions of a plan; makes the run of the one that runs. A slot that is decided
+    /// already stays as it is.
+    fn slots_decide(
+        &mut self,
+        campaign: &CampaignID,
+        decisions: &[(Decision, Option<NewRun>)],
+        decided_until: Timestamp,
+        next_occurrence: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Stored<Option<RunID>>;
+
+    // Runs
+    /// Makes a run by hand.
+    fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID>;
+    fn runs_open(&mut self) -> Stored<Vec<RunRecord>>;
+    fn run(&mut self, run: &RunID) -> Stored<RunRecord>;
+    /// Whether a run of the revision in force, for its whole audience, was made since then.
+    fn ran_since(&mut self, campaign: &CampaignID, since: Timestamp) -> Stored<bool>;
+    /// Throws away what an opening that was not sealed has written.
+    fn run_unopen(&mut self, run: &RunID) -> Stored<()>;
+    /// Writes a part of a run's audience.
+    fn run_open_part(
+        &mut self,
+        run: &RunID,
+        chunks: &[Chunk],
+        excluded: &[(RecipientID, Reason)],
+        now: Timestamp,
+    ) -> Stored<()>;
+    /// Lets an event happen to a run. An opening that failed, and a stop before anything was asked
+    /// because it is too late, turn the run's slot into a missed one with this reason.
+    fn run_event(
+        &mut self,
+        run: &RunID,
+        event: RunEvent,
+        missed: Option<&str>,
+        now: Timestamp,
+    ) -> Stored<RunState>;
+    /// Gives up to `most_batches` pending batches of an ending run their outcome; ends a run of which
+    /// nothing is pending or in flight.
+    fn run_drain(&mut self, run: &RunID, most_batches: u32, now: Timestamp) -> Stored<Drain>;
+    /// At the start of a daemon: what is in flight was asked by one that is gone, so its outcome is
+    /// unknown. Tells how many recipients that are.
+    fn recover(&mut self, now: Timestamp) -> Stored<u64>;
+
+    // Batches
+    /// Commits the next batch of a running run to being asked: None when there is none, or the run
+    /// does not run.
+    fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>>;
+    /// Records an answer with everything that follows from it.
+    fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<()>;
+    /// The request never left: as if it had not been begun, but for the record.
+    fn batch_withdraw(&mut self, attempt: i64, now: Timestamp) -> Stored<()>;
+    /// Commits a request that reads what became of recipients of a batch: its attempt, its operation id.
+    fn look_begin(
+        &mut self,
+        run: &RunID,
+        batch: u64,
+        recipients: u64,
+        now: Timestamp,
+    ) -> Stored<(i64, String)>;
+    /// Records what was read; only what is unknown changes.
+    fn look_settle(
+        &mut self,
+        end: &AttemptEnd,
+        outcomes: &[(RecipientID, Outcome)],
+        answered: bool,
+    ) -> Stored<()>;
+
+    // Limits
+    /// Calls through a gateway, of one campaign or of all, that ended since then.
+    fn past_calls(
+        &mut self,
+        gateway: &str,
+        campaign: Option<&CampaignID>,
+        since: Timestamp,
+    ) -> Stored<Vec<PastCall>>;
+
+    // People
+    fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>>;
+    fn act_record(&mut self, act: &Act, action: &str, target: &str) -> Stored<()>;
+    fn question_ask(&mut self, question: &Question, now: Timestamp) -> Stored<i64>;
+    fn questions_open(&mut self) -> Stored<Vec<(i64, Question)>>;
+    fn question_answer(&mut self, question: i64, reply: &Reply) -> Stored<()>;
+    fn question_reply(&mut self, question: i64) -> Stored<Option<Reply>>;
+
+    /// Counts every row again and compares.
+    fn verify(&mut self) -> Stored<Vec<Discrepancy>>;
+    /// A number that changes whenever another connection has written.
+    fn change_mark(&mut self) -> Stored<i64>;
+}

@@ -1,0 +1,459 @@
+//! Batches, attempts and deliveries: the intent before a request, the answer with all that follows.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::{
+    super::{AttemptEnd, Begun, Intent, PastCall, StoreError, Stored},
+    json, recipients, runs, time,
+};
+use crate::{
+    campaign::{CampaignID, RecipientID},
+    run::{
+        Counts, Outcome, RunID, RunState, Settlement,
+        reply::{Reason, Reply},
+        settlement::settle as settled,
+    },
+};
+
+/// A batch that waits to be asked.
+pub struct PendingBatch {
+    pub id: i64,
+    pub number: u64,
+    pub attempts: u32,
+    pub recipients: Vec<RecipientID>,
+}
+
+/// A row of `delivery`.
+pub struct NewDelivery<'a> {
+    pub run: i64,
+    pub recipient: &'a RecipientID,
+    pub outcome: &'a Outcome,
+    pub attempts: u32,
+    pub batch: Option<u64>,
+    pub send_time_ms: Option<i64>,
+    pub at_ms: i64,
+}
+
+pub fn insert_pending(
+    connection: &Connection,
+    run: i64,
+    number: u64,
+    position: i64,
+    attempts: u32,
+    recipients: &[RecipientID],
+) -> Stored<()> {
+    let (Some(first), Some(last)) = (recipients.first(), recipients.last()) else {
+        return Err(StoreError::Corrupt("a batch without recipients".to_owned()));
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO batch (run, number, position, state, attempts, count, first, last, recipients)
+             VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            run,
+            number as i64,
+            position,
+            attempts,
+            recipients.len() as i64,
+            first.as_str(),
+            last.as_str(),
+            json(&recipients)?,
+        ])?;
+    Ok(())
+}
+
+/// Adds a delivery; the key refuses a second one for the same recipient.
+pub fn insert_delivery(connection: &Connection, new: &NewDelivery<'_>) -> Stored<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO delivery (run, recipient, outcome, reason_code, reason, attempts, batch, server_msg_id,
+            client_msg_id, send_time, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    let reason = new.outcome.reason();
+    let receipt = match new.outcome {
+        Outcome::Accepted(receipt) => Some(receipt),
+        _ => None,
+    };
+    statement.execute(params![
+        new.run,
+        new.recipient.as_str(),
+        new.outcome.name(),
+        reason.map(|reason| reason.code.as_str()),
+        reason.map(|reason| reason.text.as_str()),
+        new.attempts,
+        new.batch.map(|number| number as i64),
+        receipt.and_then(|receipt| receipt.server_msg_id.as_deref()),
+        receipt.and_then(|receipt| receipt.client_msg_id.as_deref()),
+        receipt.and_then(|receipt| receipt.send_time_ms).or(new.send_time_ms),
+        new.at_ms,
+    ])?;
+    Ok(())
+}
+
+/// The first batches in the order of sending.
+pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<PendingBatch>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, number, attempts, recipients FROM batch
+         WHERE run = ?1 AND state = 'pending' ORDER BY position LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![run, most])?;
+    let mut batches = Vec::new();
+    while let Some(row) = rows.next()? {
+        batches.push(PendingBatch {
+            id: row.get(0)?,
+            number: row.get(1)?,
+            attempts: row.get(2)?,
+            recipients: recipients(row.get_ref(3)?.as_str().unwrap_or_default())?,
+        });
+    }
+    Ok(batches)
+}
+
+pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> {
+    let (run, state, ..) = runs::standing(connection, intent.run.as_str())?;
+    if state != RunState::Running {
+        return Ok(None);
+    }
+    let Some(mut batch) = pending(connection, run, 1)?.pop() else { return Ok(None) };
+    let most = usize::try_from(intent.most_recipients.max(1)).unwrap_or(usize::MAX);
+    if batch.recipients.len() > most {
+        batch = split(connection, run, batch, most)?;
+    }
+    let at_ms = intent.at.as_millisecond();
+    let send_time_ms = match &intent.stamp {
+        Some((sender, provider_now)) => Some(stamp(connection, &intent.run, sender, *provider_now)?),
+        None => None,
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO attempt (kind, run, batch, gateway, operation_id, sender, send_time, started_at,
+                recipients)
+             SELECT 'send', id, ?2, gateway,
+                (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
+                    || '-' || run,
+                ?3, ?4, ?5, ?6
+             FROM run WHERE id = ?1",
+        )?
+        .execute(params![
+            run,
+            batch.number as i64,
+            intent.stamp.as_ref().map(|(sender, _)| sender.as_str()),
+            send_time_ms,
+            at_ms,
+            batch.recipients.len() as i64,
+        ])?;
+    let attempt = connection.last_insert_rowid();
+    connection
+        .prepare_cached(
+            "UPDATE batch SET state = 'in_flight', attempt = ?2, attempts = attempts + 1 WHERE id = ?1",
+        )?
+        .execute(params![batch.id, attempt])?;
+    connection
+        .prepare_cached(
+            "UPDATE run SET pending = pending - ?2, in_flight = in_flight + ?2,
+                started_at = coalesce(started_at, ?3)
+             WHERE id = ?1",
+        )?
+        .execute(params![run, batch.recipients.len() as i64, at_ms])?;
+    let operation_id = operation_id(connection, attempt)?;
+    Ok(Some(Begun {
+        attempt,
+        operation_id,
+        batch: batch.number,
+        recipients: batch.recipients,
+        send_time_ms,
+    }))
+}
+
+fn operation_id(connection: &Connection, attempt: i64) -> Stored<String> {
+    Ok(connection
+        .prepare_cached("SELECT operation_id FROM attempt WHERE attempt = ?1")?
+        .query_row([attempt], |row| row.get(0))?)
+}
+
+/// Splits the first `most` recipients off a batch: they keep its number and place, the rest becomes a
+/// batch of its own behind them.
+fn split(connection: &Connection, run: i64, mut batch: PendingBatch, most: usize) -> Stored<PendingBatch> {
+    let rest = batch.recipients.split_off(most);
+    let (number, position): (i64, i64) = connection
+        .prepare_cached(
+            "SELECT r.next_batch, b.position FROM run r JOIN batch b ON b.run = r.id WHERE b.id = ?1",
+        )?
+        .query_row([batch.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    connection
+        .prepare_cached("UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1")?
+        .execute([run])?;
+    insert_pending(connection, run, number as u64, position, batch.attempts, &rest)?;
+    let last = batch.recipients.last().map(RecipientID::as_str);
+    connection
+        .prepare_cached("UPDATE batch SET count = ?2, last = ?3, recipients = ?4 WHERE id = ?1")?
+        .execute(params![batch.id, batch.recipients.len() as i64, last, json(&batch.recipients)?])?;
+    Ok(batch)
+}
+
+/// A send time that no message of this account has had: the provider's time, or one more than the last.
+fn stamp(connection: &Connection, run: &RunID, sender: &str, provider_now: Timestamp) -> Stored<i64> {
+    Ok(connection
+        .prepare_cached(
+            "INSERT INTO stamp (gateway, sender, last_send_time)
+             SELECT gateway, ?2, ?3 FROM run WHERE run = ?1
+             ON CONFLICT (gateway, sender)
+                DO UPDATE SET last_send_time = max(last_send_time + 1, excluded.last_send_time)
+             RETURNING last_send_time",
+        )?
+        .query_row(params![run.as_str(), sender, provider_now.as_millisecond()], |row| row.get(0))?)
+}
+
+/// An attempt that is under way, with its batch.
+struct UnderWay {
+    run: i64,
+    run_name: String,
+    batch: i64,
+    number: u64,
+    attempts: u32,
+    send_time_ms: Option<i64>,
+    recipients: Vec<RecipientID>,
+}
+
+fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
+    let mut statement = connection.prepare_cached(
+        "SELECT b.run, r.run, b.id, b.number, b.attempts, a.send_time, b.recipients
+         FROM attempt a JOIN batch b ON b.run = a.run AND b.number = a.batch JOIN run r ON r.id = a.run
+         WHERE a.attempt = ?1 AND a.finished_at IS NULL AND b.attempt = a.attempt",
+    )?;
+    let mut rows = statement.query([attempt])?;
+    let row = rows
+        .next()?
+        .ok_or_else(|| StoreError::NotFound { what: "attempt under way", name: attempt.to_string() })?;
+    Ok(UnderWay {
+        run: row.get(0)?,
+        run_name: row.get(1)?,
+        batch: row.get(2)?,
+        number: row.get(3)?,
+        attempts: row.get(4)?,
+        send_time_ms: row.get(5)?,
+        recipients: recipients(row.get_ref(6)?.as_str().unwrap_or_default())?,
+    })
+}
+
+pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement) -> Stored<()> {
+    let batch = under_way(connection, end.attempt)?;
+    let at_ms = end.at.as_millisecond();
+    let mut counts = Counts::default();
+    for (recipient, outcome) in &settlement.outcomes {
+        *counts.of(outcome) += 1;
+        insert_delivery(connection, &NewDelivery {
+            run: batch.run,
+            recipient,
+            outcome,
+            attempts: batch.attempts,
+            batch: Some(batch.number),
+            send_time_ms: batch.send_time_ms,
+            at_ms,
+        })?;
+    }
+    let asked = batch.recipients.len();
+    match settlement.outcomes.len() {
+        0 => {
+            connection
+                .prepare_cached("UPDATE batch SET state = 'pending', attempt = NULL WHERE id = ?1")?
+                .execute([batch.batch])?;
+            counts.pending = asked as u64;
+        }
+        decided if decided == asked => {
+            connection.prepare_cached("DELETE FROM batch WHERE id = ?1")?.execute([batch.batch])?;
+        }
+        decided => {
+            return Err(StoreError::Corrupt(format!("{decided} outcomes for {asked} recipients asked")));
+        }
+    }
+    end_attempt(connection, end, &counts, settlement.verdict)?;
+    connection
+        .prepare_cached(
+            "UPDATE run SET in_flight = in_flight - :asked, pending = pending + :pending,
+                accepted = accepted + :accepted, refused = refused + :refused, failed = failed + :failed,
+                unknown = unknown + :unknown
+             WHERE id = :run",
+        )?
+        .execute(named_params! {
+            ":run": batch.run,
+            ":asked": asked as i64,
+            ":pending": counts.pending,
+            ":accepted": counts.accepted,
+            ":refused": counts.refused,
+            ":failed": counts.failed,
+            ":unknown": counts.unknown,
+        })?;
+    if let Some(event) = &settlement.run {
+        let (id, state, ..) = runs::standing(connection, &batch.run_name)?;
+        // A run that a person has stopped meanwhile stays stopped.
+        if let Ok(after) = state.after(event.clone()) {
+            runs::write_state(connection, id, &after, end.at)?;
+        }
+    }
+    Ok(())
+}
+
+fn end_attempt(connection: &Connection, end: &AttemptEnd, counts: &Counts, verdict: &str) -> Stored<()> {
+    connection
+        .prepare_cached(
+            "UPDATE attempt SET finished_at = max(?2, started_at), http_status = ?3, provider_code = ?4,
+                provider_message = ?5, accepted = ?6, refused = ?7, unknown = ?8, verdict = ?9
+             WHERE attempt = ?1",
+        )?
+        .execute(params![
+            end.attempt,
+            end.at.as_millisecond(),
+            end.http_status,
+            end.provider_code,
+            end.provider_message,
+            counts.accepted,
+            counts.refused,
+            counts.unknown,
+            verdict,
+        ])?;
+    Ok(())
+}
+
+fn end_without_answer(attempt: i64, at: Timestamp) -> AttemptEnd {
+    AttemptEnd { attempt, at, http_status: None, provider_code: None, provider_message: None }
+}
+
+pub fn withdraw(connection: &Connection, attempt: i64, now: Timestamp) -> Stored<()> {
+    let batch = under_way(connection, attempt)?;
+    let asked = batch.recipients.len() as i64;
+    end_attempt(connection, &end_without_answer(attempt, now), &Counts::default(), "withdrawn")?;
+    connection
+        .prepare_cached(
+            "UPDATE batch SET state = 'pending', attempt = NULL, attempts = attempts - 1 WHERE id = ?1",
+        )?
+        .execute([batch.batch])?;
+    connection
+        .prepare_cached(
+            "UPDATE run SET in_flight = in_flight - ?2, pending = pending + ?2 WHERE id = ?1",
+        )?
+        .execute(params![batch.run, asked])?;
+    // `started_at` is when the first intent that counts was committed.
+    connection
+        .prepare_cached(
+            "UPDATE run SET started_at = NULL WHERE id = ?1 AND NOT EXISTS
+                (SELECT 1 FROM attempt WHERE run = ?1 AND kind = 'send' AND verdict IS NOT 'withdrawn')",
+        )?
+        .execute([batch.run])?;
+    Ok(())
+}
+
+pub fn recover(connection: &Connection, now: Timestamp) -> Stored<u64> {
+    let mut statement =
+        connection.prepare("SELECT attempt FROM batch WHERE state = 'in_flight' ORDER BY id")?;
+    let attempts: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut unknown = 0;
+    for attempt in attempts {
+        let asked = under_way(connection, attempt)?.recipients;
+        unknown += asked.len() as u64;
+        let reason = Reason::new("interrupted", "campaignd ended before an answer came");
+        let settlement = settled(&asked, Reply::Unanswered(reason))
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        settle(connection, &end_without_answer(attempt, now), &settlement)?;
+    }
+    // A look changes nothing by itself; one that was interrupted is simply over.
+    connection.execute(
+        "UPDATE attempt SET finished_at = max(?1, started_at), verdict = 'unanswered'
+         WHERE finished_at IS NULL AND kind = 'look'",
+        [now.as_millisecond()],
+    )?;
+    Ok(unknown)
+}
+
+pub fn look_begin(
+    connection: &Connection,
+    run: &RunID,
+    batch: u64,
+    recipients: u64,
+    now: Timestamp,
+) -> Stored<(i64, String)> {
+    connection
+        .prepare_cached(
+            "INSERT INTO attempt (kind, run, batch, gateway, operation_id, started_at, recipients)
+             SELECT 'look', id, ?2, gateway,
+                (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
+                    || '-' || run,
+                ?3, ?4
+             FROM run WHERE run = ?1",
+        )?
+        .execute(params![run.as_str(), batch as i64, now.as_millisecond(), recipients as i64])?;
+    let attempt = connection.last_insert_rowid();
+    Ok((attempt, operation_id(connection, attempt)?))
+}
+
+pub fn look_settle(
+    connection: &Connection,
+    end: &AttemptEnd,
+    outcomes: &[(RecipientID, Outcome)],
+    answered: bool,
+) -> Stored<()> {
+    let run: Option<i64> = connection
+        .prepare_cached(
+            "SELECT run FROM attempt WHERE attempt = ?1 AND kind = 'look' AND finished_at IS NULL",
+        )?
+        .query_row([end.attempt], |row| row.get(0))
+        .optional()?;
+    let run = run
+        .ok_or_else(|| StoreError::NotFound { what: "look under way", name: end.attempt.to_string() })?;
+    let mut counts = Counts::default();
+    for (recipient, outcome) in outcomes {
+        let reason = outcome.reason();
+        let receipt = match outcome {
+            Outcome::Accepted(receipt) => receipt.clone(),
+            _ => Default::default(),
+        };
+        let changed = connection
+            .prepare_cached(
+                "UPDATE delivery SET outcome = ?3, reason_code = ?4, reason = ?5,
+                    server_msg_id = coalesce(?6, server_msg_id), client_msg_id = coalesce(?7, client_msg_id),
+                    updated_at = ?8
+                 WHERE run = ?1 AND recipient = ?2 AND outcome = 'unknown'",
+            )?
+            .execute(params![
+                run,
+                recipient.as_str(),
+                outcome.name(),
+                reason.map(|reason| reason.code.as_str()),
+                reason.map(|reason| reason.text.as_str()),
+                receipt.server_msg_id,
+                receipt.client_msg_id,
+                end.at.as_millisecond(),
+            ])?;
+        *counts.of(outcome) += changed as u64;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE run SET unknown = unknown - ?2 - ?3, accepted = accepted + ?2, refused = refused + ?3
+             WHERE id = ?1",
+        )?
+        .execute(params![run, counts.accepted, counts.refused])?;
+    let verdict = if answered { "answered" } else { "unanswered" };
+    end_attempt(connection, end, &counts, verdict)
+}
+
+pub fn past_calls(
+    connection: &Connection,
+    gateway: &str,
+    campaign: Option<&CampaignID>,
+    since: Timestamp,
+) -> Stored<Vec<PastCall>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT a.finished_at, a.recipients FROM attempt a JOIN run r ON r.id = a.run
+         WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.verdict <> 'withdrawn'
+            AND (?3 IS NULL OR r.campaign = ?3)",
+    )?;
+    let mut rows =
+        statement.query(params![gateway, since.as_millisecond(), campaign.map(CampaignID::as_str)])?;
+    let mut calls = Vec::new();
+    while let Some(row) = rows.next()? {
+        calls.push(PastCall { ended_at: time(row.get(0)?)?, recipients: row.get(1)? });
+    }
+    Ok(calls)
+}

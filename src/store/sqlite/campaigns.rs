@@ -1,0 +1,148 @@
+//! Campaigns, their revisions, and what is wrong in the folder.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    super::{CampaignMark, CampaignRecord, NewRevision, ProblemRecord, StoreError, Stored},
+    campaign_id, optional_time, time,
+};
+use crate::campaign::CampaignID;
+
+pub fn all(connection: &Connection) -> Stored<Vec<CampaignRecord>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT c.campaign, c.revision, c.path, v.sha256, v.yaml, c.state, c.rejected, c.gone_since,
+            coalesce(c.paused_reason, (SELECT paused_reason FROM ledger)) AS paused, c.decided_until,
+            EXISTS (SELECT 1 FROM run WHERE run.campaign = c.campaign
+                AND run.state IN ('pending', 'running', 'paused', 'ending')) AS running
+         FROM campaign c JOIN revision v ON v.revision = c.revision ORDER BY c.campaign",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut campaigns = Vec::new();
+    while let Some(row) = rows.next()? {
+        campaigns.push(record(row)?);
+    }
+    Ok(campaigns)
+}
+
+fn record(row: &Row<'_>) -> Stored<CampaignRecord> {
+    let state: String = row.get("state")?;
+    Ok(CampaignRecord {
+        id: campaign_id(&row.get::<_, String>("campaign")?)?,
+        revision: row.get("revision")?,
+        path: row.get("path")?,
+        sha256: row.get("sha256")?,
+        yaml: row.get("yaml")?,
+        enabled: state == "active",
+        removed: state == "removed",
+        rejected: row.get("rejected")?,
+        gone_since: optional_time(row.get("gone_since")?)?,
+        paused: row.get("paused")?,
+        decided_until: time(row.get("decided_until")?)?,
+        running: row.get("running")?,
+    })
+}
+
+pub fn apply(connection: &Connection, new: &NewRevision) -> Stored<i64> {
+    connection
+        .prepare_cached(
+            "INSERT INTO revision (campaign, path, sha256, commit_id, dirty, applied_at, labels, yaml)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            new.campaign.as_str(),
+            new.path,
+            new.sha256,
+            new.commit_id,
+            new.dirty,
+            new.applied_at.as_millisecond(),
+            new.labels,
+            new.yaml,
+        ])?;
+    let revision = connection.last_insert_rowid();
+    let state = if new.enabled { "active" } else { "disabled" };
+    // A new revision counts from the moment it is applied: the slots before it were the old one's.
+    connection
+        .prepare_cached(
+            "INSERT INTO campaign (campaign, state, revision, path, gateway, decided_until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (campaign) DO UPDATE SET state = ?2, revision = ?3, path = ?4, gateway = ?5,
+                decided_until = max(decided_until, ?6), rejected = 0, removal_held = 0, gone_since = NULL,
+                next_occurrence = NULL",
+        )?
+        .execute(params![
+            new.campaign.as_str(),
+            state,
+            revision,
+            new.path,
+            new.gateway,
+            new.applied_at.as_millisecond(),
+        ])?;
+    Ok(revision)
+}
+
+pub fn mark(connection: &Connection, campaign: &CampaignID, mark: &CampaignMark) -> Stored<()> {
+    let id = campaign.as_str();
+    let changed = match mark {
+        CampaignMark::Moved { path } => {
+            connection.execute("UPDATE campaign SET path = ?2 WHERE campaign = ?1", params![id, path])?
+        }
+        CampaignMark::Rejected => {
+            connection.execute("UPDATE campaign SET rejected = 1 WHERE campaign = ?1", [id])?
+        }
+        CampaignMark::Accepted => {
+            connection.execute("UPDATE campaign SET rejected = 0 WHERE campaign = ?1", [id])?
+        }
+        CampaignMark::Gone { since } => connection.execute(
+            "UPDATE campaign SET gone_since = ?2 WHERE campaign = ?1",
+            params![id, since.as_millisecond()],
+        )?,
+        CampaignMark::Back => {
+            connection.execute("UPDATE campaign SET gone_since = NULL WHERE campaign = ?1", [id])?
+        }
+        CampaignMark::Removed => connection.execute(
+            "UPDATE campaign SET state = 'removed', rejected = 0, gone_since = NULL, next_occurrence = NULL
+             WHERE campaign = ?1",
+            [id],
+        )?,
+    };
+    match changed {
+        1 => Ok(()),
+        _ => Err(StoreError::NotFound { what: "campaign", name: id.to_owned() }),
+    }
+}
+
+pub fn problems_replace(connection: &Connection, problems: &[ProblemRecord], now: Timestamp) -> Stored<()> {
+    let mut known = connection.prepare_cached(
+        "SELECT min(since) FROM problem WHERE path = ?1 AND code = ?2 AND message = ?3 AND line = ?4",
+    )?;
+    let mut since = Vec::with_capacity(problems.len());
+    for problem in problems {
+        let earlier: Option<Option<i64>> = known
+            .query_row(params![problem.path, problem.code, problem.message, problem.line], |row| row.get(0))
+            .optional()?;
+        since.push(earlier.flatten().unwrap_or(now.as_millisecond()));
+    }
+    connection.execute("DELETE FROM problem", [])?;
+    let mut insert = connection.prepare_cached(
+        r#"INSERT INTO problem (path, campaign, severity, line, "column", code, message, since)
+           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"#,
+    )?;
+    for (problem, since) in problems.iter().zip(since) {
+        let severity = match problem.severity {
+            crate::document::Severity::Error => "error",
+            crate::document::Severity::Warning => "warning",
+        };
+        insert.execute(params![
+            problem.path,
+            problem.campaign,
+            severity,
+            problem.line,
+            problem.column,
+            problem.code,
+            problem.message,
+            since,
+        ])?;
+    }
+    Ok(())
+}

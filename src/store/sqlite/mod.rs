@@ -1,0 +1,350 @@
+//! The ledger in SQLite: WAL, `synchronous=FULL`, so that what is committed survives a power loss.
+//!
+//! One process writes for a daemon ([`super::owner`]); commands write short transactions beside it;
+//! readers use connections of their own that cannot write ([`review`]). The file must stand on a
+//! local disk: WAL needs shared memory. Migrations are an append-only list, and `user_version` says
+//! how many have been applied.
+
+mod batches;
+mod campaigns;
+mod people;
+pub mod review;
+mod runs;
+mod verify;
+
+use std::{
+    fs::{OpenOptions, Permissions},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::{
+    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, Discrepancy, Drain, Intent, NewRevision,
+    NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored, Target,
+};
+use crate::{
+    campaign::{CampaignID, RecipientID},
+    plan::Decision,
+    run::{Outcome, RunEvent, RunID, RunState, Settlement, chunk::Chunk, reply::Reason},
+};
+
+/// The migrations, oldest first; never changed once released.
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+
+/// How long a writer waits for another process's transaction.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// A group may review the ledger.
+const FILE_MODE: u32 = 0o640;
+
+/// A connection that writes.
+pub struct SqliteStore {
+    connection: Connection,
+}
+
+impl SqliteStore {
+    /// Opens the ledger at `path`, making it or bringing its schema up to date.
+    pub fn open(path: &Path, now: Timestamp) -> Stored<SqliteStore> {
+        make_file(path)?;
+        SqliteStore::connect(path, now)
+    }
+
+    /// Opens the ledger at `path` for a short change by a command; it must be there.
+    pub fn open_existing(path: &Path, now: Timestamp) -> Stored<SqliteStore> {
+        if !path.exists() {
+            return Err(StoreError::Missing { path: path.display().to_string() });
+        }
+        SqliteStore::connect(path, now)
+    }
+
+    fn connect(path: &Path, now: Timestamp) -> Stored<SqliteStore> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(|error| opened(path, error))?;
+        connection.busy_timeout(BUSY).map_err(|error| opened(path, error))?;
+        connection.set_prepared_statement_cache_capacity(128);
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                 PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 4000;
+                 PRAGMA journal_size_limit = 67108864;",
+            )
+            .map_err(|error| opened(path, error))?;
+        migrate(&mut connection, path, now)?;
+        Ok(SqliteStore { connection })
+    }
+}
+
+/// Makes an empty file that a group may read, where there is none.
+fn make_file(path: &Path) -> Stored<()> {
+    let refused = |error: std::io::Error| StoreError::ReadOnly(format!("{}: {error}", path.display()));
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
+        Ok(_) => std::fs::set_permissions(path, Permissions::from_mode(FILE_MODE)).map_err(refused),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// The schema version of the newest migration.
+pub(crate) fn known_version() -> i64 {
+    MIGRATIONS.len() as i64
+}
+
+fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn migrate(connection: &mut Connection, path: &Path, now: Timestamp) -> Stored<()> {
+    let transaction = Transaction::new(connection, TransactionBehavior::Immediate)
+        .map_err(|error| opened(path, error))?;
+    let found = schema_version(&transaction)?;
+    if found > known_version() {
+        return Err(StoreError::NewerSchema { found, known: known_version() });
+    }
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if found == 0 && tables > 0 {
+        return Err(StoreError::NotALedger { path: path.display().to_string() });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(found.max(0) as usize) {
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
+    }
+    transaction.execute(
+        "INSERT OR IGNORE INTO ledger (one, identity, created_at) VALUES (1, lower(hex(randomblob(4))), ?1)",
+        [now.as_millisecond()],
+    )?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// An error of the first touch, where the file itself may be the trouble.
+fn opened(path: &Path, error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            StoreError::NotALedger { path: path.display().to_string() }
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            StoreError::ReadOnly(format!("{}: {error}", path.display()))
+        }
+        _ => error.into(),
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::DiskFull,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                StoreError::ReadOnly(error.to_string())
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StoreError::Corrupt(error.to_string())
+            }
+            _ => StoreError::Failed(error.to_string()),
+        }
+    }
+}
+
+/// A time out of the ledger.
+fn time(ms: i64) -> Stored<Timestamp> {
+    Timestamp::from_millisecond(ms).map_err(|_| StoreError::Corrupt(format!("a time of {ms} ms")))
+}
+
+fn optional_time(ms: Option<i64>) -> Stored<Option<Timestamp>> {
+    ms.map(time).transpose()
+}
+
+/// An id out of the ledger.
+fn campaign_id(text: &str) -> Stored<CampaignID> {
+    text.parse().map_err(|_| StoreError::Corrupt(format!("a campaign called {text:?}")))
+}
+
+/// Recipients out of the ledger.
+fn recipients(json: &str) -> Stored<Vec<RecipientID>> {
+    serde_json::from_str(json).map_err(|error| StoreError::Corrupt(format!("a list of recipients: {error}")))
+}
+
+fn json(value: &impl serde::Serialize) -> Stored<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))
+}
+
+impl Store for SqliteStore {
+    fn begin(&mut self) -> Stored<()> {
+        if !self.connection.is_autocommit() {
+            self.roll_back();
+        }
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    fn commit(&mut self) -> Stored<()> {
+        Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
+    }
+
+    fn roll_back(&mut self) {
+        // Without an open transaction there is nothing to undo, which is what is wanted.
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
+
+    fn step_begin(&mut self) -> Stored<()> {
+        Ok(self.connection.prepare_cached("SAVEPOINT step")?.execute([]).map(|_| ())?)
+    }
+
+    fn step_end(&mut self, keep: bool) -> Stored<()> {
+        if !keep {
+            self.connection.prepare_cached("ROLLBACK TO step")?.execute([])?;
+        }
+        Ok(self.connection.prepare_cached("RELEASE step")?.execute([]).map(|_| ())?)
+    }
+
+    fn campaigns(&mut self) -> Stored<Vec<CampaignRecord>> {
+        campaigns::all(&self.connection)
+    }
+
+    fn campaign_apply(&mut self, revision: &NewRevision) -> Stored<i64> {
+        campaigns::apply(&self.connection, revision)
+    }
+
+    fn campaign_mark(&mut self, campaign: &CampaignID, mark: &CampaignMark) -> Stored<()> {
+        campaigns::mark(&self.connection, campaign, mark)
+    }
+
+    fn problems_replace(&mut self, problems: &[ProblemRecord], now: Timestamp) -> Stored<()> {
+        campaigns::problems_replace(&self.connection, problems, now)
+    }
+
+    fn slots_decide(
+        &mut self,
+        campaign: &CampaignID,
+        decisions: &[(Decision, Option<NewRun>)],
+        decided_until: Timestamp,
+        next_occurrence: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Stored<Option<RunID>> {
+        runs::slots_decide(&self.connection, campaign, decisions, decided_until, next_occurrence, now)
+    }
+
+    fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID> {
+        runs::make(&self.connection, campaign, run).map(|(_, run)| run)
+    }
+
+    fn runs_open(&mut self) -> Stored<Vec<RunRecord>> {
+        runs::open(&self.connection)
+    }
+
+    fn run(&mut self, run: &RunID) -> Stored<RunRecord> {
+        runs::one(&self.connection, run)
+    }
+
+    fn ran_since(&mut self, campaign: &CampaignID, since: Timestamp) -> Stored<bool> {
+        runs::ran_since(&self.connection, campaign, since)
+    }
+
+    fn run_unopen(&mut self, run: &RunID) -> Stored<()> {
+        runs::unopen(&self.connection, run)
+    }
+
+    fn run_open_part(
+        &mut self,
+        run: &RunID,
+        chunks: &[Chunk],
+        excluded: &[(RecipientID, Reason)],
+        now: Timestamp,
+    ) -> Stored<()> {
+        runs::open_part(&self.connection, run, chunks, excluded, now)
+    }
+
+    fn run_event(
+        &mut self,
+        run: &RunID,
+        event: RunEvent,
+        missed: Option<&str>,
+        now: Timestamp,
+    ) -> Stored<RunState> {
+        runs::event(&self.connection, run, event, missed, now)
+    }
+
+    fn run_drain(&mut self, run: &RunID, most_batches: u32, now: Timestamp) -> Stored<Drain> {
+        runs::drain(&self.connection, run, most_batches, now)
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Stored<u64> {
+        batches::recover(&self.connection, now)
+    }
+
+    fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>> {
+        batches::begin(&self.connection, intent)
+    }
+
+    fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<()> {
+        batches::settle(&self.connection, end, settlement)
+    }
+
+    fn batch_withdraw(&mut self, attempt: i64, now: Timestamp) -> Stored<()> {
+        batches::withdraw(&self.connection, attempt, now)
+    }
+
+    fn look_begin(
+        &mut self,
+        run: &RunID,
+        batch: u64,
+        recipients: u64,
+        now: Timestamp,
+    ) -> Stored<(i64, String)> {
+        batches::look_begin(&self.connection, run, batch, recipients, now)
+    }
+
+    fn look_settle(
+        &mut self,
+        end: &AttemptEnd,
+        outcomes: &[(RecipientID, Outcome)],
+        answered: bool,
+    ) -> Stored<()> {
+        batches::look_settle(&self.connection, end, outcomes, answered)
+    }
+
+    fn past_calls(
+        &mut self,
+        gateway: &str,
+        campaign: Option<&CampaignID>,
+        since: Timestamp,
+    ) -> Stored<Vec<PastCall>> {
+        batches::past_calls(&self.connection, gateway, campaign, since)
+    }
+
+    fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>> {
+        people::control(&self.connection, target, control, act)
+    }
+
+    fn act_record(&mut self, act: &Act, action: &str, target: &str) -> Stored<()> {
+        people::record(&self.connection, act, action, target)
+    }
+
+    fn question_ask(&mut self, question: &Question, now: Timestamp) -> Stored<i64> {
+        people::ask(&self.connection, question, now)
+    }
+
+    fn questions_open(&mut self) -> Stored<Vec<(i64, Question)>> {
+        people::open(&self.connection)
+    }
+
+    fn question_answer(&mut self, question: i64, reply: &Reply) -> Stored<()> {
+        people::answer(&self.connection, question, reply)
+    }
+
+    fn question_reply(&mut self, question: i64) -> Stored<Option<Reply>> {
+        people::reply(&self.connection, question)
+    }
+
+    fn verify(&mut self) -> Stored<Vec<Discrepancy>> {
+        verify::verify(&self.connection)
+    }
+
+    fn change_mark(&mut self) -> Stored<i64> {
+        Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+    }
+}

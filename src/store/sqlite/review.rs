@@ -1,0 +1,237 @@
+//! Reading the ledger for people: the documented views, row by row, on a connection that cannot write.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, Params, params, types::ValueRef};
+
+use super::{
+    super::{Discrepancy, StoreError, Stored},
+    known_version, opened, schema_version, verify,
+};
+
+/// One cell of a view.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Cell {
+    Null,
+    Integer(i64),
+    Text(String),
+}
+
+impl Cell {
+    /// The cell's text; nothing for null.
+    pub fn text(&self) -> String {
+        match self {
+            Cell::Null => String::new(),
+            Cell::Integer(value) => value.to_string(),
+            Cell::Text(text) => text.clone(),
+        }
+    }
+
+    /// The number in the cell, 0 when it has none.
+    pub fn number(&self) -> i64 {
+        match self {
+            Cell::Integer(value) => *value,
+            Cell::Null | Cell::Text(_) => 0,
+        }
+    }
+}
+
+/// Rows of a view, with the names of their columns.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Rows {
+    /// The cell of a row by its column's name; null when there is no such column.
+    pub fn cell(&self, row: usize, column: &str) -> &Cell {
+        let place = self.columns.iter().position(|name| name == column);
+        place.and_then(|place| self.rows.get(row)?.get(place)).unwrap_or(&Cell::Null)
+    }
+}
+
+/// Which deliveries are wanted; all conditions hold together.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    pub run: Option<String>,
+    pub campaign: Option<String>,
+    pub recipient: Option<String>,
+    /// Any of these; empty for all.
+    pub outcomes: Vec<String>,
+    pub since: Option<Timestamp>,
+}
+
+/// A reader's connection.
+pub struct Review {
+    connection: Connection,
+}
+
+impl Review {
+    /// Opens the ledger at `path`, which must be there.
+    pub fn open(path: &Path) -> Stored<Review> {
+        if !path.exists() {
+            return Err(StoreError::Missing { path: path.display().to_string() });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| opened(path, error))?;
+        connection.busy_timeout(super::BUSY)?;
+        let found = schema_version(&connection).map_err(|error| opened(path, error))?;
+        match found {
+            0 => Err(StoreError::NotALedger { path: path.display().to_string() }),
+            _ if found > known_version() => {
+                Err(StoreError::NewerSchema { found, known: known_version() })
+            }
+            _ => Ok(Review { connection }),
+        }
+    }
+
+    fn query(&self, sql: &str, params: impl Params) -> Stored<Rows> {
+        let mut rows = Rows::default();
+        rows.columns = self.each(sql, params, |_, row| {
+            rows.rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Hands every row to `take`, so that no result needs to fit into memory. Gives the columns.
+    fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut take: impl FnMut(&[String], Vec<Cell>) -> Stored<()>,
+    ) -> Stored<Vec<String>> {
+        let mut statement = self.connection.prepare(sql)?;
+        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            let cells = (0..columns.len())
+                .map(|place| Ok(cell(row.get_ref(place)?)))
+                .collect::<Result<Vec<_>, rusqlite::Error>>()?;
+            take(&columns, cells)?;
+        }
+        Ok(columns)
+    }
+
+    pub fn campaigns(&self) -> Stored<Rows> {
+        self.query("SELECT * FROM campaign_status ORDER BY campaign", [])
+    }
+
+    pub fn problems(&self) -> Stored<Rows> {
+        self.query(r#"SELECT * FROM problem_status ORDER BY path, line, "column", code"#, [])
+    }
+
+    /// The newest runs first, of one campaign or of all.
+    pub fn runs(&self, campaign: Option<&str>, most: u32) -> Stored<Rows> {
+        self.query(
+            "SELECT s.* FROM run_summary s JOIN run r ON r.run = s.run
+             WHERE ?1 IS NULL OR s.campaign = ?1 ORDER BY r.id DESC LIMIT ?2",
+            params![campaign, most],
+        )
+    }
+
+    /// One run, as a single row or none.
+    pub fn run(&self, run: &str) -> Stored<Rows> {
+        self.query("SELECT * FROM run_summary WHERE run = ?1", [run])
+    }
+
+    /// The newest run of a campaign, by name.
+    pub fn newest_run(&self, campaign: &str) -> Stored<Option<String>> {
+        let rows = self.runs(Some(campaign), 1)?;
+        Ok(rows.rows.first().map(|_| rows.cell(0, "run").text()))
+    }
+
+    /// A run's attempts, oldest first.
+    pub fn attempts(&self, run: &str) -> Stored<Rows> {
+        self.query("SELECT * FROM attempt_log WHERE run = ?1 ORDER BY attempt", [run])
+    }
+
+    /// Why recipients of a run were not accepted: outcome, reason_code, reason (one of them), recipients;
+    /// the most frequent first.
+    pub fn reasons(&self, run: &str, most: u32) -> Stored<Rows> {
+        self.query(
+            "SELECT d.outcome, d.reason_code, min(d.reason) AS reason, count(*) AS recipients
+             FROM delivery d JOIN run r ON r.id = d.run
+             WHERE r.run = ?1 AND d.outcome <> 'accepted'
+             GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2",
+            params![run, most],
+        )
+    }
+
+    /// The decisions on a campaign's slots, newest first.
+    pub fn occurrences(&self, campaign: &str, most: u32) -> Stored<Rows> {
+        self.query(
+            "SELECT * FROM occurrence_log WHERE campaign = ?1 ORDER BY occurrence DESC LIMIT ?2",
+            params![campaign, most],
+        )
+    }
+
+    /// The bytes of the revision that a run was made from.
+    pub fn run_yaml(&self, run: &str) -> Stored<Option<String>> {
+        let rows = self.query(
+            "SELECT v.yaml FROM run r JOIN revision v ON v.revision = r.revision WHERE r.run = ?1",
+            [run],
+        )?;
+        Ok(rows.rows.first().map(|_| rows.cell(0, "yaml").text()))
+    }
+
+    /// The delivery log, in the order of runs and recipients, row by row.
+    pub fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        take: impl FnMut(&[String], Vec<Cell>) -> Stored<()>,
+    ) -> Stored<Vec<String>> {
+        let mut sql = "SELECT l.* FROM delivery_log l WHERE 1".to_owned();
+        let mut values: Vec<rusqlite::types::Value> = Vec::new();
+        let mut equals = |column: &str, value: &Option<String>, sql: &mut String| {
+            if let Some(value) = value {
+                values.push(value.clone().into());
+                *sql += &format!(" AND l.{column} = ?{}", values.len());
+            }
+        };
+        equals("run", &filter.run, &mut sql);
+        equals("campaign", &filter.campaign, &mut sql);
+        equals("recipient", &filter.recipient, &mut sql);
+        if !filter.outcomes.is_empty() {
+            let places: Vec<String> = filter
+                .outcomes
+                .iter()
+                .map(|outcome| {
+                    values.push(outcome.clone().into());
+                    format!("?{}", values.len())
+                })
+                .collect();
+            sql += &format!(" AND l.outcome IN ({})", places.join(", "));
+            if !filter.outcomes.iter().any(|outcome| outcome == "accepted") {
+                sql += " AND l.outcome <> 'accepted'";
+            }
+        }
+        if let Some(since) = filter.since {
+            values.push(since.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string().into());
+            sql += &format!(" AND l.updated_at >= ?{}", values.len());
+        }
+        self.each(&sql, rusqlite::params_from_iter(values), take)
+    }
+
+    /// Counts every row again and compares.
+    pub fn verify(&self) -> Stored<Vec<Discrepancy>> {
+        verify::verify(&self.connection)
+    }
+
+    /// How many runs the ledger holds.
+    pub fn run_count(&self) -> Stored<i64> {
+        Ok(self.connection.query_row("SELECT count(*) FROM run", [], |row| row.get(0))?)
+    }
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Integer(value),
+        ValueRef::Real(value) => Cell::Text(value.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}

@@ -1,0 +1,360 @@
+//! Slots and runs: decisions, the opening of an audience, the life of a run.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+
+use super::{
+    super::{Drain, NewRun, RunRecord, StoreError, Stored},
+    batches, campaign_id, json, optional_time, people, recipients, time,
+};
+use crate::{
+    campaign::{CampaignID, RecipientID},
+    plan::{Decision, Fate},
+    run::{
+        Counts, Ending, Outcome, RunEvent, RunID, RunState, Trigger, chunk::Chunk, delivery::Delivery,
+        delivery::DeliveryEvent, reply::Reason,
+    },
+};
+
+const RUN: &str = "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.path, v.yaml,
+        r.gateway, r.only_to, r.due_at, r.start_by, r.finish_by, r.started_at, r.audience, r.accepted,
+        r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight
+     FROM run r JOIN revision v ON v.revision = r.revision ";
+
+pub fn slots_decide(
+    connection: &Connection,
+    campaign: &CampaignID,
+    decisions: &[(Decision, Option<NewRun>)],
+    decided_until: Timestamp,
+    next_occurrence: Option<Timestamp>,
+    now: Timestamp,
+) -> Stored<Option<RunID>> {
+    let mut made = None;
+    for (decision, new_run) in decisions {
+        let known: Option<i64> = connection
+            .prepare_cached("SELECT 1 FROM occurrence WHERE campaign = ?1 AND slot = ?2")?
+            .query_row(params![campaign.as_str(), decision.slot.as_millisecond()], |row| row.get(0))
+            .optional()?;
+        if known.is_some() {
+            continue;
+        }
+        let run = match (decision.fate, new_run) {
+            (Fate::Run, Some(new_run)) => Some(make(connection, campaign, new_run)?),
+            (Fate::Run, None) => return Err(StoreError::Corrupt("a slot that runs without a run".to_owned())),
+            (Fate::Skipped(_) | Fate::Missed(_), _) => None,
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO occurrence
+                    (campaign, slot, due_at, until_at, count, decision, reason, decided_at, run)
+                 VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                campaign.as_str(),
+                decision.slot.as_millisecond(),
+                decision.until.as_millisecond(),
+                decision.count,
+                decision.fate.name(),
+                decision.fate.reason(),
+                now.as_millisecond(),
+                run.as_ref().map(|(id, _)| id),
+            ])?;
+        made = run.map(|(_, run)| run).or(made);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE campaign SET decided_until = max(decided_until, ?2), next_occurrence = ?3
+             WHERE campaign = ?1",
+        )?
+        .execute(params![
+            campaign.as_str(),
+            decided_until.as_millisecond(),
+            next_occurrence.map(Timestamp::as_millisecond)
+        ])?;
+    Ok(made)
+}
+
+pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Stored<(i64, RunID)> {
+    let revision: Option<i64> = connection
+        .prepare_cached("SELECT revision FROM campaign WHERE campaign = ?1")?
+        .query_row([campaign.as_str()], |row| row.get(0))
+        .optional()?;
+    let revision = revision
+        .ok_or_else(|| StoreError::NotFound { what: "campaign", name: campaign.to_string() })?;
+    let number: u32 = connection
+        .prepare_cached(
+            "SELECT count(*) + 1 FROM run
+             WHERE campaign = ?1 AND trigger = ?2 AND slot / 1000 = ?3 / 1000 AND trigger <> 'schedule'",
+        )?
+        .query_row(
+            params![campaign.as_str(), new.trigger.as_str(), new.slot.as_millisecond()],
+            |row| row.get(0),
+        )?;
+    let run = RunID::new(campaign, new.slot, new.trigger, number);
+    connection
+        .prepare_cached(
+            "INSERT INTO run (run, campaign, slot, trigger, state, revision, gateway, only_to, due_at,
+                start_by, finish_by)
+             VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            run.as_str(),
+            campaign.as_str(),
+            new.slot.as_millisecond(),
+            new.trigger.as_str(),
+            revision,
+            new.gateway,
+            new.only_to.as_ref().map(json).transpose()?,
+            new.due_at.as_millisecond(),
+            new.start_by.as_millisecond(),
+            new.finish_by.as_millisecond(),
+        ])?;
+    Ok((connection.last_insert_rowid(), run))
+}
+
+pub fn open(connection: &Connection) -> Stored<Vec<RunRecord>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{RUN} WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id"
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(record(row)?);
+    }
+    Ok(runs)
+}
+
+pub fn one(connection: &Connection, run: &RunID) -> Stored<RunRecord> {
+    let mut statement = connection.prepare_cached(&format!("{RUN} WHERE r.run = ?1"))?;
+    let mut rows = statement.query([run.as_str()])?;
+    match rows.next()? {
+        Some(row) => record(row),
+        None => Err(StoreError::NotFound { what: "run", name: run.to_string() }),
+    }
+}
+
+fn record(row: &Row<'_>) -> Stored<RunRecord> {
+    let trigger: String = row.get("trigger")?;
+    let only_to: Option<String> = row.get("only_to")?;
+    Ok(RunRecord {
+        id: RunID::from_text(row.get::<_, String>("run")?),
+        campaign: campaign_id(&row.get::<_, String>("campaign")?)?,
+        trigger: Trigger::ALL
+            .into_iter()
+            .find(|known| known.as_str() == trigger)
+            .ok_or_else(|| StoreError::Corrupt(format!("a trigger {trigger:?}")))?,
+        state: state(row)?,
+        path: row.get("path")?,
+        yaml: row.get("yaml")?,
+        gateway: row.get("gateway")?,
+        only_to: only_to.as_deref().map(recipients).transpose()?,
+        slot: time(row.get("slot")?)?,
+        due_at: time(row.get("due_at")?)?,
+        start_by: time(row.get("start_by")?)?,
+        finish_by: time(row.get("finish_by")?)?,
+        started_at: optional_time(row.get("started_at")?)?,
+        counts: Counts {
+            audience: row.get("audience")?,
+            accepted: row.get("accepted")?,
+            refused: row.get("refused")?,
+            failed: row.get("failed")?,
+            unknown: row.get("unknown")?,
+            excluded: row.get("excluded")?,
+            expired: row.get("expired")?,
+            cancelled: row.get("cancelled")?,
+            pending: row.get("pending")?,
+            in_flight: row.get("in_flight")?,
+        },
+    })
+}
+
+fn state(row: &Row<'_>) -> Stored<RunState> {
+    let name: String = row.get("state")?;
+    let reason: Option<String> = row.get("reason")?;
+    let reason = reason.unwrap_or_default();
+    Ok(match name.as_str() {
+        "pending" => RunState::Pending,
+        "running" => RunState::Running,
+        "paused" => RunState::Paused { reason },
+        "ending" => {
+            let ending: Option<String> = row.get("ending")?;
+            let ending = Ending::ALL
+                .into_iter()
+                .find(|known| Some(known.as_str()) == ending.as_deref())
+                .ok_or_else(|| StoreError::Corrupt(format!("an ending {ending:?}")))?;
+            RunState::Ending { ending, reason }
+        }
+        "completed" => RunState::Completed { reason },
+        "cancelled" => RunState::Cancelled { reason },
+        "failed" => RunState::Failed { reason },
+        other => return Err(StoreError::Corrupt(format!("a run state {other:?}"))),
+    })
+}
+
+/// The row id, the state, and what is pending and in flight.
+pub fn standing(connection: &Connection, run: &str) -> Stored<(i64, RunState, u64, u64)> {
+    let mut statement = connection
+        .prepare_cached("SELECT id, state, ending, reason, pending, in_flight FROM run WHERE run = ?1")?;
+    let mut rows = statement.query([run])?;
+    let row =
+        rows.next()?.ok_or_else(|| StoreError::NotFound { what: "run", name: run.to_owned() })?;
+    Ok((row.get("id")?, state(row)?, row.get("pending")?, row.get("in_flight")?))
+}
+
+pub fn ran_since(connection: &Connection, campaign: &CampaignID, since: Timestamp) -> Stored<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM run r JOIN campaign c ON c.campaign = r.campaign
+                WHERE r.campaign = ?1 AND r.revision = c.revision AND r.trigger <> 'test'
+                    AND r.started_at >= ?2)",
+        )?
+        .query_row(params![campaign.as_str(), since.as_millisecond()], |row| row.get(0))?)
+}
+
+pub fn unopen(connection: &Connection, run: &RunID) -> Stored<()> {
+    let (id, state, ..) = standing(connection, run.as_str())?;
+    if state != RunState::Pending {
+        return Err(StoreError::Corrupt(format!("{run} is {} and was to be opened anew", state.name())));
+    }
+    connection.execute("DELETE FROM batch WHERE run = ?1", [id])?;
+    connection.execute("DELETE FROM delivery WHERE run = ?1", [id])?;
+    connection.execute(
+        "UPDATE run SET next_batch = 1, audience = 0, pending = 0, excluded = 0 WHERE id = ?1",
+        [id],
+    )?;
+    Ok(())
+}
+
+pub fn open_part(
+    connection: &Connection,
+    run: &RunID,
+    chunks: &[Chunk],
+    excluded: &[(RecipientID, Reason)],
+    now: Timestamp,
+) -> Stored<()> {
+    let (id, state, ..) = standing(connection, run.as_str())?;
+    if state != RunState::Pending {
+        return Err(StoreError::Transition(crate::run::state::NoSuchTransition {
+            state: state.name(),
+            event: "take more of its audience",
+        }));
+    }
+    let mut pending = 0;
+    for chunk in chunks {
+        pending += chunk.recipients.len();
+        batches::insert_pending(connection, id, chunk.number, chunk.position, 0, &chunk.recipients)?;
+    }
+    for (recipient, reason) in excluded {
+        batches::insert_delivery(connection, &batches::NewDelivery {
+            run: id,
+            recipient,
+            outcome: &Outcome::Excluded(reason.clone()),
+            attempts: 0,
+            batch: None,
+            send_time_ms: None,
+            at_ms: now.as_millisecond(),
+        })?;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE run SET audience = audience + ?2 + ?3, pending = pending + ?2, excluded = excluded + ?3,
+                next_batch = max(next_batch, ?4 + 1)
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            pending as i64,
+            excluded.len() as i64,
+            chunks.last().map_or(0, |chunk| chunk.number as i64)
+        ])?;
+    Ok(())
+}
+
+pub fn event(
+    connection: &Connection,
+    run: &RunID,
+    event: RunEvent,
+    missed: Option<&str>,
+    now: Timestamp,
+) -> Stored<RunState> {
+    let (id, state, ..) = standing(connection, run.as_str())?;
+    // A run that never opened and ends has no audience to account for.
+    let unopened = state == RunState::Pending && !matches!(event, RunEvent::Sealed);
+    let after = state.after(event)?;
+    if unopened {
+        unopen(connection, run)?;
+    }
+    write_state(connection, id, &after, now)?;
+    if after == RunState::Running
+        && let Some(reason) = people::paused_reason(connection, run)?
+    {
+        write_state(connection, id, &RunState::Paused { reason }, now)?;
+    }
+    if let Some(reason) = missed {
+        connection.execute(
+            "UPDATE occurrence SET decision = 'missed', reason = ?2, decided_at = ?3 WHERE run = ?1",
+            params![id, reason, now.as_millisecond()],
+        )?;
+    }
+    Ok(after)
+}
+
+/// Writes a state that the transition function gave.
+pub fn write_state(connection: &Connection, id: i64, state: &RunState, now: Timestamp) -> Stored<()> {
+    let ending = match state {
+        RunState::Ending { ending, .. } => Some(ending.as_str()),
+        _ => None,
+    };
+    connection
+        .prepare_cached(
+            "UPDATE run SET state = :state, ending = :ending, reason = :reason, finished_at = :finished
+             WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":id": id,
+            ":state": state.name(),
+            ":ending": ending,
+            ":reason": state.reason(),
+            ":finished": state.is_over().then_some(now.as_millisecond()),
+        })?;
+    Ok(())
+}
+
+pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Timestamp) -> Stored<Drain> {
+    let (id, state, pending, in_flight) = standing(connection, run.as_str())?;
+    if state.is_over() {
+        return Ok(Drain::Over(state));
+    }
+    if pending == 0 && in_flight == 0 && state != RunState::Pending {
+        let after = state.after(RunEvent::Drained)?;
+        write_state(connection, id, &after, now)?;
+        return Ok(Drain::Over(after));
+    }
+    let RunState::Ending { ending, reason } = state else { return Ok(Drain::Busy) };
+    if pending == 0 {
+        return Ok(Drain::Busy);
+    }
+    let event = DeliveryEvent::Stopped(ending, Reason::new(ending.as_str(), reason));
+    let Ok(Delivery::Decided(outcome)) = Delivery::Pending.after(event) else {
+        return Err(StoreError::Corrupt("a stop that decides nothing".to_owned()));
+    };
+    let mut stopped = 0;
+    for batch in batches::pending(connection, id, most_batches)? {
+        for recipient in &batch.recipients {
+            batches::insert_delivery(connection, &batches::NewDelivery {
+                run: id,
+                recipient,
+                outcome: &outcome,
+                attempts: batch.attempts,
+                batch: Some(batch.number),
+                send_time_ms: None,
+                at_ms: now.as_millisecond(),
+            })?;
+        }
+        stopped += batch.recipients.len();
+        connection.prepare_cached("DELETE FROM batch WHERE id = ?1")?.execute([batch.id])?;
+    }
+    let sql = format!("UPDATE run SET pending = pending - ?2, {0} = {0} + ?2 WHERE id = ?1", outcome.name());
+    connection.prepare_cached(&sql)?.execute(params![id, stopped as i64])?;
+    Ok(Drain::More)
+}

@@ -1,0 +1,73 @@
+//! The accounting, counted again from the rows: what contract and counters say must be what is there.
+
+use rusqlite::Connection;
+
+use super::super::{Discrepancy, Stored};
+
+/// What is counted for each run, and the column it must equal.
+const COUNTS: &[(&str, &str, &str)] = &[
+    ("accepted", "accepted", "SELECT count(*) FROM delivery d WHERE d.run = r.id AND d.outcome = 'accepted'"),
+    ("refused", "refused", "SELECT count(*) FROM delivery d WHERE d.run = r.id AND d.outcome = 'refused'"),
+    ("failed", "failed", "SELECT count(*) FROM delivery d WHERE d.run = r.id AND d.outcome = 'failed'"),
+    ("unknown", "unknown", "SELECT count(*) FROM delivery d WHERE d.run = r.id AND d.outcome = 'unknown'"),
+    ("excluded", "excluded", "SELECT count(*) FROM delivery d WHERE d.run = r.id AND d.outcome = 'excluded'"),
+    ("expired", "expired", "SELECT count(*) FROM delivery d WHERE d.run = r.id AND d.outcome = 'expired'"),
+    ("cancelled", "cancelled", "SELECT count(*) FROM delivery d WHERE d.run = r.id AND d.outcome = 'cancelled'"),
+    (
+        "pending",
+        "pending",
+        "SELECT coalesce(sum(json_array_length(b.recipients)), 0) FROM batch b
+         WHERE b.run = r.id AND b.state = 'pending'",
+    ),
+    (
+        "in flight",
+        "in_flight",
+        "SELECT coalesce(sum(json_array_length(b.recipients)), 0) FROM batch b
+         WHERE b.run = r.id AND b.state = 'in_flight'",
+    ),
+    (
+        "audience",
+        "audience",
+        "SELECT (SELECT count(*) FROM delivery d WHERE d.run = r.id)
+            + (SELECT coalesce(sum(b.count), 0) FROM batch b WHERE b.run = r.id)",
+    ),
+    (
+        "waiting although decided",
+        "0",
+        "SELECT count(*) FROM batch b, json_each(b.recipients) e
+         WHERE b.run = r.id AND EXISTS
+            (SELECT 1 FROM delivery d WHERE d.run = b.run AND d.recipient = e.value)",
+    ),
+    (
+        "waiting twice",
+        "0",
+        "SELECT count(*) - count(DISTINCT e.value) FROM batch b, json_each(b.recipients) e WHERE b.run = r.id",
+    ),
+    (
+        "accepted by attempts of which the answer stands",
+        "accepted + unknown + refused",
+        "SELECT coalesce(sum(a.accepted + a.refused + a.unknown), 0)
+            - (SELECT coalesce(sum(l.accepted + l.refused), 0) FROM attempt l WHERE l.run = r.id AND l.kind = 'look')
+         FROM attempt a WHERE a.run = r.id",
+    ),
+];
+
+pub fn verify(connection: &Connection) -> Stored<Vec<Discrepancy>> {
+    let mut discrepancies = Vec::new();
+    for (what, column, sql) in COUNTS {
+        let mut statement = connection.prepare(&format!(
+            "SELECT run, counted, recorded FROM (SELECT r.run, ({sql}) AS counted, ({column}) AS recorded
+                FROM run r ORDER BY r.id) WHERE counted <> recorded"
+        ))?;
+        let rows = statement.query_map([], |row| {
+            Ok(Discrepancy {
+                run: row.get(0)?,
+                what: what.to_string(),
+                counted: row.get(1)?,
+                recorded: row.get(2)?,
+            })
+        })?;
+        discrepancies.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(discrepancies)
+}
