@@ -11,5 +11,5 @@ pub mod plan;
 pub mod revision;
 pub mod run;
 pub mod schedule;
-pub mod store;
 pub mod settings;
+pub mod store;

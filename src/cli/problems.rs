@@ -87,8 +87,11 @@ fn excerpt(problem: &Problem, all: &[Problem], text: &str) -> Option<(String, Op
     let told = |other: &Problem| {
         other.code == Code::LiteralSecret && other.file == problem.file && other.line == problem.line
     };
-    if all.iter().any(told) || names_secret(before) || names_secret(line) {
+    if all.iter().any(told) || secret_goes_on(before) || names_secret(line) {
         return Some(("(not shown: a secret may stand here)".to_owned(), None));
+    }
+    if line.trim().is_empty() {
+        return None;
     }
     let column = (problem.column as usize).max(1) - 1;
     let length = (problem.end_column.saturating_sub(problem.column) as usize).max(1);
@@ -96,23 +99,37 @@ fn excerpt(problem: &Problem, all: &[Problem], text: &str) -> Option<(String, Op
     let shown: String = line.chars().skip(first).take(WIDEST).collect();
     let skipped = if first > 0 { "…" } else { "" };
     let rest = if line.chars().count() > first + WIDEST { "…" } else { "" };
-    let width = |from: usize, count: usize| -> usize {
-        shown.chars().skip(from).take(count).map(columns).sum()
-    };
+    let width =
+        |from: usize, count: usize| -> usize { shown.chars().skip(from).take(count).map(columns).sum() };
     let indent = skipped.len().min(1) + width(0, column - first);
     let carets = width(column - first, length).max(1);
     let shown = format!("{skipped}{}{rest}", printable(&shown.replace('\t', " ")));
     Some((shown, Some(format!("{}{}", " ".repeat(indent), "^".repeat(carets)))))
 }
 
-/// Whether a line has a key under which a secret may stand, on it or on the next.
-fn names_secret(line: &str) -> bool {
+/// What follows the keys of a line under which a secret may stand.
+fn after_secret_keys(line: &str) -> impl Iterator<Item = String> {
     let lower = line.to_ascii_lowercase();
-    ["secret", "password", "token"].iter().any(|word| {
-        lower.match_indices(word).any(|(at, word)| {
-            lower[at + word.len()..].trim_start_matches(['"', '\'']).trim_start().starts_with(':')
-        })
+    let places: Vec<usize> = ["secret", "password", "token"]
+        .iter()
+        .flat_map(|word| lower.match_indices(word).map(|(at, word)| at + word.len()))
+        .collect();
+    places.into_iter().filter_map(move |at| {
+        let rest = lower[at..].trim_start_matches(['"', '\'']).trim_start();
+        rest.strip_prefix(':').map(|value| value.trim().to_owned())
     })
+}
+
+/// Whether a line may hold a secret: it has a key for one, and not the place where one lies.
+fn names_secret(line: &str) -> bool {
+    let place =
+        |value: &str| ["{env:", "{file:", "{credential:"].iter().any(|start| value.starts_with(start));
+    after_secret_keys(line).any(|value| !place(&value))
+}
+
+/// Whether a secret may go on in the line that follows.
+fn secret_goes_on(line: &str) -> bool {
+    after_secret_keys(line).any(|value| !value.ends_with('}'))
 }
 
 /// How many columns of a terminal a character takes: two for the wide ones of East Asia and for
@@ -183,7 +200,18 @@ mod tests {
     #[test]
     fn people_see_the_line_and_a_caret() {
         let text = write(&problems(), Format::Human { colours: false }, &|_| Some(TEXT.to_owned()));
-        insta::assert_snapshot!(text, @r"");
+        insta::assert_snapshot!(text, @r#"
+        campaigns/a,b.yaml: error[C004] as a whole
+        campaigns/a,b.yaml:1:4: error[C012] a: too�much
+         1 | a: 1
+           |    ^
+           hint: less: 100%
+        campaigns/a,b.yaml:2:5: error[C012] 名前: wide
+         2 | 名前: 多めの値
+           |       ^^^^^^^^
+        campaigns/a,b.yaml:3:11: error[S001] secret: literal
+         3 | (not shown: a secret may stand here)
+        "#);
     }
 
     #[test]
@@ -201,13 +229,29 @@ mod tests {
     #[test]
     fn github_gets_annotations() {
         let text = write(&problems()[..2], Format::GitHub, &|_| None);
-        insta::assert_snapshot!(text, @r"");
+        insta::assert_snapshot!(text, @r#"
+        ::error file=campaigns/a%2Cb.yaml,title=C004::as a whole
+        ::error file=campaigns/a%2Cb.yaml,line=1,col=4,title=C012::too%0Amuch (less: 100%25)
+        "#);
     }
 
     #[test]
     fn programs_get_the_documented_fields() {
         let text = write(&problems()[1..2], Format::JSON, &|_| None);
-        insta::assert_snapshot!(text, @r"");
+        insta::assert_snapshot!(text, @r#"
+        [
+          {
+            "severity": "error",
+            "file": "campaigns/a,b.yaml",
+            "line": 1,
+            "column": 4,
+            "code": "C012",
+            "path": "a",
+            "message": "too\nmuch",
+            "hint": "less: 100%"
+          }
+        ]
+        "#);
     }
 
     #[test]

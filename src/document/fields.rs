@@ -136,9 +136,7 @@ impl<'a> Cursor<'a> {
 
     /// The value under a key of a mapping, if there is one.
     pub fn entry(&self, entry: &'a Entry) -> Cursor<'a> {
-        let path =
-            if self.path.is_empty() { entry.key.clone() } else { format!("{}.{}", self.path, entry.key) };
-        Cursor { node: &entry.value, path, key_span: Some(entry.key_span) }
+        Cursor { node: &entry.value, path: join(&self.path, &entry.key), key_span: Some(entry.key_span) }
     }
 
     /// The mapping here, whose keys must be among `known`; those that are not are reported.
@@ -368,7 +366,8 @@ impl<'a> Fields<'a> {
         let found = self.get(key);
         if found.is_none() {
             let message = format!("`{key}` is missing");
-            self.cursor.error(report, Code::MissingKey, message, Some(hint));
+            let path = join(&self.cursor.path, key);
+            report.error(self.cursor.place(), Code::MissingKey, &path, message, Some(hint.to_owned()));
         }
         found
     }
@@ -490,6 +489,11 @@ fn canonical(text: &str) -> Option<String> {
     }
     let number: f64 = body.replace('_', "").parse().ok()?;
     (number.is_finite() && number < 1e15).then(|| format!("{sign}{number}"))
+}
+
+/// The path of a key inside of the mapping at `path`.
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// What a node is, in words.

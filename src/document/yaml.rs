@@ -470,13 +470,13 @@ mod tests {
         assert_eq!(parse("x", long.as_bytes()).unwrap_err()[0].code, Code::TooDeep);
     }
 
-    #[test]
-    fn hostile_files_take_no_longer_than_honest_ones() {
-        let clock = SystemClock;
+    #[tokio::test]
+    async fn hostile_files_take_no_longer_than_honest_ones() {
+        let clock = SystemClock::new();
         let took = |text: String| {
-            let start = clock.now();
+            let start = clock.steady();
             let _ = parse("x", text.as_bytes());
-            clock.now().duration_since(start).as_secs_f64()
+            clock.steady().duration_since(start).as_secs_f64()
         };
         let honest = took("- a: b\n".repeat(MAX_BYTES / 7));
         for pattern in ["[", "{", "? ", "[a, ", "a: ", "&a ", "\"", "a\n", ": ", "a:\n ", "|\n", "x "] {
