@@ -2,6 +2,7 @@
 
 pub mod audience;
 pub mod campaign;
+pub mod cli;
 pub mod clock;
 pub mod daemon;
 pub mod document;

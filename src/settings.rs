@@ -5,6 +5,8 @@
 //! reads it). Must never know: what a secret is worth to a gateway, or how anything is run.
 
 mod file;
+mod gateways;
+mod schema;
 mod secret;
 
 use std::{
@@ -17,12 +19,11 @@ use std::{
 use jiff::tz::TimeZone;
 
 pub use file::read;
+pub use gateways::{Figures, GatewaySettings, OpenIMSettings, SandboxSettings};
+pub use schema::schema;
 pub use secret::{SecretError, SecretSource};
 
-use crate::{
-    document::Problem,
-    gateway::settings::{OpenIMSettings, SandboxSettings},
-};
+use crate::{campaign::Dialect, document::Problem};
 
 /// The settings file that is looked for in the working directory.
 const LOCAL_FILE: &str = "campaignd.yaml";
@@ -47,14 +48,6 @@ pub struct Settings {
     pub gateways: BTreeMap<String, GatewaySettings>,
 }
 
-/// The settings of one gateway, by its kind. Secrets have not been fetched: to check files needs
-/// none.
-#[derive(Debug, Clone)]
-pub enum GatewaySettings {
-    OpenIM(OpenIMSettings<SecretSource>),
-    Sandbox(SandboxSettings),
-}
-
 impl Settings {
     /// What holds without a settings file: everything here, nothing delivered, UTC.
     pub fn built_in() -> Settings {
@@ -67,6 +60,11 @@ impl Settings {
             default_gateway: Some("sandbox".to_owned()),
             gateways: BTreeMap::from([("sandbox".to_owned(), sandbox)]),
         }
+    }
+
+    /// What each gateway knows of messages: all that checking campaigns needs.
+    pub fn dialects(&self) -> BTreeMap<String, Box<dyn Dialect>> {
+        self.gateways.iter().map(|(name, gateway)| (name.clone(), gateway.dialect())).collect()
     }
 }
 

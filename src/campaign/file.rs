@@ -16,6 +16,13 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 pub(crate) use amounts::{GATEWAY_LIMIT_KEYS, duration, limits};
 pub(crate) use schedules::zone;
+#[cfg(test)]
+pub(crate) use {
+    amounts::CAMPAIGN_LIMIT_KEYS,
+    audience::{EXPECT_KEYS, SOURCE_KEYS},
+    delivery::KEYS as DELIVERY_KEYS,
+    schedules::KEYS as SCHEDULE_KEYS,
+};
 
 use super::{Campaign, CampaignID, Gateways, Lateness, audience::ListFile};
 use crate::document::{
@@ -55,9 +62,6 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) const LATENESS_KEYS: &[&str] = &["max", "catchUp"];
 /// The keys of `dst`.
 pub(crate) const DST_KEYS: &[&str] = &["skipped", "repeated"];
-pub(crate) use audience::{EXPECT_KEYS, SOURCE_KEYS};
-pub(crate) use delivery::KEYS as DELIVERY_KEYS;
-pub(crate) use schedules::KEYS as SCHEDULE_KEYS;
 
 /// How late a run may start when nothing is said.
 const DEFAULT_LATENESS: SignedDuration = SignedDuration::from_mins(15);

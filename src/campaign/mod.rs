@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod duration;
 pub mod file;
 pub mod message;
+pub mod schema;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 

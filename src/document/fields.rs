@@ -136,9 +136,7 @@ impl<'a> Cursor<'a> {
 
     /// The value under a key of a mapping, if there is one.
     pub fn entry(&self, entry: &'a Entry) -> Cursor<'a> {
-        let path =
-            if self.path.is_empty() { entry.key.clone() } else { format!("{}.{}", self.path, entry.key) };
-        Cursor { node: &entry.value, path, key_span: Some(entry.key_span) }
+        Cursor { node: &entry.value, path: join(&self.path, &entry.key), key_span: Some(entry.key_span) }
     }
 
     /// The mapping here, whose keys must be among `known`; those that are not are reported.
@@ -368,7 +366,8 @@ impl<'a> Fields<'a> {
         let found = self.get(key);
         if found.is_none() {
             let message = format!("`{key}` is missing");
-            self.cursor.error(report, Code::MissingKey, message, Some(hint));
+            let path = join(&self.cursor.path, key);
+            report.error(self.cursor.place(), Code::MissingKey, &path, message, Some(hint.to_owned()));
         }
         found
     }
@@ -492,6 +491,11 @@ fn canonical(text: &str) -> Option<String> {
     (number.is_finite() && number < 1e15).then(|| format!("{sign}{number}"))
 }
 
+/// The path of a key inside of the mapping at `path`.
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
 /// What a node is, in words.
 fn kind_of(node: &Node) -> String {
     match &node.value {
@@ -543,4 +547,115 @@ fn distance(from: &str, to: &str) -> usize {
         rows.push(row);
     }
     rows[from.len()][to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::yaml;
+
+    /// What an accessor makes of one value, or the code and hint of its problem.
+    #[track_caller]
+    fn check<T: std::fmt::Debug>(
+        yaml: &str,
+        read: impl Fn(&Cursor<'_>, &mut Report) -> Option<T>,
+        expected: Result<&str, (Code, Option<&str>)>,
+    ) {
+        let node = yaml::parse("x", format!("a: {yaml}\n").as_bytes()).unwrap();
+        let mut report = Report::new("x");
+        let cursor = Cursor::root(&node).fields(&mut report, &["a"]).unwrap().get("a").unwrap();
+        let value = read(&cursor, &mut report).map(|value| format!("{value:?}"));
+        let problems = report.into_problems();
+        let problem = problems.first().map(|problem| (problem.code, problem.hint.as_deref()));
+        let found = value.as_deref().ok_or_else(|| problem.expect("nothing read, and no problem"));
+        assert_eq!(found, expected, "{yaml}");
+    }
+
+    #[test]
+    fn ids_are_taken_from_the_source_or_not_at_all() {
+        let id = |cursor: &Cursor<'_>, report: &mut Report| cursor.id(report).map(str::to_owned);
+        for good in [
+            "9948077346",
+            "0",
+            "u001",
+            "yucx_test_10400",
+            "531c506e48a340e5bff7eb72c6504250",
+            "no",
+            "1.2.3.4",
+            "123456789012345678901234567890",
+            "e5",
+            "x1f",
+        ] {
+            check(good, id, Ok(&format!("{good:?}")));
+        }
+        for odd in [
+            "012", "00", "1e5", "12E4", "0x1f", "0o17", "0b1", "12_000", "+5", "-5", "1.0", "1.5", ".5",
+            "5.", "~", "null", "true", "False", ".inf", ".nan",
+        ] {
+            check(odd, id, Err((Code::QuoteIt, Some(&format!("quote it: \"{odd}\"")))));
+            check(&format!("'{odd}'"), id, Ok(&format!("{odd:?}")));
+        }
+        check("", id, Err((Code::QuoteIt, Some("write the id"))));
+        check("[a]", id, Err((Code::WrongType, None)));
+    }
+
+    #[test]
+    fn json_holds_what_was_written() {
+        let json =
+            |cursor: &Cursor<'_>, report: &mut Report| cursor.json(report).map(|json| json.to_string());
+        let good = |yaml: &str, expected: &str| check(yaml, json, Ok(&format!("{expected:?}")));
+        good(
+            "{a: [1, -2, 1.5, true, null, ~, text, 12:30, '012', 2026-01-01]}",
+            r#"{"a":[1,-2,1.5,true,null,null,"text","12:30","012","2026-01-01"]}"#,
+        );
+        good("18446744073709551615", "18446744073709551615");
+        let odd = |yaml: &str, hint: &str| check(yaml, json, Err((Code::QuoteIt, Some(hint))));
+        odd("012", "quote it: \"012\", or write it as 12");
+        odd("1e5", "quote it: \"1e5\", or write it as 100000");
+        odd("0x1f", "quote it: \"0x1f\", or write it as 31");
+        odd("1.0", "quote it: \"1.0\", or write it as 1");
+        odd("-12_000", "quote it: \"-12_000\", or write it as -12000");
+        odd(".inf", "quote it: \".inf\"");
+        check(
+            "18446744073709551616",
+            json,
+            Err((Code::BadValue, Some("quote it: \"18446744073709551616\""))),
+        );
+    }
+
+    #[test]
+    fn scalars_are_what_they_look_like() {
+        let whole = |cursor: &Cursor<'_>, report: &mut Report| cursor.whole(report, 1..=10);
+        check("10", whole, Ok("10"));
+        check("11", whole, Err((Code::BadValue, None)));
+        check("'10'", whole, Err((Code::WrongType, None)));
+        check("1e1", whole, Err((Code::WrongType, None)));
+        let boolean = |cursor: &Cursor<'_>, report: &mut Report| cursor.boolean(report);
+        check("true", boolean, Ok("true"));
+        check("yes", boolean, Err((Code::WrongType, None)));
+        check("'true'", boolean, Err((Code::WrongType, None)));
+        let word = |cursor: &Cursor<'_>, report: &mut Report| cursor.word(report, &["hold", "resend"]);
+        check("hold", word, Ok("\"hold\""));
+        check("hodl", word, Err((Code::BadValue, Some("did you mean `hold`?"))));
+    }
+
+    #[test]
+    fn near_names_are_offered() {
+        let names = || ["schedules", "recvIDs", "id", "labels"].into_iter();
+        for (wrong, right) in [("schedule", "schedules"), ("recvIds", "recvIDs"), ("lables", "labels")] {
+            assert_eq!(did_you_mean(wrong, names()), Some(format!("did you mean `{right}`?")));
+        }
+        assert_eq!(did_you_mean("window", names()), None);
+    }
+
+    #[test]
+    fn more_problems_than_anyone_reads_are_counted() {
+        let text: String = (0..1_200).map(|number| format!("key{number}: 1\n")).collect();
+        let node = yaml::parse("x", text.as_bytes()).unwrap();
+        let mut report = Report::new("x");
+        let _ = Cursor::root(&node).fields(&mut report, &["a"]);
+        let problems = report.into_problems();
+        assert_eq!(problems.len(), 1_001);
+        assert_eq!(problems[1_000].message, "200 more problems are not listed");
+    }
 }

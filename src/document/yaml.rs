@@ -376,3 +376,121 @@ fn weigh(node: &Node) -> Weight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    /// The codes and places of the problems of a text.
+    #[track_caller]
+    fn check(text: impl AsRef<[u8]>, expected: &[(Code, u32, u32)]) {
+        let problems = parse("x.yaml", text.as_ref()).map_or_else(|problems| problems, |_| Vec::new());
+        let found: Vec<_> = problems.iter().map(|p| (p.code, p.line, p.column)).collect();
+        assert_eq!(found, expected, "{problems:#?}");
+    }
+
+    fn scalar(node: &Node) -> (&str, bool) {
+        match &node.value {
+            Value::Scalar { text, plain } => (text, *plain),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn values_keep_their_text_and_place() {
+        let node = parse("x", "\u{feff}a: 012\r\nb:\r\n  - \"多 \\n x\"\r\n  - 你: {y: 0x1f}\r\n".as_bytes())
+            .unwrap();
+        let Value::Mapping(entries) = &node.value else { panic!("{node:?}") };
+        assert_eq!(scalar(&entries[0].value), ("012", true));
+        assert_eq!(entries[0].value.span, Span { line: 1, column: 4, end_column: 7 });
+        assert_eq!(entries[1].key_span, Span { line: 2, column: 1, end_column: 2 });
+        let Value::Sequence(items) = &entries[1].value.value else { panic!("{node:?}") };
+        assert_eq!(scalar(&items[0]), ("多 \n x", false));
+        assert_eq!(items[0].span, Span { line: 3, column: 5, end_column: 13 });
+        let Value::Mapping(inner) = &items[1].value else { panic!("{node:?}") };
+        assert_eq!((inner[0].key.as_str(), inner[0].key_span.column), ("你", 5));
+        let Value::Mapping(flow) = &inner[0].value.value else { panic!("{node:?}") };
+        assert_eq!(flow[0].value.span, Span { line: 4, column: 12, end_column: 16 });
+    }
+
+    #[test]
+    fn a_value_of_several_lines_ends_with_its_first() {
+        let node = parse("x", b"a: |\n  one\n  two\nb: \"one\n  two\"\n").unwrap();
+        let Value::Mapping(entries) = &node.value else { panic!("{node:?}") };
+        assert_eq!(scalar(&entries[0].value), ("one\ntwo\n", false));
+        assert_eq!(entries[1].value.span, Span { line: 4, column: 4, end_column: 8 });
+    }
+
+    #[test]
+    fn aliases_repeat_values_at_their_own_place() {
+        let node = parse("x", b"a: &x [1, 2]\nb: *x\n").unwrap();
+        let Value::Mapping(entries) = &node.value else { panic!("{node:?}") };
+        assert!(matches!(&entries[1].value.value, Value::Sequence(items) if items.len() == 2));
+        assert_eq!(entries[1].value.span.line, 2);
+    }
+
+    #[test]
+    fn surprises_are_problems() {
+        check("a: 1\n---\nb: 2\n", &[(Code::SeveralDocuments, 2, 1)]);
+        check("a: 1\n...\nb: 2\n", &[(Code::SeveralDocuments, 3, 1)]);
+        check("a: 1\na: 2\nb: {c: 1, c: 2}\n", &[(Code::DuplicateKey, 2, 1), (Code::DuplicateKey, 3, 11)]);
+        check("a: &x {b: 1}\nc:\n  <<: *x\n", &[(Code::Forbidden, 3, 3)]);
+        check("a: !!str 1\nb: !secret x\n", &[(Code::Forbidden, 1, 4), (Code::Forbidden, 2, 4)]);
+        check("a:\n\tb: 1\n", &[(Code::Forbidden, 2, 1)]);
+        check("a: [\n\t1]\n", &[(Code::Forbidden, 2, 1)]);
+        check("a: |\n  code:\n  \tindented\n", &[]);
+        check("? [a]\n: 1\n", &[(Code::Syntax, 1, 3)]);
+        check("a: [1\n", &[(Code::Syntax, 2, 1)]);
+        check("a: *x\n", &[(Code::Syntax, 1, 4)]);
+        check("a: &x [*x]\n", &[(Code::Syntax, 1, 8)]);
+        check("", &[(Code::Syntax, 0, 0)]);
+        check("# nothing\n", &[(Code::Syntax, 0, 0)]);
+        check("---\n", &[(Code::Syntax, 0, 0)]);
+        check("a: \0\n", &[(Code::NotText, 1, 4)]);
+        check(b"ab: 1\nc: \xff\n", &[(Code::NotText, 2, 4)]);
+        check("a: ".to_owned() + &"x".repeat(MAX_BYTES), &[(Code::TooLarge, 0, 0)]);
+    }
+
+    #[test]
+    fn what_explodes_is_refused() {
+        check("[".repeat(65) + &"]".repeat(65), &[(Code::TooDeep, 1, 65)]);
+        check("[".repeat(64) + &"]".repeat(64), &[]);
+        let bomb = (1..20).fold("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, level| {
+            let repeated = vec![format!("*a{}", level - 1); 10].join(", ");
+            text + &format!("a{level}: &a{level} [{repeated}]\n")
+        });
+        let problems = parse("x", bomb.as_bytes()).unwrap_err();
+        assert_eq!(problems[0].code, Code::TooDeep, "{problems:?}");
+        let deep = "a: &a ".to_owned() + &"[".repeat(40) + &"]".repeat(40) + "\nb: " + &"[".repeat(40) + "*a";
+        assert_eq!(parse("x", deep.as_bytes()).unwrap_err()[0].code, Code::TooDeep);
+        let long = format!("a: &a \"{}\"\nb: [*a, *a, *a]\n", "x".repeat(400_000));
+        assert_eq!(parse("x", long.as_bytes()).unwrap_err()[0].code, Code::TooDeep);
+    }
+
+    #[tokio::test]
+    async fn hostile_files_take_no_longer_than_honest_ones() {
+        let clock = SystemClock::new();
+        let took = |text: String| {
+            let start = clock.steady();
+            let _ = parse("x", text.as_bytes());
+            clock.steady().duration_since(start).as_secs_f64()
+        };
+        let honest = took("- a: b\n".repeat(MAX_BYTES / 7));
+        for pattern in ["[", "{", "? ", "[a, ", "a: ", "&a ", "\"", "a\n", ": ", "a:\n ", "|\n", "x "] {
+            let hostile = took(pattern.repeat(MAX_BYTES / pattern.len()));
+            assert!(hostile < 10.0 * honest + 1.0, "{pattern:?}: {hostile} s, an honest file {honest} s");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-\\[\\]{}:,?&*!|>'\"%@#<a0. \\n\\t\r]{0,60}") {
+            if let Err(problems) = parse("x", text.as_bytes()) {
+                prop_assert!(!problems.is_empty());
+            }
+        }
+    }
+}

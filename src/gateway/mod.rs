@@ -5,7 +5,6 @@
 //! A gateway must never know campaigns' schedules, the ledger, or whether a call is repeated.
 
 pub mod openim;
-pub mod settings;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 

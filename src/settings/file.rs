@@ -11,17 +11,17 @@ use jiff::SignedDuration;
 use reqwest::Url;
 use serde_json::{Map, Value as JSON};
 
-use super::{DEFAULT_CAMPAIGNS, DEFAULT_DATABASE, DEFAULT_LISTEN, GatewaySettings, SecretSource, Settings};
+use super::{
+    DEFAULT_CAMPAIGNS, DEFAULT_DATABASE, DEFAULT_LISTEN, Figures, GatewaySettings, OpenIMSettings,
+    SandboxSettings, SecretSource, Settings,
+    gateways::{DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT, MAX_BATCH_SIZE, MAX_CONCURRENCY},
+};
 use crate::{
     campaign::file::{GATEWAY_LIMIT_KEYS, duration, limits, zone},
     document::{
         Code, Problem, Value,
         fields::{Cursor, Fields, Report, did_you_mean, not_supported},
         yaml,
-    },
-    gateway::settings::{
-        DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT, MAX_BATCH_SIZE, MAX_CONCURRENCY,
-        OpenIMSettings, SandboxSettings,
     },
     limits::Limits,
 };
@@ -174,7 +174,7 @@ fn gateway(cursor: &Cursor<'_>, folder: &Path, report: &mut Report) -> Option<Ga
     }
 }
 
-fn open_im(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<OpenIMSettings<SecretSource>> {
+fn open_im(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<OpenIMSettings> {
     fields.not_supported(report, &[("settle", Some("10m")), ("probe", None)]);
     let insecure = fields.get("insecure").map_or(Some(false), |cursor| cursor.boolean(report));
     let url = fields
@@ -192,10 +192,7 @@ fn open_im(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<Op
         url: url?,
         admin_user_id: admin_user_id?.to_owned(),
         secret: secret?,
-        defaults: figures.defaults,
-        limits: figures.limits,
-        concurrency: figures.concurrency,
-        batch_size: figures.batch_size,
+        figures,
         timeout: timeout.unwrap_or(Some(DEFAULT_TIMEOUT))?,
         ca_file: path(fields, "caFile", folder, report),
         proxy: proxy.flatten(),
@@ -205,12 +202,12 @@ fn open_im(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<Op
 
 /// The sandbox has the same figures as the real thing, and fields that make short messages whole.
 fn sandbox(fields: &Fields<'_>, report: &mut Report) -> Option<SandboxSettings> {
-    figures(fields, SandboxSettings::default_fields(), report)
+    figures(fields, SandboxSettings::default_fields(), report).map(|figures| SandboxSettings { figures })
 }
 
 /// The figures that every kind has: what is not said takes the default, and `defaults` are laid
 /// over those given.
-fn figures(fields: &Fields<'_>, defaults: Map<String, JSON>, report: &mut Report) -> Option<SandboxSettings> {
+fn figures(fields: &Fields<'_>, defaults: Map<String, JSON>, report: &mut Report) -> Option<Figures> {
     let said = fields.get("defaults").map(|cursor| {
         let entries = cursor.mapping(report)?;
         cursor.json_object(report, entries)
@@ -224,7 +221,7 @@ fn figures(fields: &Fields<'_>, defaults: Map<String, JSON>, report: &mut Report
     let batch_size = whole("batchSize", MAX_BATCH_SIZE, DEFAULT_BATCH_SIZE);
     let mut defaults = defaults;
     defaults.extend(said.unwrap_or(Some(Map::new()))?);
-    Some(SandboxSettings {
+    Some(Figures {
         defaults,
         limits: limits.unwrap_or(Some(Limits::default()))?,
         concurrency: concurrency?,

@@ -101,7 +101,7 @@ pub(super) fn expect(
         && (named < expect.min || (named > expect.max && nobody_excluded))
     {
         let message =
-            format!("the file names {named} recipients, and {} to {} are expected", expect.min, expect.max);
+            format!("{} to {} recipients are expected, the file names {named}", expect.min, expect.max);
         cursor.error(report, Code::Expectation, message, Some("no run of it would start"));
     }
     Some(expect)

@@ -5,10 +5,7 @@ use super::{
     amounts::{CAMPAIGN_LIMIT_KEYS, limits},
 };
 use crate::{
-    document::{
-        Code,
-        fields::{Cursor, Fields, Report, not_supported},
-    },
+    document::fields::{Cursor, Fields, Report, not_supported},
     limits::Limits,
 };
 
@@ -50,10 +47,8 @@ pub(super) fn delivery(
     }
     let max_batch_size = dialect.map_or(u32::MAX, Dialect::max_batch_size);
     let max_concurrency = dialect.map_or(u32::MAX, Dialect::max_concurrency);
-    let batch_size =
-        get("batchSize").map(|cursor| figure(&cursor, report, max_batch_size, "recipients a call"));
-    let concurrency =
-        get("concurrency").map(|cursor| figure(&cursor, report, max_concurrency, "calls at once"));
+    let batch_size = get("batchSize").map(|cursor| figure(&cursor, report, max_batch_size));
+    let concurrency = get("concurrency").map(|cursor| figure(&cursor, report, max_concurrency));
     let limits = get("limits").map(|cursor| limits(&cursor, report, CAMPAIGN_LIMIT_KEYS));
     let on_unknown = get("onUnknown").map(|cursor| on_unknown(&cursor, report));
     let dialect = dialect?;
@@ -66,14 +61,8 @@ pub(super) fn delivery(
 }
 
 /// A count of at least 1, and at most what the gateway has.
-fn figure(cursor: &Cursor<'_>, report: &mut Report, max: u32, of_what: &str) -> Option<u32> {
-    let number = cursor.whole(report, 1..=u64::from(u32::MAX))?;
-    let figure = u32::try_from(number).ok().filter(|number| *number <= max);
-    if figure.is_none() {
-        let message = format!("the gateway takes at most {max} {of_what}, not {number}");
-        cursor.error(report, Code::BadValue, message, None);
-    }
-    figure
+fn figure(cursor: &Cursor<'_>, report: &mut Report, max: u32) -> Option<u32> {
+    cursor.whole(report, 1..=u64::from(max)).and_then(|number| number.try_into().ok())
 }
 
 fn on_unknown(cursor: &Cursor<'_>, report: &mut Report) -> Option<OnUnknown> {

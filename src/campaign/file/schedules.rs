@@ -108,7 +108,7 @@ fn check_slots(
         return;
     }
     if let (Some(instant), Some(until)) = (schedule.until.filter(|until| *until <= now), until) {
-        let passed = instant.to_zoned(zone.clone()).strftime("%F %T %Z").to_string();
+        let passed = instant.to_zoned(zone.clone()).strftime("%F %T %:z").to_string();
         until.warning(report, Code::PastSchedule, format!("this schedule ended at {passed}"), Some(hint));
         return;
     }

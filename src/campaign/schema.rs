@@ -1,0 +1,240 @@
+//! The JSON Schema of a campaign file, for editors: keys, their meanings, their shapes. It takes all
+//! that the check takes; what it lets through, the check still looks at. Nothing is checked with it.
+
+#![expect(dead_code, reason = "these types are looked at by the schema's derivation alone")]
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value};
+
+/// The schema of a campaign file, draft 2020-12.
+pub fn schema() -> Schema {
+    schemars::schema_for!(CampaignFile)
+}
+
+/// A broadcast campaign of campaignd.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct CampaignFile {
+    /// The campaign's identity, unique in the folder. Default: the file's name without its ending.
+    id: Option<ID>,
+    /// What the campaign is for.
+    description: Option<Text>,
+    /// Free texts to find the campaign by.
+    labels: Option<BTreeMap<String, Text>>,
+    /// Whether it may send. Default: true.
+    enabled: Option<bool>,
+    /// A gateway of the settings. Default: their defaultGateway.
+    gateway: Option<Text>,
+    /// The message, in the provider's own field names; what is left out comes from the gateway's
+    /// defaults.
+    message: Map<String, Value>,
+    /// Whom it is for: these. Exactly one of recvIDs, isSendAll, groupIDs, recipients.
+    #[schemars(rename = "recvIDs")]
+    recv_ids: Option<Vec<ID>>,
+    /// Whom it is for: everyone the provider knows.
+    is_send_all: Option<bool>,
+    /// Whom it is for: these groups; each gets the message once.
+    #[schemars(rename = "groupIDs")]
+    group_ids: Option<Vec<ID>>,
+    /// Whom it is for: the union of these sources.
+    recipients: Option<Vec<Source>>,
+    /// Who is left out; wins over every source, isSendAll too.
+    exclude: Option<Vec<Source>>,
+    /// An audience of another size is not sent to.
+    expect: Option<Expect>,
+    cap: Option<NotYet>,
+    not_again_within: Option<NotYet>,
+    sample: Option<NotYet>,
+    holdout: Option<NotYet>,
+    /// The IANA zone in which local times are read, like Asia/Shanghai. Required here or in the settings.
+    timezone: Option<String>,
+    /// When it is sent; slots at the same instant are one.
+    schedules: Vec<Schedule>,
+    /// How late a run may start.
+    lateness: Option<Lateness>,
+    /// What if the last run still goes. Only the default is supported yet.
+    overlap: Option<Overlap>,
+    /// What clock changes do. Only the defaults are supported yet.
+    dst: Option<ClockChanges>,
+    window: Option<NotYet>,
+    /// Counted from the occurrence; what is left then expires. Default: 24h.
+    finish_within: Option<Duration>,
+    /// How it is delivered.
+    delivery: Option<Delivery>,
+}
+
+/// One source of recipients: ids, or a file.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Source {
+    /// These.
+    ids: Option<Vec<ID>>,
+    /// A .csv or .txt file, relative to this file.
+    file: Option<Text>,
+    /// The header of the CSV column that holds the ids.
+    column: Option<Text>,
+    /// How the file is encoded. Only the default is supported yet.
+    encoding: Option<Encoding>,
+    /// What a bad line does. Only the default is supported yet.
+    on_bad_line: Option<OnBadLine>,
+    members_of: Option<NotYet>,
+}
+
+/// The size an audience must have, exclusions applied.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Expect {
+    min: Option<u64>,
+    max: Option<u64>,
+}
+
+/// One line of the calendar: exactly one of at, cron, every.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Schedule {
+    /// Once, like 2026-11-11T09:00.
+    at: Option<DateTime>,
+    /// 5 fields, or 6 with leading seconds, like "0 9 * * MON-FRI".
+    cron: Option<String>,
+    /// Elapsed time, counted from `from` or the Unix epoch, like 6h.
+    every: Option<Duration>,
+    /// Inclusive.
+    from: Option<DateTime>,
+    /// Exclusive.
+    until: Option<DateTime>,
+    except: Option<NotYet>,
+    jitter: Option<NotYet>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Lateness {
+    /// A run that could not start within it is missed. Default: 15m.
+    max: Option<Duration>,
+    /// Which of several late slots run. Only the default is supported yet.
+    catch_up: Option<CatchUp>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ClockChanges {
+    skipped: Option<Skipped>,
+    repeated: Option<Repeated>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Delivery {
+    /// Recipients a call. Default and ceiling come from the gateway.
+    batch_size: Option<u32>,
+    /// Calls under way at once. Default and ceiling come from the gateway.
+    concurrency: Option<u32>,
+    /// This campaign's share; the gateway's limits hold as well.
+    limits: Option<Limits>,
+    retry: Option<NotYet>,
+    /// What happens to whoever was asked and never answered for: a person decides.
+    on_unknown: Option<OnUnknown>,
+    /// Only false is supported yet.
+    confirm: Option<False>,
+    stop_when: Option<NotYet>,
+    /// Only false is supported yet.
+    native: Option<False>,
+    /// Only false is supported yet.
+    ignore_suppressions: Option<False>,
+}
+
+/// Never exceeded in any sliding window.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Limits {
+    recipients: Option<Rates>,
+    calls: Option<Rates>,
+}
+
+/// Enums of one word: the defaults of what is not built yet.
+macro_rules! words {
+    ($($name:ident: $($word:literal)|+;)*) => {
+        $(pub(crate) struct $name;
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema { json_schema!({ "enum": [$($word),+] }) }
+            fn inline_schema() -> bool { true }
+        })*
+    };
+}
+
+words! {
+    Overlap: "skip";
+    Encoding: "utf-8";
+    OnBadLine: "problem";
+    CatchUp: "latest";
+    Skipped: "after";
+    Repeated: "first";
+    OnUnknown: "hold";
+    False: false | "false";
+}
+
+/// Shapes that several keys share.
+macro_rules! shapes {
+    ($($name:ident = $schema:tt;)*) => {
+        $(pub(crate) struct $name;
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema { json_schema!($schema) }
+            fn inline_schema() -> bool { true }
+        })*
+    };
+}
+
+shapes! {
+    ID = { "type": ["string", "integer"], "minLength": 1 };
+    Text = { "type": ["string", "number", "boolean"] };
+    DateTime = { "type": "string", "pattern": r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?$" };
+    Duration = { "type": "string", "pattern": "^[0-9]+[smhd]$" };
+    Rates = {
+        "anyOf": [
+            { "type": "string", "pattern": "^[0-9]+/(s|min|h|day)$" },
+            { "type": "array", "items": { "type": "string", "pattern": "^[0-9]+/(s|min|h|day)$" } }
+        ]
+    };
+    NotYet = { "not": {}, "description": "Not supported yet." };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::campaign::file;
+
+    /// The keys that a schema knows under a definition, or at its top.
+    #[track_caller]
+    fn check(definition: Option<&str>, decoder: &[&str]) {
+        let schema = schema().to_value();
+        let object = definition.map_or(&schema, |name| &schema["$defs"][name]);
+        let mut keys: Vec<&str> =
+            object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut known = decoder.to_vec();
+        keys.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(keys, known, "{definition:?}");
+        assert_eq!(object["additionalProperties"], Value::Bool(false), "{definition:?}");
+    }
+
+    #[test]
+    fn the_schema_knows_the_keys_of_the_decoder() {
+        check(None, file::KEYS);
+        check(Some("Source"), file::SOURCE_KEYS);
+        check(Some("Expect"), file::EXPECT_KEYS);
+        check(Some("Schedule"), file::SCHEDULE_KEYS);
+        check(Some("Lateness"), file::LATENESS_KEYS);
+        check(Some("ClockChanges"), file::DST_KEYS);
+        check(Some("Delivery"), file::DELIVERY_KEYS);
+        check(Some("Limits"), file::CAMPAIGN_LIMIT_KEYS);
+    }
+
+    #[test]
+    fn the_schema_names_its_draft() {
+        assert_eq!(schema().to_value()["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    }
+}

@@ -1,0 +1,286 @@
+//! Campaign and settings files: good ones are taken, bad ones are told apart with their problems
+//! beside them, and everything that the repository shows to people is good.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use campaignd::{
+    campaign::{
+        self, Audience, Campaign,
+        audience::{ListFile, RecipientID},
+        file::{Context, ListFileState},
+    },
+    cli::{
+        new,
+        problems::{self, Format},
+    },
+    document::{Code, Problem, Severity},
+    settings::{self, GatewaySettings, SandboxSettings, Settings},
+};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde_json::Value;
+
+/// Paths in problems are relative to the package.
+fn package(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The files of a folder with YAML endings, as paths relative to the package.
+fn yaml_files(folder: &str) -> Vec<String> {
+    let mut files: Vec<String> = fs::read_dir(package(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"))
+        .map(|name| format!("{folder}/{name}"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{folder}");
+    files
+}
+
+fn stem(path: &str) -> &str {
+    Path::new(path).file_stem().unwrap().to_str().unwrap()
+}
+
+/// Settings with one gateway that speaks OpenIM.
+fn one_gateway(zone: Option<TimeZone>) -> Settings {
+    let gateway = GatewaySettings::Sandbox(SandboxSettings::default());
+    Settings {
+        zone,
+        default_gateway: Some("openim".to_owned()),
+        gateways: [("openim".to_owned(), gateway)].into(),
+        ..Settings::built_in()
+    }
+}
+
+/// Reads a campaign file of the package as it is, or other bytes in its place.
+fn read(path: &str, bytes: Option<&[u8]>, settings: &Settings) -> (Option<Campaign>, Vec<Problem>) {
+    let bytes = bytes.map_or_else(|| fs::read(package(path)).unwrap(), <[u8]>::to_vec);
+    let folder = package(path).parent().unwrap().to_owned();
+    let look = |list: &ListFile| match fs::metadata(folder.join(&list.path)) {
+        Ok(metadata) if metadata.len() > 0 => ListFileState::Filled,
+        Ok(_) => ListFileState::Empty,
+        Err(_) => ListFileState::Missing,
+    };
+    let gateways = settings.dialects();
+    let context = Context {
+        now: "2026-06-01T00:00:00Z".parse().unwrap(),
+        default_zone: settings.zone.clone(),
+        default_gateway: settings.default_gateway.clone(),
+        gateways: &gateways,
+        list_file: Some(&look),
+    };
+    campaign::file::read(path, &bytes, &context)
+}
+
+fn human(problems: &[Problem]) -> String {
+    problems::write(problems, Format::Human { colours: false }, &|path| {
+        fs::read(package(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    })
+}
+
+fn shanghai() -> TimeZone {
+    TimeZone::get("Asia/Shanghai").unwrap()
+}
+
+/// The campaign of a good fixture, which has no problem at all.
+#[track_caller]
+fn good(path: &str, settings: &Settings) -> Campaign {
+    let (campaign, problems) = read(path, None, settings);
+    assert!(problems.is_empty(), "{}", human(&problems));
+    campaign.unwrap()
+}
+
+#[test]
+fn good_campaigns_are_taken() {
+    for path in yaml_files("tests/fixtures/campaigns/good") {
+        good(&path, &one_gateway(Some(shanghai())));
+    }
+}
+
+#[test]
+fn what_is_not_said_has_the_documented_default() {
+    let campaign = good("tests/fixtures/campaigns/good/shortest.yaml", &one_gateway(Some(shanghai())));
+    assert_eq!(campaign.id.as_str(), "shortest");
+    assert!(campaign.enabled && campaign.exclude.is_empty() && campaign.labels.is_empty());
+    assert_eq!(campaign.gateway, "openim");
+    assert_eq!(campaign.message.0["sendID"], "notice");
+    assert_eq!(campaign.lateness.max, SignedDuration::from_mins(15));
+    assert_eq!(campaign.finish_within, SignedDuration::from_hours(24));
+    assert_eq!((campaign.delivery.batch_size, campaign.delivery.concurrency), (100, 4));
+    assert_eq!(slots(&campaign, 1), ["2026-11-11T01:00:00Z"]);
+}
+
+/// The first slots of a campaign after the tests' present, in UTC.
+fn slots(campaign: &Campaign, count: usize) -> Vec<String> {
+    let next = |after: Timestamp| campaignd::schedule::next_slot(&campaign.schedules, &campaign.zone, after);
+    std::iter::successors(next("2026-06-01T00:00:00Z".parse().unwrap()), |slot| next(*slot))
+        .take(count)
+        .map(|slot| slot.to_string())
+        .collect()
+}
+
+#[test]
+fn ids_are_kept_digit_for_digit() {
+    let campaign = good("tests/fixtures/campaigns/good/windows.yml", &one_gateway(Some(shanghai())));
+    let ids = ["012", "9948077346"].map(|id| RecipientID::new(id).unwrap());
+    assert_eq!(campaign.audience, Audience::Named(ids.to_vec()));
+    assert_eq!(campaign.message.0["content"]["content"], "你好\r\n再见");
+}
+
+#[test]
+fn a_repeated_hour_means_its_first() {
+    let campaign = good("tests/fixtures/campaigns/good/repeated-hour.yaml", &one_gateway(None));
+    assert_eq!(slots(&campaign, 1), ["2026-10-25T00:30:00Z"]);
+}
+
+/// Compares the problems of a bad file with the snapshot beside it.
+fn bad(path: &str, problems: &[Problem]) {
+    assert!(!problems.is_empty(), "{path} has no problem");
+    insta::with_settings!({
+        snapshot_path => package(path).parent().unwrap(),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!(stem(path), human(problems));
+    });
+}
+
+#[test]
+fn bad_campaigns_are_told_with_all_their_problems() {
+    let mut codes = BTreeSet::new();
+    for path in yaml_files("tests/fixtures/campaigns/bad") {
+        let (campaign, problems) = read(&path, None, &one_gateway(None));
+        let has_error = problems.iter().any(|problem| problem.severity == Severity::Error);
+        assert_eq!(campaign.is_none(), has_error, "{path}");
+        codes.extend(problems.iter().map(|problem| problem.code));
+        bad(&path, &problems);
+    }
+    // These need a large file, a folder, or settings.
+    let elsewhere =
+        [Code::Unreadable, Code::TooLarge, Code::DuplicateID, Code::LiteralSecret, Code::Settings];
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !codes.contains(code)).copied().collect();
+    assert_eq!(missing, elsewhere);
+}
+
+#[test]
+fn good_settings_are_taken() {
+    for path in yaml_files("tests/fixtures/settings/good") {
+        let (settings, problems) =
+            settings::read(&path, &fs::read(package(&path)).unwrap(), Path::new("/etc/campaignd"));
+        assert!(problems.is_empty(), "{}", human(&problems));
+        assert_eq!(settings.unwrap().campaigns, Path::new("/etc/campaignd/campaigns"));
+    }
+}
+
+#[test]
+fn bad_settings_are_told_without_their_secrets() {
+    for path in yaml_files("tests/fixtures/settings/bad") {
+        let (settings, problems) = settings::read(&path, &fs::read(package(&path)).unwrap(), Path::new(""));
+        assert!(settings.is_none(), "{path}");
+        for format in [Format::Human { colours: true }, Format::JSON, Format::GitHub] {
+            let text = problems::write(&problems, format, &|path| fs::read_to_string(package(path)).ok());
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        bad(&path, &problems);
+    }
+}
+
+#[test]
+fn what_is_shown_to_people_is_good() {
+    for path in yaml_files("campaigns") {
+        good(&path, &Settings::built_in());
+    }
+    let mut settings = Vec::new();
+    for path in yaml_files("examples/settings") {
+        let (read, problems) = settings::read(&path, &fs::read(package(&path)).unwrap(), Path::new(""));
+        assert!(problems.is_empty(), "{}", human(&problems));
+        settings.push(read.unwrap());
+    }
+    let openim = settings.iter().find(|settings| settings.gateways.contains_key("openim")).unwrap();
+    for path in yaml_files("examples/openim") {
+        good(&path, openim);
+    }
+}
+
+#[test]
+fn a_new_campaign_file_is_good_and_sends_nothing_yet() {
+    let id = "my-campaign".parse().unwrap();
+    for (gateway, all) in [(None, false), (None, true), (Some("sandbox"), false), (Some("sandbox"), true)] {
+        let text = new::text(&id, gateway, all);
+        let (campaign, problems) =
+            read("campaigns/my-campaign.yaml", Some(text.as_bytes()), &Settings::built_in());
+        assert!(problems.is_empty(), "{text}\n{}", human(&problems));
+        assert!(!campaign.unwrap().enabled);
+        // Whoever removes a comment sign gets a file without unknown keys, too.
+        let uncommented = text.replace("\n# gateway:", "\ngateway:").replace("  # - {", "  - {");
+        let (_, problems) =
+            read("campaigns/my-campaign.yaml", Some(uncommented.as_bytes()), &Settings::built_in());
+        assert!(problems.iter().all(|problem| problem.code != Code::UnknownKey), "{}", human(&problems));
+    }
+}
+
+/// Whether a schema takes a value: as much of JSON Schema as ours use.
+fn takes(schema: &Value, root: &Value, value: &Value) -> bool {
+    let Some(schema) = schema.as_object() else { return schema == &Value::Bool(true) };
+    let is = |name: &str| match name {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("type {other}"),
+    };
+    schema.iter().all(|(keyword, rule)| match keyword.as_str() {
+        "$ref" => takes(root.pointer(rule.as_str().unwrap().trim_start_matches('#')).unwrap(), root, value),
+        "type" => match rule {
+            Value::String(name) => is(name),
+            names => names.as_array().unwrap().iter().any(|name| is(name.as_str().unwrap())),
+        },
+        "anyOf" => rule.as_array().unwrap().iter().any(|rule| takes(rule, root, value)),
+        "oneOf" => rule.as_array().unwrap().iter().filter(|rule| takes(rule, root, value)).count() == 1,
+        "not" => !takes(rule, root, value),
+        "enum" => rule.as_array().unwrap().contains(value),
+        "const" => rule == value,
+        "required" => value.as_object().is_none_or(|object| {
+            rule.as_array().unwrap().iter().all(|key| object.contains_key(key.as_str().unwrap()))
+        }),
+        "properties" => value.as_object().is_none_or(|object| {
+            object.iter().all(|(key, value)| rule.get(key).is_none_or(|rule| takes(rule, root, value)))
+        }),
+        "additionalProperties" => value.as_object().is_none_or(|object| {
+            let named = |key: &String| schema.get("properties").is_some_and(|named| named.get(key).is_some());
+            object.iter().filter(|(key, _)| !named(key)).all(|(_, value)| takes(rule, root, value))
+        }),
+        "items" => value.as_array().is_none_or(|items| items.iter().all(|item| takes(rule, root, item))),
+        "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
+        "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().unwrap()),
+        "$schema" | "$defs" | "title" | "description" | "format" | "pattern" | "minLength" | "default" => {
+            true
+        }
+        other => panic!("keyword {other}"),
+    })
+}
+
+#[track_caller]
+fn check_schema(schema: &Value, folders: &[&str]) {
+    for path in folders.iter().flat_map(|folder| yaml_files(folder)) {
+        let text = fs::read_to_string(package(&path)).unwrap();
+        let value: Value = serde_yaml::from_str(text.trim_start_matches('\u{feff}')).unwrap();
+        assert!(takes(schema, schema, &value), "{path}");
+    }
+    let unknown = serde_json::json!({ "unknown": 1 });
+    assert!(!takes(schema, schema, &unknown));
+}
+
+#[test]
+fn the_schemas_take_what_the_check_takes() {
+    let campaigns = ["tests/fixtures/campaigns/good", "campaigns", "examples/openim"];
+    check_schema(&campaign::schema::schema().to_value(), &campaigns);
+    check_schema(&settings::schema().to_value(), &["tests/fixtures/settings/good", "examples/settings"]);
+}

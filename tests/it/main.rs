@@ -1,0 +1,3 @@
+//! Tests of campaignd from outside.
+
+mod files;
