@@ -6,4 +6,5 @@ pub mod document;
 pub mod gateway;
 pub mod limits;
 pub mod run;
+pub mod sandbox;
 pub mod schedule;
