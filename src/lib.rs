@@ -12,6 +12,7 @@ pub mod limits;
 pub mod plan;
 pub mod revision;
 pub mod run;
+pub mod sandbox;
 pub mod schedule;
 pub mod settings;
 pub mod store;

@@ -291,3 +291,6 @@ impl Places<'_> {
         Some(place)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! `campaignd sandbox`: the fake provider as a server.
+
+use std::{future::Future, io, net::SocketAddr, str::FromStr, sync::Arc};
+
+use tokio::net::TcpListener;
+
+use super::{
+    ADMIN, SECRET,
+    faults::{CutAfter, ErrCode, Faults, HTTPStatus, Throttle, Times},
+    server,
+    users::numbered_id,
+    world::{Options, World},
+};
+use crate::clock::Clock;
+
+/// Serve a fake provider that speaks OpenIM's REST API and delivers nowhere.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "The truth: GET /sandbox/received?sender=&recipient=&format=ndjson. \
+    Faults while it runs: PUT, GET, DELETE /sandbox/faults.")]
+pub struct SandboxArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:10002")]
+    pub listen: SocketAddr,
+    /// Which server it imitates
+    #[arg(long, value_enum, default_value_t = Profile::Main)]
+    pub profile: Profile,
+    /// How many users u00001… are registered
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub users: u32,
+    /// How many groups g1001… there are
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub groups: u32,
+    /// Count every other id as registered too
+    #[arg(long)]
+    pub open: bool,
+    /// Equal seeds give equal message ids
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten, next_help_heading = "Faults")]
+    pub faults: FaultArgs,
+}
+
+/// Faults from the start; counted ones are written COUNT or WHATxCOUNT.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct FaultArgs {
+    /// Milliseconds that each recipient of a send takes
+    #[arg(long, value_name = "MS", default_value_t = 0.0)]
+    pub latency_ms: f64,
+    /// Recipients that come back failed
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub refuse: Vec<String>,
+    /// Answer sends with an HTML page of this status, so many times
+    #[arg(long, value_name = "STATUSxN")]
+    pub http_status: Option<Counted>,
+    /// Answer sends with this error code, so many times
+    #[arg(long, value_name = "CODExN")]
+    pub err_code: Option<Counted>,
+    /// Answer sends with 429 and this Retry-After in seconds, so many times
+    #[arg(long, value_name = "SECONDSxN")]
+    pub throttle: Option<Counted>,
+    /// Do the work of so many sends and close the connection
+    #[arg(long, value_name = "N")]
+    pub drop_answer: Option<u32>,
+    /// Do so many recipients of a send and close the connection, so many times
+    #[arg(long, value_name = "RECIPIENTSxN")]
+    pub cut_after: Option<Counted>,
+    /// Accept every so many-th message and never store it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub lose_every: u32,
+    /// Show what was accepted only so many milliseconds later
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub store_late_ms: u32,
+}
+
+/// A server that the sandbox imitates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// OpenIM's main line
+    Main,
+    /// OpenIM's released line, v3.8.3-patch.16
+    Patch16,
+}
+
+/// `502x3`: a number, three times; `502`: once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    pub what: u32,
+    pub times: u32,
+}
+
+impl FromStr for Counted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Counted, String> {
+        let (what, times) = text.split_once('x').unwrap_or((text, "1"));
+        match (what.parse(), times.parse()) {
+            (Ok(what), Ok(times)) => Ok(Counted { what, times }),
+            _ => Err("written as a number, or as a number, x and how often: 502x3".into()),
+        }
+    }
+}
+
+impl FaultArgs {
+    /// The plan that these flags say.
+    pub fn plan(&self) -> Faults {
+        let hits = |counted: Counted| Times::new(counted.times);
+        Faults {
+            latency_ms: self.latency_ms,
+            refuse: self.refuse.iter().cloned().collect(),
+            http_status: self.http_status.map(|counted| HTTPStatus {
+                // Beyond 16 bits there is no status anyway.
+                status: u16::try_from(counted.what).unwrap_or(500),
+                hits: hits(counted),
+            }),
+            err_code: self
+                .err_code
+                .map(|counted| ErrCode { code: i64::from(counted.what), hits: hits(counted) }),
+            throttle: self
+                .throttle
+                .map(|counted| Throttle { retry_after: Some(counted.what.to_string()), hits: hits(counted) }),
+            drop_answer: self.drop_answer.map(Times::new),
+            cut_after: self
+                .cut_after
+                .map(|counted| CutAfter { recipients: counted.what as usize, hits: hits(counted) }),
+            lose_every: self.lose_every,
+            store_late_ms: self.store_late_ms,
+            ..Faults::default()
+        }
+    }
+}
+
+/// The sandbox cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error("the profile `patch16` is not supported yet; use `--profile main`")]
+    NotSupported,
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("the sandbox stopped: {0}")]
+    Serve(io::Error),
+}
+
+/// Serves until `shutdown` comes. Says on stderr when it is ready.
+pub async fn run(
+    args: &SandboxArgs,
+    clock: Arc<dyn Clock>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), SandboxError> {
+    if args.profile != Profile::Main {
+        return Err(SandboxError::NotSupported);
+    }
+    let options = Options { seed: args.seed, users: args.users, groups: args.groups, open: args.open };
+    let world = Arc::new(World::new(&options, clock));
+    world.set_faults(args.faults.plan());
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|source| SandboxError::Listen { address: args.listen, source })?;
+    let address = listener.local_addr().map_err(SandboxError::Serve)?;
+    eprintln!(
+        "SANDBOX ready on http://{address}: delivers nowhere; users {}…{}, admin {ADMIN}, secret {SECRET}",
+        numbered_id(1),
+        numbered_id(args.users)
+    );
+    server::serve(world, listener, shutdown).await.map_err(SandboxError::Serve)
+}
