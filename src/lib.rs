@@ -10,6 +10,7 @@ pub mod folder;
 pub mod gateway;
 pub mod limits;
 pub mod plan;
+pub mod review;
 pub mod revision;
 pub mod run;
 pub mod sandbox;

@@ -114,6 +114,18 @@ pub fn load(explicit: Option<&Path>) -> Result<Loaded, LoadError> {
     load_from(explicit, &[Path::new(LOCAL_FILE), Path::new(SYSTEM_FILE)], is_service)
 }
 
+/// Whether what is written to stderr goes to systemd's journal.
+pub fn logs_to_journal() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "the settings read the environment")]
+    std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
+/// Whether the user wants no colours (<https://no-color.org>).
+pub fn no_colour() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "the settings read the environment")]
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 fn load_from(explicit: Option<&Path>, usual: &[&Path], is_service: bool) -> Result<Loaded, LoadError> {
     let candidates = explicit.map_or(usual.to_vec(), |path| vec![path]);
     for path in candidates {

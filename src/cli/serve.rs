@@ -1,0 +1,194 @@
+//! `campaignd serve`: the daemon, wired to the world.
+
+use std::{future::Future, io::IsTerminal, path::Path, sync::Arc};
+
+use anyhow::Context;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+use super::{Ended, Exit, wire};
+use crate::{
+    clock::{Clock, SystemClock},
+    daemon::{self, Parts, Posts, Signals, housekeeping},
+    folder::{self, DiskFolder},
+    review,
+    settings::{Loaded, Origin, Settings},
+    store::{Ledger, owner::Owner, sqlite::SqliteStore},
+};
+
+/// Watch the campaigns folder, send what is due, record every outcome.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "SIGTERM stops after what is in flight has been answered; SIGHUP reads the folder again.\n\
+    Examples:\n  campaignd serve\n  campaignd --config /etc/campaignd/campaignd.yaml serve --log json")]
+pub struct ServeArgs {
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+    /// What is logged: error, warn, info, debug, or by module (`info,campaignd::gateway=debug`)
+    #[arg(long, value_name = "FILTER", default_value = "info,tokio_cron_scheduler=warn")]
+    log_level: EnvFilter,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
+    log_to_stderr(args);
+    let Loaded { settings, origin, .. } = loaded;
+    tell_origin(&origin, &settings);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let who = format!("process {} since {}", std::process::id(), clock.now().strftime("%F %T UTC"));
+    let _owner = Owner::take(&settings.database, &who)?;
+    let store = SqliteStore::open(&settings.database, clock.now())?;
+    let ledger = Ledger::threaded(Box::new(store)).context("the ledger's writer cannot be started")?;
+    let gateways = wire::posts(&settings, &clock)?;
+    let sandboxes = sandboxes(&gateways);
+    let signals = Arc::new(Signals::default());
+    let parts = Parts {
+        clock,
+        ledger,
+        folder: Arc::new(DiskFolder::new(&settings.campaigns)),
+        gateways,
+        default_zone: settings.zone.clone(),
+        default_gateway: settings.default_gateway.clone(),
+        spill_folder: beside(&settings.database).to_owned(),
+        signals: Arc::clone(&signals),
+    };
+    let listener = match settings.listen {
+        Some(address) => {
+            Some(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?)
+        }
+        None => None,
+    };
+    let _watcher = watch(&settings.campaigns, &signals);
+    let _housekeeping = housekeeping::start(&signals).await.context("the housekeeping cannot be started")?;
+    let review = listener.map(|listener| tokio::spawn(review::serve(listener, Arc::clone(&signals))));
+    tokio::spawn(obey_signals(Arc::clone(&signals), signal(SignalKind::hangup())?));
+    tokio::spawn(tell_ready(Arc::clone(&signals), sandboxes, settings));
+    daemon::serve(parts).await?;
+    if let Some(review) = review {
+        review.abort();
+    }
+    eprintln!("campaignd: stopped");
+    Ok(Exit::Good)
+}
+
+fn log_to_stderr(args: &ServeArgs) {
+    let under_systemd = crate::settings::logs_to_journal();
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(args.log_level.clone())
+        .with_target(false);
+    match args.log {
+        LogFormat::Json => lines.json().init(),
+        // The journal has times of its own.
+        LogFormat::Text if under_systemd => lines.without_time().with_ansi(false).init(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal() && !crate::settings::no_colour()).init(),
+    }
+}
+
+fn tell_origin(origin: &Origin, settings: &Settings) {
+    match origin {
+        Origin::File(path) => tracing::info!("settings of {}", path.display()),
+        Origin::BuiltIn => tracing::info!(
+            "no settings file: campaigns of {}, ledger {}, gateway `sandbox`, time zone UTC",
+            settings.campaigns.display(),
+            settings.database.display()
+        ),
+    }
+}
+
+/// The names of the gateways that deliver nowhere.
+fn sandboxes(gateways: &Posts) -> Vec<String> {
+    let nowhere = gateways.0.iter().filter(|(_, post)| !post.gateway.delivers());
+    nowhere.map(|(name, _)| name.clone()).collect()
+}
+
+fn beside(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Watches the folder; without a watch the rescans alone find changes.
+fn watch(root: &Path, signals: &Arc<Signals>) -> Option<impl Sized> {
+    let woken = Arc::clone(signals);
+    folder::watch(root, move || woken.folder.notify_one())
+        .inspect_err(|error| tracing::warn!("{} is not watched, only read again: {error}", root.display()))
+        .ok()
+}
+
+/// SIGTERM and SIGINT stop; SIGHUP reads the folder again.
+async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal) {
+    let interrupted = interrupted();
+    tokio::pin!(interrupted);
+    loop {
+        tokio::select! {
+            () = &mut interrupted => {
+                tracing::info!("stopping: what is in flight is awaited");
+                notify(&[sd_notify::NotifyState::Stopping]);
+                signals.stop();
+                return;
+            }
+            Some(()) = hangup.recv() => {
+                tracing::info!("SIGHUP: the folder is read again");
+                signals.folder.notify_one();
+            }
+        }
+    }
+}
+
+/// Returns on SIGTERM or SIGINT.
+pub fn interrupted() -> impl Future<Output = ()> + Send + 'static {
+    async {
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+/// Says when the daemon is ready, and keeps the service manager's watchdog quiet while it lives.
+async fn tell_ready(signals: Arc<Signals>, sandboxes: Vec<String>, settings: Settings) {
+    signals.readied().await;
+    let page = settings.listen.map(|address| format!(", http://{address}")).unwrap_or_default();
+    let nowhere = match sandboxes.as_slice() {
+        [] => String::new(),
+        names => format!("SANDBOX ({} delivers nowhere) ", names.join(", ")),
+    };
+    eprintln!(
+        "campaignd: {nowhere}ready: campaigns {}, ledger {}{page}",
+        settings.campaigns.display(),
+        settings.database.display()
+    );
+    notify(&[sd_notify::NotifyState::Ready]);
+    let Some(timeout) = sd_notify::watchdog_enabled() else { return };
+    let mut rounds = signals.rounds.subscribe();
+    loop {
+        if rounds.changed().await.is_err() {
+            return;
+        }
+        notify(&[sd_notify::NotifyState::Watchdog]);
+        tokio::time::sleep(timeout / 3).await;
+    }
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Without a service manager nobody listens.
+    let _ = sd_notify::notify(states);
+}
+

@@ -1,0 +1,7 @@
+//! The `campaignd` program; everything is in the library, which says what it consists of.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    campaignd::cli::main()
+}
