@@ -27,7 +27,8 @@ pub(crate) use {
 use super::{Campaign, CampaignID, Gateways, Lateness, audience::ListFile};
 use crate::document::{
     Code, Problem, Span,
-    fields::{Cursor, Fields, Report, did_you_mean},
+    fields::{Cursor, Fields, Report},
+    nearest::did_you_mean,
     yaml,
 };
 

@@ -5,7 +5,12 @@ use std::{fmt::Display, ops::RangeInclusive};
 
 use serde_json::{Map, Number};
 
-use super::{Code, Entry, Node, Problem, Severity, Span, Value, problem};
+use super::{
+    Code, Entry, Node, Problem, Severity, Span, Value,
+    nearest::did_you_mean,
+    plain::{Plain, canonical},
+    problem,
+};
 
 /// The most problems that are told of one file.
 const MAX_PROBLEMS: usize = 1_000;
@@ -403,94 +408,6 @@ pub fn not_supported(report: &mut Report, cursor: &Cursor<'_>, what: &str, defau
     report.error(span, Code::NotSupported, &cursor.path, message, Some(hint));
 }
 
-/// What the YAML 1.2 core schema reads into an unquoted text, with the readings of YAML 1.1 that
-/// still surprise people counted as odd numbers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Plain {
-    Null,
-    Boolean(bool),
-    /// Written as everybody writes it: `0`, `42`, `-7`.
-    Integer,
-    /// `1.5`, `-0.25`, `1.0`.
-    Float,
-    /// `012`, `0x1f`, `0o17`, `1e5`, `+5`, `12_000`, `.5`, `.inf`.
-    OddNumber,
-    Text,
-}
-
-impl Plain {
-    fn of(text: &str) -> Plain {
-        match text {
-            "" | "~" | "null" | "Null" | "NULL" => return Plain::Null,
-            "true" | "True" | "TRUE" => return Plain::Boolean(true),
-            "false" | "False" | "FALSE" => return Plain::Boolean(false),
-            ".nan" | ".NaN" | ".NAN" => return Plain::OddNumber,
-            _ => {}
-        }
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let unpadded = |text: &str| digits(text) && (text == "0" || !text.starts_with('0'));
-        let body = text.strip_prefix('-').unwrap_or(text);
-        if unpadded(body) {
-            return Plain::Integer;
-        }
-        if let Some((whole, part)) = body.split_once('.')
-            && unpadded(whole)
-            && digits(part)
-        {
-            return Plain::Float;
-        }
-        if is_odd_number(text.strip_prefix(['-', '+']).unwrap_or(text)) {
-            return Plain::OddNumber;
-        }
-        Plain::Text
-    }
-}
-
-/// Whether some YAML reader takes this, its sign removed, for a number.
-fn is_odd_number(text: &str) -> bool {
-    if matches!(text, ".inf" | ".Inf" | ".INF") {
-        return true;
-    }
-    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
-        if let Some(digits) = text.strip_prefix(prefix) {
-            return !digits.is_empty() && digits.chars().all(|c| c == '_' || c.is_digit(radix));
-        }
-    }
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let good_exponent = exponent.is_none_or(|exponent| {
-        let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    let allowed = |byte: u8| byte.is_ascii_digit() || b"._".contains(&byte);
-    let begins = mantissa.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'.');
-    let has_digit = mantissa.bytes().any(|byte| byte.is_ascii_digit());
-    good_exponent
-        && begins
-        && has_digit
-        && mantissa.bytes().all(allowed)
-        && mantissa.bytes().filter(|byte| *byte == b'.').count() <= 1
-}
-
-/// The number that an odd one stands for, as everybody writes it.
-fn canonical(text: &str) -> Option<String> {
-    let (sign, body) = match text.strip_prefix('-') {
-        Some(body) => ("-", body),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    };
-    let radix = |prefix: &str, radix| {
-        body.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(&digits.replace('_', ""), radix).ok())
-    };
-    let whole = radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2));
-    if let Some(number) = whole {
-        return Some(format!("{sign}{number}"));
-    }
-    let number: f64 = body.replace('_', "").parse().ok()?;
-    (number.is_finite() && number < 1e15).then(|| format!("{sign}{number}"))
-}
-
 /// The path of a key inside of the mapping at `path`.
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
@@ -515,38 +432,6 @@ pub fn shorten(text: &str) -> String {
         return line.to_owned();
     }
     line.chars().take(LONGEST).chain(['…']).collect()
-}
-
-/// `did you mean …?`, when one of the names is near.
-pub fn did_you_mean<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
-    if wrong.chars().count() > 64 {
-        return None;
-    }
-    let allowed = (wrong.chars().count() / 3).clamp(1, 3);
-    names
-        .map(|name| (distance(&wrong.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| format!("did you mean `{name}`?"))
-}
-
-/// How many single-character edits, swaps of neighbours among them, lead from one text to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
-    for (i, a) in from.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let substituted = rows[i][j] + usize::from(a != b);
-            let mut best = substituted.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[from.len()][to.len()]
 }
 
 #[cfg(test)]
@@ -637,15 +522,6 @@ mod tests {
         let word = |cursor: &Cursor<'_>, report: &mut Report| cursor.word(report, &["hold", "resend"]);
         check("hold", word, Ok("\"hold\""));
         check("hodl", word, Err((Code::BadValue, Some("did you mean `hold`?"))));
-    }
-
-    #[test]
-    fn near_names_are_offered() {
-        let names = || ["schedules", "recvIDs", "id", "labels"].into_iter();
-        for (wrong, right) in [("schedule", "schedules"), ("recvIds", "recvIDs"), ("lables", "labels")] {
-            assert_eq!(did_you_mean(wrong, names()), Some(format!("did you mean `{right}`?")));
-        }
-        assert_eq!(did_you_mean("window", names()), None);
     }
 
     #[test]

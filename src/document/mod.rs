@@ -5,6 +5,8 @@
 //! campaign or a setting means, files, clocks. Only [`yaml`] knows the YAML syntax.
 
 pub mod fields;
+pub mod nearest;
+mod plain;
 pub mod problem;
 pub mod yaml;
 

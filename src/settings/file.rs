@@ -20,7 +20,8 @@ use crate::{
     campaign::file::{GATEWAY_LIMIT_KEYS, duration, limits, zone},
     document::{
         Code, Problem, Value,
-        fields::{Cursor, Fields, Report, did_you_mean, not_supported},
+        fields::{Cursor, Fields, Report, not_supported},
+        nearest::did_you_mean,
         yaml,
     },
     limits::Limits,

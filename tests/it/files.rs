@@ -18,9 +18,10 @@ use campaignd::{
         problems::{self, Format},
     },
     document::{Code, Problem, Severity},
-    settings::{self, GatewaySettings, SandboxSettings, Settings},
+    settings::{self, GatewaySettings, SandboxSettings, SecretSource, Settings},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 
 /// Paths in problems are relative to the package.
@@ -283,4 +284,44 @@ fn the_schemas_take_what_the_check_takes() {
     let campaigns = ["tests/fixtures/campaigns/good", "campaigns", "examples/openim"];
     check_schema(&campaign::schema::schema().to_value(), &campaigns);
     check_schema(&settings::schema().to_value(), &["tests/fixtures/settings/good", "examples/settings"]);
+}
+
+#[test]
+fn settings_are_completed_and_paths_stand_beside_their_file() {
+    let path = "tests/fixtures/settings/good/everything.yaml";
+    let (settings, _) = settings::read(path, &fs::read(package(path)).unwrap(), Path::new("/etc/campaignd"));
+    let settings = settings.unwrap();
+    let GatewaySettings::OpenIM(openim) = &settings.gateways["openim"] else { panic!("{settings:?}") };
+    assert_eq!(openim.url, "http://127.0.0.1:10002");
+    assert_eq!(openim.secret, SecretSource::Env("OPENIM_SECRET".to_owned()));
+    assert_eq!(openim.figures.limits.headroom_percent, 10);
+    assert_eq!(openim.figures.limits.recipients.len(), 2);
+    let GatewaySettings::OpenIM(proxied) = &settings.gateways["behind-a-proxy"] else {
+        panic!("{settings:?}")
+    };
+    assert_eq!(proxied.secret, SecretSource::File("/etc/campaignd/secrets/openim".into()));
+    assert_eq!((proxied.figures.concurrency, proxied.figures.batch_size), (4, 100));
+    assert_eq!(proxied.timeout.as_secs(), 60);
+}
+
+proptest! {
+    /// A file that was cut, shuffled or scribbled into is read or refused, and only errors refuse.
+    #[test]
+    fn a_damaged_file_is_read_or_told(
+        cuts in vec((0_usize..60, 0_usize..60), 0..6),
+        scribble in "[-a-z0-9:{}\\[\\]\"'~*&!|.,@/ ]{0,12}",
+        at in 0_usize..3_000,
+    ) {
+        let text = fs::read_to_string(package("tests/fixtures/campaigns/good/everything.yaml")).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        for (from, to) in cuts {
+            let line = lines.remove(from % lines.len());
+            lines.insert(to % (lines.len() + 1), line);
+        }
+        let mut text = lines.join("\n");
+        text.insert_str(text.floor_char_boundary(at.min(text.len())), &scribble);
+        let (campaign, problems) = read("damaged.yaml", Some(text.as_bytes()), &one_gateway(Some(shanghai())));
+        let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
+        prop_assert_eq!(campaign.is_none(), refused, "{}\n{}", text, human(&problems));
+    }
 }

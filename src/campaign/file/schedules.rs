@@ -10,7 +10,8 @@ use super::{super::duration::display, duration};
 use crate::{
     document::{
         Code,
-        fields::{Cursor, Fields, Report, did_you_mean},
+        fields::{Cursor, Fields, Report},
+        nearest::did_you_mean,
     },
     schedule::{CronLine, Pattern, Schedule},
 };
