@@ -109,7 +109,7 @@ fn run(cli: Cli) -> Ended {
 fn load(config: Option<&std::path::Path>) -> Result<Loaded, Failure> {
     settings::load(config).map_err(|error| {
         if let LoadError::Problems { problems, source_text } = &error {
-            let format = problems::Format::Human { colour: false };
+            let format = problems::Format::Human { colours: false };
             eprint!("{}", problems::write(problems, format, &|_| Some(source_text.clone())));
         }
         Failure::from(error)

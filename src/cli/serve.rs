@@ -72,7 +72,7 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let _housekeeping = housekeeping::start(&signals).await.context("the housekeeping cannot be started")?;
     let review = listener.map(|listener| tokio::spawn(review::serve(listener, Arc::clone(&signals))));
     tokio::spawn(obey_signals(Arc::clone(&signals), signal(SignalKind::hangup())?));
-    tokio::spawn(tell_ready(Arc::clone(&signals), sandboxes, settings));
+    tokio::spawn(tell_ready(Arc::clone(&signals), sandboxes, settings.clone()));
     daemon::serve(parts).await?;
     if let Some(review) = review {
         review.abort();

@@ -5,12 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context;
 
 use crate::{
-    campaign::Dialect,
     clock::Clock,
     daemon::{Post, Posts},
     gateway::{
         Gateway,
-        openim::{Account, OpenIM, dialect::OpenIMDialect},
+        openim::{Account, OpenIM},
     },
     sandbox::{
         self,
@@ -34,17 +33,8 @@ pub fn posts(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Post
 
 fn post(settings: &GatewaySettings, clock: &Arc<dyn Clock>) -> anyhow::Result<Post> {
     let clock = Arc::clone(clock);
-    match settings {
+    let gateway: Arc<dyn Gateway> = match settings {
         GatewaySettings::OpenIM(openim) => {
-            let account = Account {
-                url: openim.url.clone(),
-                admin_user_id: openim.admin_user_id.clone(),
-                secret: openim.secret.resolve()?,
-                defaults: openim.defaults.clone(),
-                concurrency: openim.concurrency,
-                batch_size: openim.batch_size,
-                timeout: openim.timeout,
-            };
             let ca_pem = openim
                 .ca_file
                 .as_ref()
@@ -52,32 +42,19 @@ fn post(settings: &GatewaySettings, clock: &Arc<dyn Clock>) -> anyhow::Result<Po
                     std::fs::read(path).with_context(|| format!("cannot read caFile {}", path.display()))
                 })
                 .transpose()?;
-            let gateway = OpenIM::over_http(account, ca_pem, openim.proxy.clone(), clock)?;
-            Ok(Post { gateway: Arc::new(gateway), limits: openim.limits.clone() })
+            Arc::new(OpenIM::over_http(openim.account()?, ca_pem, openim.proxy.clone(), clock)?)
         }
-        GatewaySettings::Sandbox(settings) => {
+        GatewaySettings::Sandbox(sandbox) => {
             let options = Options { seed: 1, users: SANDBOX_USERS, groups: 10, open: true };
             let world = Arc::new(World::new(&options, Arc::clone(&clock)));
             let account = Account {
-                defaults: settings.defaults.clone(),
-                concurrency: settings.concurrency,
-                batch_size: settings.batch_size,
+                defaults: sandbox.figures.defaults.clone(),
+                concurrency: sandbox.figures.concurrency,
+                batch_size: sandbox.figures.batch_size,
                 ..sandbox::account()
             };
-            let gateway: Arc<dyn Gateway> = Arc::new(sandbox::gateway(world, account, clock));
-            Ok(Post { gateway, limits: settings.limits.clone() })
+            Arc::new(sandbox::gateway(world, account, clock))
         }
-    }
-}
-
-/// What the gateways of the settings know of messages: all that checking files needs.
-pub fn dialects(settings: &Settings) -> BTreeMap<String, Box<dyn Dialect>> {
-    let dialect = |gateway: &GatewaySettings| -> Box<dyn Dialect> {
-        let (defaults, batch_size, concurrency) = match gateway {
-            GatewaySettings::OpenIM(openim) => (&openim.defaults, openim.batch_size, openim.concurrency),
-            GatewaySettings::Sandbox(sandbox) => (&sandbox.defaults, sandbox.batch_size, sandbox.concurrency),
-        };
-        Box::new(OpenIMDialect::new(defaults.clone(), batch_size, concurrency))
     };
-    settings.gateways.iter().map(|(name, gateway)| (name.clone(), dialect(gateway))).collect()
+    Ok(Post { gateway, limits: settings.limits().clone() })
 }
