@@ -22,6 +22,8 @@ pub struct InForce {
     /// Since when its file is gone.
     pub gone_since: Option<Timestamp>,
     pub removed: bool,
+    /// Whether its file is missing from a folder that is not obeyed.
+    pub held: bool,
     /// Whether an edit of it has been rejected.
     pub rejected: bool,
 }
@@ -48,6 +50,8 @@ pub enum Change {
     Accept { campaign: CampaignID },
     /// Its file is gone: it waits.
     Suspend { campaign: CampaignID },
+    /// Its file is missing from a folder that is not obeyed: it stays in force.
+    Hold { campaign: CampaignID },
     /// Its file is there again.
     Restore { campaign: CampaignID },
     /// Its file has been gone for [`GRACE`].
@@ -78,7 +82,7 @@ pub fn compare(
         let apply = || Change::Apply { campaign: (*campaign).clone(), path: file.path.clone() };
         match in_force.get(*campaign) {
             Some(known) if !known.removed && known.sha256 == file.sha256 => {
-                if known.gone_since.is_some() {
+                if known.gone_since.is_some() || known.held {
                     wishes.changes.push(Change::Restore { campaign: (*campaign).clone() });
                 }
                 if known.rejected {
@@ -102,15 +106,18 @@ pub fn compare(
         let broken = found.iter().any(|file| file.path == known.path && file.campaign.is_none());
         match known.gone_since {
             _ if broken => {
-                if known.gone_since.is_some() {
+                if known.gone_since.is_some() || known.held {
                     wishes.changes.push(Change::Restore { campaign: campaign.clone() });
                 }
                 if !known.rejected {
                     wishes.changes.push(Change::Reject { campaign });
                 }
             }
-            Some(_) if held => wishes.changes.push(Change::Restore { campaign }),
-            None if held => {}
+            _ if held => {
+                if !known.held {
+                    wishes.changes.push(Change::Hold { campaign });
+                }
+            }
             None => {
                 wishes.changes.push(Change::Suspend { campaign });
                 wishes.look_again(now + GRACE);
@@ -170,6 +177,7 @@ mod tests {
             sha256: sha256.to_owned(),
             gone_since: None,
             removed: false,
+            held: false,
             rejected: false,
         };
         (id.parse().unwrap(), in_force)
@@ -201,6 +209,7 @@ mod tests {
                 Change::Reject { campaign } => format!("reject {campaign}"),
                 Change::Accept { campaign } => format!("accept {campaign}"),
                 Change::Suspend { campaign } => format!("suspend {campaign}"),
+                Change::Hold { campaign } => format!("hold {campaign}"),
                 Change::Restore { campaign } => format!("restore {campaign}"),
                 Change::Remove { campaign } => format!("remove {campaign}"),
             })
@@ -244,8 +253,15 @@ mod tests {
 
     #[test]
     fn an_empty_folder_is_held() {
-        check(vec![known("a", "a.yaml", "1")], &[], &[]);
-        check(vec![gone("a", 0)], &[], &["restore a"]);
+        let held = || {
+            let (campaign, in_force) = known("a", "a.yaml", "1");
+            (campaign, InForce { held: true, ..in_force })
+        };
+        check(vec![known("a", "a.yaml", "1")], &[], &["hold a"]);
+        check(vec![gone("a", 0)], &[], &["hold a"]);
+        check(vec![held()], &[], &[]);
+        check(vec![held()], &[("a.yaml", "1", Some("a"))], &["restore a"]);
+        check(vec![held()], &[("b.yaml", "1", Some("b"))], &["apply b b.yaml", "suspend a", "again in 60s"]);
     }
 
     #[test]

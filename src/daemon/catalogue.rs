@@ -71,6 +71,7 @@ impl Catalogue {
             sha256: record.sha256.clone(),
             gone_since: record.gone_since,
             removed: record.removed,
+            held: record.held,
             rejected: record.rejected,
         };
         self.entries.iter().map(|(id, entry)| (id.clone(), in_force(&entry.record))).collect()

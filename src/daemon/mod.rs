@@ -13,9 +13,13 @@
 mod assignment;
 mod catalogue;
 mod conductor;
+mod handover;
 pub mod housekeeping;
+mod intake;
 mod lane;
 mod opening;
+mod questions;
+mod reading;
 mod report;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};

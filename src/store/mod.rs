@@ -69,11 +69,11 @@ pub struct CampaignRecord {
     pub removed: bool,
     pub rejected: bool,
     pub gone_since: Option<Timestamp>,
+    /// Its file is missing from a folder that is not obeyed.
+    pub held: bool,
     /// By a person, for this campaign or for all.
     pub paused: Option<String>,
     pub decided_until: Timestamp,
-    /// Whether a run of it still goes.
-    pub running: bool,
 }
 
 /// A revision to take force.
@@ -95,10 +95,16 @@ pub struct NewRevision {
 /// Something about a campaign other than a new revision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CampaignMark {
-    Moved { path: String },
+    Moved {
+        path: String,
+    },
     Rejected,
     Accepted,
-    Gone { since: Timestamp },
+    Gone {
+        since: Timestamp,
+    },
+    /// Its file is missing from a folder that is not obeyed.
+    Held,
     Back,
     Removed,
 }

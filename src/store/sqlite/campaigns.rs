@@ -13,8 +13,7 @@ pub fn all(connection: &Connection) -> Stored<Vec<CampaignRecord>> {
     let mut statement = connection.prepare_cached(
         "SELECT c.campaign, c.revision, c.path, v.sha256, v.yaml, c.state, c.rejected, c.gone_since,
             coalesce(c.paused_reason, (SELECT paused_reason FROM ledger)) AS paused, c.decided_until,
-            EXISTS (SELECT 1 FROM run WHERE run.campaign = c.campaign
-                AND run.state IN ('pending', 'running', 'paused', 'ending')) AS running
+            c.removal_held
          FROM campaign c JOIN revision v ON v.revision = c.revision ORDER BY c.campaign",
     )?;
     let mut rows = statement.query([])?;
@@ -37,9 +36,9 @@ fn record(row: &Row<'_>) -> Stored<CampaignRecord> {
         removed: state == "removed",
         rejected: row.get("rejected")?,
         gone_since: optional_time(row.get("gone_since")?)?,
+        held: row.get("removal_held")?,
         paused: row.get("paused")?,
         decided_until: time(row.get("decided_until")?)?,
-        running: row.get("running")?,
     })
 }
 
@@ -94,14 +93,19 @@ pub fn mark(connection: &Connection, campaign: &CampaignID, mark: &CampaignMark)
             connection.execute("UPDATE campaign SET rejected = 0 WHERE campaign = ?1", [id])?
         }
         CampaignMark::Gone { since } => connection.execute(
-            "UPDATE campaign SET gone_since = ?2 WHERE campaign = ?1",
+            "UPDATE campaign SET gone_since = ?2, removal_held = 0 WHERE campaign = ?1",
             params![id, since.as_millisecond()],
         )?,
+        CampaignMark::Held => connection.execute(
+            "UPDATE campaign SET gone_since = NULL, removal_held = 1 WHERE campaign = ?1",
+            [id],
+        )?,
         CampaignMark::Back => {
-            connection.execute("UPDATE campaign SET gone_since = NULL WHERE campaign = ?1", [id])?
+            let sql = "UPDATE campaign SET gone_since = NULL, removal_held = 0 WHERE campaign = ?1";
+            connection.execute(sql, [id])?
         }
         CampaignMark::Removed => connection.execute(
-            "UPDATE campaign SET state = 'removed', rejected = 0, gone_since = NULL, next_occurrence = NULL
+            "UPDATE campaign SET state = 'removed', rejected = 0, removal_held = 0, gone_since = NULL, next_occurrence = NULL
              WHERE campaign = ?1",
             [id],
         )?,

@@ -1,0 +1,232 @@
+//! The intake: what the folder holds, read, compared with what is in force, and turned into steps in
+//! the ledger.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::{Parts, catalogue::Catalogue, reading::context};
+use crate::{
+    campaign::{Campaign, CampaignID, file::read},
+    document::{Code, Problem, Severity},
+    folder::{FileState, Snapshot},
+    plan::{self, plan},
+    revision::{Change, Found, InForce},
+    store::{CampaignMark, NewRevision, ProblemRecord, Store, Stored},
+};
+
+/// The files of the folder as they were read last; one that has not changed is not read again.
+#[derive(Default)]
+pub struct Intake {
+    files: HashMap<String, ReadFile>,
+    /// What `problem_status` holds, once it has been written.
+    written_problems: Option<Vec<ProblemRecord>>,
+}
+
+/// A file as it was read last.
+struct ReadFile {
+    sha256: String,
+    campaign: Option<Arc<Campaign>>,
+    problems: Vec<Problem>,
+}
+
+impl Intake {
+    /// Reads every file that has changed since it was last read.
+    pub fn read(&mut self, parts: &Parts, snapshot: &Snapshot, now: Timestamp) -> Vec<Found> {
+        self.files.retain(|path, _| snapshot.files.contains_key(path));
+        let mut found = Vec::with_capacity(snapshot.files.len());
+        for (path, state) in &snapshot.files {
+            let file = match state {
+                FileState::Unreadable(reason) => ReadFile {
+                    sha256: String::new(),
+                    campaign: None,
+                    problems: vec![unreadable(path, reason)],
+                },
+                FileState::Read { sha256, bytes } => match self.files.remove(path) {
+                    Some(known) if known.sha256 == *sha256 => known,
+                    _ => {
+                        let (campaign, problems) = read(path, bytes, &context(parts, now));
+                        ReadFile { sha256: sha256.clone(), campaign: campaign.map(Arc::new), problems }
+                    }
+                },
+            };
+            found.push(Found {
+                path: path.clone(),
+                sha256: file.sha256.clone(),
+                campaign: file.campaign.as_ref().map(|campaign| campaign.id.clone()),
+            });
+            self.files.insert(path.clone(), file);
+        }
+        found
+    }
+
+    /// What is wrong in the folder now, when that has changed. `duplicates`: files whose id another file
+    /// has already.
+    pub fn changed_problems(
+        &mut self,
+        catalogue: &Catalogue,
+        duplicates: &[(String, String)],
+    ) -> Option<Vec<ProblemRecord>> {
+        let mut problems: Vec<ProblemRecord> = Vec::new();
+        for (path, file) in &self.files {
+            let campaign = file.campaign.as_ref().map(|campaign| campaign.id.to_string()).or_else(|| {
+                let known = catalogue.iter().find(|(_, entry)| entry.record.path == *path);
+                known.map(|(id, _)| id.to_string())
+            });
+            problems.extend(file.problems.iter().map(|problem| ProblemRecord {
+                path: path.clone(),
+                campaign: campaign.clone(),
+                severity: problem.severity,
+                line: problem.line,
+                column: problem.column,
+                code: problem.code.to_string(),
+                message: problem.message.clone(),
+            }));
+        }
+        for (newcomer, keeper) in duplicates {
+            let campaign = self.files.get(newcomer).and_then(|file| file.campaign.as_ref());
+            problems.push(ProblemRecord {
+                path: newcomer.clone(),
+                campaign: campaign.map(|campaign| campaign.id.to_string()),
+                severity: Severity::Error,
+                line: 0,
+                column: 0,
+                code: Code::DuplicateID.to_string(),
+                message: format!("the id is taken by {keeper}"),
+            });
+        }
+        problems
+            .sort_by(|a, b| (&a.path, a.line, a.column, &a.code).cmp(&(&b.path, b.line, b.column, &b.code)));
+        if self.written_problems.as_ref() == Some(&problems) {
+            return None;
+        }
+        for problem in &problems {
+            if self.written_problems.as_ref().is_none_or(|known| !known.contains(problem)) {
+                let place = format!("{}:{}:{}", problem.path, problem.line, problem.column);
+                tracing::warn!(code = %problem.code, "{place}: {}", problem.message);
+            }
+        }
+        Some(problems)
+    }
+
+    /// The problems have been written.
+    pub fn problems_written(&mut self, problems: Vec<ProblemRecord>) {
+        self.written_problems = Some(problems);
+    }
+
+    /// The steps in the ledger that a change of the folder asks for.
+    pub fn steps(
+        &self,
+        change: Change,
+        snapshot: &Snapshot,
+        catalogue: &Catalogue,
+        in_force: &BTreeMap<CampaignID, InForce>,
+        now: Timestamp,
+    ) -> Vec<Step> {
+        match change {
+            Change::Apply { campaign, path } => {
+                let is_new = in_force.get(&campaign).is_none_or(|known| known.removed);
+                self.apply(campaign, path, snapshot, is_new, now).into_iter().collect()
+            }
+            Change::Move { campaign, path } => {
+                tracing::info!(%campaign, %path, "renamed");
+                vec![Step::Mark(campaign, CampaignMark::Moved { path })]
+            }
+            Change::Reject { campaign } => {
+                tracing::warn!(%campaign, "its last edit is rejected; the revision in force stays so");
+                vec![Step::Mark(campaign, CampaignMark::Rejected)]
+            }
+            Change::Accept { campaign } => vec![Step::Mark(campaign, CampaignMark::Accepted)],
+            Change::Suspend { campaign } => {
+                tracing::warn!(%campaign, "its file is gone: it waits, and is removed in 60 s");
+                vec![Step::Mark(campaign, CampaignMark::Gone { since: now })]
+            }
+            Change::Hold { campaign } => vec![Step::Mark(campaign, CampaignMark::Held)],
+            Change::Restore { campaign } => {
+                tracing::info!(%campaign, "its file is back");
+                vec![Step::Mark(campaign, CampaignMark::Back)]
+            }
+            Change::Remove { campaign: id } => {
+                tracing::info!(campaign = %id, "removed");
+                let missed = catalogue.standing(&id).map(|(campaign, standing)| {
+                    let standing = plan::Standing { hold: plan::Hold::Removed, ..standing };
+                    Step::Decide(id.clone(), plan(now, &campaign, standing))
+                });
+                missed.into_iter().chain([Step::Mark(id, CampaignMark::Removed)]).collect()
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        id: CampaignID,
+        path: String,
+        snapshot: &Snapshot,
+        is_new: bool,
+        now: Timestamp,
+    ) -> Option<Step> {
+        let campaign = self.files.get(&path)?.campaign.clone()?;
+        let FileState::Read { bytes, sha256 } = snapshot.files.get(&path)? else { return None };
+        tracing::info!(campaign = %id, %path, "{}", if is_new { "added" } else { "changed" });
+        let revision = NewRevision {
+            campaign: id,
+            path,
+            sha256: sha256.clone(),
+            yaml: bytes.to_vec(),
+            commit_id: None,
+            dirty: None,
+            gateway: campaign.gateway.clone(),
+            labels: serde_json::json!(campaign.labels).to_string(),
+            enabled: campaign.enabled,
+            applied_at: now,
+        };
+        let tell_late = is_new && campaign.enabled;
+        let late = if tell_late { plan::applied_late(now, &campaign) } else { Vec::new() };
+        Some(Step::Apply(Box::new(revision), late))
+    }
+}
+
+/// What a change of the folder does to the ledger.
+pub enum Step {
+    Apply(Box<NewRevision>, Vec<plan::Decision>),
+    Decide(CampaignID, plan::Plan),
+    Mark(CampaignID, CampaignMark),
+}
+
+impl Step {
+    /// Takes the step.
+    pub fn take(&self, store: &mut dyn Store, now: Timestamp) -> Stored<()> {
+        let without_runs = |decisions: &[plan::Decision]| -> Vec<_> {
+            decisions.iter().map(|decision| (decision.clone(), None)).collect()
+        };
+        match self {
+            Step::Apply(revision, late) => {
+                store.campaign_apply(revision)?;
+                store.slots_decide(&revision.campaign, &without_runs(late), now, None, now)?;
+            }
+            Step::Decide(campaign, plan) => {
+                let decisions = without_runs(&plan.decisions);
+                store.slots_decide(campaign, &decisions, plan.decided_until, None, now)?;
+            }
+            Step::Mark(campaign, mark) => store.campaign_mark(campaign, mark)?,
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(path: &str, reason: &str) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: path.to_owned(),
+        line: 0,
+        column: 0,
+        end_column: 0,
+        code: Code::Unreadable,
+        path: String::new(),
+        message: format!("the file cannot be read: {reason}"),
+        hint: None,
+    }
+}

@@ -1,0 +1,90 @@
+//! What people have asked or changed through the ledger.
+
+use jiff::SignedDuration;
+
+use super::conductor::{Conductor, new_run};
+use crate::{
+    campaign::{CampaignID, RecipientID},
+    run::Trigger,
+    store::{NewRun, Question, Reply, Stored},
+};
+
+/// A run of the same revision within this time wants `--again`.
+const AGAIN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+impl Conductor {
+    /// Looks at the ledger for what people have asked or changed.
+    pub async fn look(&mut self) {
+        if let Err(error) = self.look_at_ledger().await {
+            tracing::error!(%error, "the ledger cannot be read");
+        }
+    }
+
+    async fn look_at_ledger(&mut self) -> Stored<()> {
+        let mark = self.parts.ledger.call(|store| store.change_mark()).await?;
+        if self.seen == Some(mark) {
+            return Ok(());
+        }
+        let questions = self.parts.ledger.call(|store| store.questions_open()).await?;
+        for (number, question) in questions {
+            self.answer(number, question).await?;
+        }
+        self.refresh().await?;
+        for lane in self.lanes.values() {
+            lane.look_again();
+        }
+        self.seen = Some(mark);
+        Ok(())
+    }
+
+    /// Does what a command asks, and says so.
+    async fn answer(&mut self, number: i64, question: Question) -> Stored<()> {
+        let Question::Send { campaign: name, to, again } = question;
+        let id: Option<CampaignID> = name.parse().ok();
+        let entry = id.as_ref().and_then(|id| Some((id, self.catalogue.get(id)?)));
+        let refuse = |why: String| async {
+            self.parts.ledger.call(move |store| store.question_answer(number, &Reply::Refused(why))).await
+        };
+        let Some((id, entry)) = entry.filter(|(_, entry)| !entry.record.removed) else {
+            return refuse(format!("there is no campaign {name:?} in force")).await;
+        };
+        let Some(campaign) = entry.campaign.clone() else {
+            return refuse(format!("the revision of {id} in force does not fit the settings any more")).await;
+        };
+        if let Some(reason) = &entry.record.paused {
+            return refuse(format!("{id} is paused ({reason}): resume it first")).await;
+        }
+        let mut only_to = Vec::with_capacity(to.len());
+        for text in to {
+            match RecipientID::new(text.as_str()) {
+                Ok(recipient) => only_to.push(recipient),
+                Err(error) => return refuse(format!("{text:?}: {error}")).await,
+            }
+        }
+        let trigger = if only_to.is_empty() { Trigger::Manual } else { Trigger::Test };
+        let (id, now) = (id.clone(), self.parts.clock.now());
+        let new = NewRun {
+            trigger,
+            only_to: (trigger == Trigger::Test).then_some(only_to),
+            ..new_run(&campaign, now)
+        };
+        let record = self
+            .parts
+            .ledger
+            .call(move |store| {
+                if trigger == Trigger::Manual && !again && store.ran_since(&id, now - AGAIN_WITHIN)? {
+                    let why = format!("this revision of {id} ran within 24 h; --again sends it again");
+                    store.question_answer(number, &Reply::Refused(why))?;
+                    return Ok(None);
+                }
+                let run = store.run_make(&id, &new)?;
+                store.question_answer(number, &Reply::Run(run.to_string()))?;
+                store.run(&run).map(Some)
+            })
+            .await?;
+        if let Some(record) = record {
+            self.take_up(record).await;
+        }
+        Ok(())
+    }
+}
