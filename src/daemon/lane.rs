@@ -5,30 +5,32 @@
 //! always in the ledger, and a run of millions delays a run of ten by no more than a batch.
 
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
 };
 
-use super::{Parts, Post, assignment::Assignment, report};
+use super::{
+    Parts, Post,
+    assignment::Assignment,
+    report,
+    turns::{Next, Turn, Turns},
+};
 use crate::{
     campaign::CampaignID,
     clock::sleep_until,
     gateway::{Call, Gateway},
-    limits::{Allowance, Limits, SlidingLog},
     run::{
-        Ending, Outcome, RunEvent, RunID, RunState, Settlement,
-        reply::Answer,
-        rest::Rest,
+        Outcome, RunID, RunState, Settlement,
+        reply::{Answer, Cause, Reply},
         settlement::{settle, suspect},
     },
-    store::{AttemptEnd, Begun, Drain, Intent, PastCall, StoreError, Stored},
+    store::{AttemptEnd, Begun, Drain, Intent, PastCall, Store, StoreError, Stored},
 };
 
 /// An intent that is older when its request would leave is taken back: time is checked again then.
@@ -56,60 +58,11 @@ pub struct Lane {
     over: mpsc::Sender<RunOver>,
 }
 
-/// Who waits for a turn, and what the limits say.
-struct Turns {
-    account: SlidingLog,
-    campaigns: HashMap<CampaignID, (Limits, SlidingLog)>,
-    runs: VecDeque<Waiting>,
-    rest: Rest,
-    stopping: bool,
-}
-
-/// A run that wants turns.
-struct Waiting {
-    assignment: Arc<Assignment>,
-    /// Turns of it that are under way.
-    under_way: u32,
-    /// It had nothing to send when it was last asked; something must happen first.
-    parked: bool,
-    /// Counts what has happened to it, so that a turn that found nothing does not park a run to which
-    /// something has happened since.
-    happened: u64,
-    started: bool,
-    /// It has been told that its time is over.
-    told_late: bool,
-}
-
-/// One turn: a promise of the limits for a run.
-struct Turn {
-    assignment: Arc<Assignment>,
-    most_recipients: u64,
-    /// Its time is over, for this reason.
-    late: Option<Late>,
-    happened: u64,
-}
-
-/// Why a run must not send any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Late {
-    /// Nothing could be asked within `lateness.max`: its slot is missed.
-    Start,
-    /// `finishWithin` is over.
-    Finish,
-}
-
 /// Why a turn began nothing although the run may have something to send.
 enum Hindrance {
     /// The provider is not ready; the lane rests.
     Provider,
     Ledger(StoreError),
-}
-
-enum Next {
-    Turn(Turn),
-    At(Timestamp),
-    WhenChanged,
-    Stop,
 }
 
 impl Lane {
@@ -121,18 +74,11 @@ impl Lane {
         past: &[PastCall],
         over: mpsc::Sender<RunOver>,
     ) -> Arc<Lane> {
-        let turns = Turns {
-            account: remember(&post.limits, past),
-            campaigns: HashMap::new(),
-            runs: VecDeque::new(),
-            rest: Rest::default(),
-            stopping: false,
-        };
         Arc::new(Lane {
             name: name.to_owned(),
             gateway: Arc::clone(&post.gateway),
             parts: parts.clone(),
-            turns: Mutex::new(turns),
+            turns: Mutex::new(Turns::new(&post.limits, past)),
             changed: Notify::new(),
             over,
         })
@@ -149,36 +95,19 @@ impl Lane {
     /// Adds a run whose audience is sealed. `past` holds the calls of its campaign, as far as its
     /// own limits reach back.
     pub fn add(&self, assignment: Arc<Assignment>, started: bool, past: &[PastCall]) {
-        let mut turns = self.turns();
-        let limits = &assignment.campaign.delivery.limits;
-        let known = turns.campaigns.get(assignment.campaign_id());
-        if known.is_none_or(|(known, _)| known != limits) {
-            let log = remember(limits, past);
-            turns.campaigns.insert(assignment.campaign_id().clone(), (limits.clone(), log));
-        }
-        turns.runs.push_back(Waiting {
-            assignment,
-            under_way: 0,
-            parked: false,
-            happened: 0,
-            started,
-            told_late: false,
-        });
-        drop(turns);
+        self.turns().add(assignment, started, past);
         self.changed.notify_waiters();
     }
 
     /// Something in the ledger has changed: every run is asked again.
     pub fn look_again(&self) {
-        for waiting in &mut self.turns().runs {
-            waiting.something_happened();
-        }
+        self.turns().look_again();
         self.changed.notify_waiters();
     }
 
     /// No further turns; those under way end.
     pub fn stop(&self) {
-        self.turns().stopping = true;
+        self.turns().stop();
         self.changed.notify_waiters();
     }
 
@@ -293,7 +222,7 @@ impl Lane {
         };
         match &settlement.rest {
             Some(_) => self.rest(answer),
-            None => self.turns().rest.worked(),
+            None => self.turns().worked(),
         }
         let state = {
             let (end, settlement) = (end.clone(), Arc::clone(&settlement));
@@ -383,7 +312,7 @@ impl Lane {
     async fn recorded<R: Send + 'static>(
         &self,
         run: &RunID,
-        work: impl Fn(&mut dyn crate::store::Store) -> Stored<R> + Send + Sync + 'static,
+        work: impl Fn(&mut dyn Store) -> Stored<R> + Send + Sync + 'static,
     ) -> Option<R> {
         let work = Arc::new(work);
         loop {
@@ -409,158 +338,20 @@ impl Lane {
 
     /// The provider did nothing: the lane rests as long as that asks for.
     fn rest(&self, answer: Answer) {
-        use crate::run::reply::Reply;
         let (cause, reason) = match answer.reply {
             Reply::NothingDone(cause, reason) => (cause, reason),
-            Reply::Rejected(reason) | Reply::Unanswered(reason) => (crate::run::reply::Cause::Outage, reason),
+            Reply::Rejected(reason) | Reply::Unanswered(reason) => (Cause::Outage, reason),
             Reply::Answered(_) => return,
         };
         let now = self.parts.clock.steady();
-        let mut turns = self.turns();
-        turns.rest.failed(now, cause, reason.clone());
-        if let Some((until, _)) = turns.rest.until(now) {
+        let until = self.turns().rest(now, cause, reason.clone());
+        if let Some(until) = until {
             let seconds = until.duration_since(now).as_secs();
             tracing::warn!(
                 gateway = %self.name, code = %reason.code,
                 "the gateway rests for {seconds} s: {}", reason.text
             );
         }
-    }
-}
-
-impl Late {
-    /// Whether a run is too late now.
-    fn of(assignment: &Assignment, started: bool, now: Timestamp) -> Option<Late> {
-        if !started && now > assignment.start_by {
-            Some(Late::Start)
-        } else if now > assignment.finish_by {
-            Some(Late::Finish)
-        } else {
-            None
-        }
-    }
-
-    fn event(self) -> RunEvent {
-        let reason = match self {
-            Late::Start => "late: nothing could be asked within lateness.max",
-            Late::Finish => "finishWithin is over",
-        };
-        RunEvent::Stop { ending: Ending::Expired, reason: reason.to_owned() }
-    }
-
-    /// The reason for which the run's slot is missed, if it is.
-    fn missed(self) -> Option<&'static str> {
-        (self == Late::Start).then_some("late")
-    }
-}
-
-fn remember(limits: &Limits, past: &[PastCall]) -> SlidingLog {
-    let mut log = SlidingLog::new(limits);
-    for call in past {
-        log.ended(call.ended_at, call.recipients);
-    }
-    log
-}
-
-impl Waiting {
-    fn something_happened(&mut self) {
-        self.parked = false;
-        self.happened += 1;
-    }
-}
-
-impl Turns {
-    /// Who may send now: the runs take turns, and a run that the limits hold back lets others pass.
-    fn next(&mut self, now: Timestamp, steady: Timestamp) -> Next {
-        if self.stopping {
-            return Next::Stop;
-        }
-        if let Some((until, _)) = self.rest.until(steady) {
-            return Next::At(until);
-        }
-        let mut earliest: Option<Timestamp> = None;
-        let mut wake = |at: Timestamp| earliest = Some(earliest.map_or(at, |other| other.min(at)));
-        for place in 0..self.runs.len() {
-            let waiting = &mut self.runs[place];
-            let assignment = &waiting.assignment;
-            let late = Late::of(assignment, waiting.started, now).filter(|_| !waiting.told_late);
-            if late.is_none() && waiting.parked {
-                let limit = if waiting.started { assignment.finish_by } else { assignment.start_by };
-                if !waiting.told_late {
-                    wake(steady + limit.duration_since(now) + SignedDuration::from_millis(1));
-                }
-                continue;
-            }
-            if waiting.under_way >= assignment.campaign.delivery.concurrency {
-                continue;
-            }
-            let Some((_, own)) = self.campaigns.get_mut(assignment.campaign_id()) else { continue };
-            let most_recipients = u64::from(assignment.batch_size())
-                .min(self.account.most_recipients_a_call())
-                .min(own.most_recipients_a_call());
-            let allowances =
-                [self.account.allowance(steady, most_recipients), own.allowance(steady, most_recipients)];
-            // One that is too late sends nothing: it is only told so.
-            if late.is_none() && allowances != [Allowance::Now; 2] {
-                for allowance in allowances {
-                    if let Allowance::At(at) = allowance {
-                        wake(at);
-                    }
-                }
-                continue;
-            }
-            self.account.begin(most_recipients);
-            own.begin(most_recipients);
-            waiting.under_way += 1;
-            waiting.told_late |= late.is_some();
-            let turn = Turn {
-                assignment: Arc::clone(assignment),
-                most_recipients,
-                late,
-                happened: waiting.happened,
-            };
-            // To the back of the row: the others come first.
-            if let Some(waiting) = self.runs.remove(place) {
-                self.runs.push_back(waiting);
-            }
-            return Next::Turn(turn);
-        }
-        earliest.map_or(Next::WhenChanged, Next::At)
-    }
-
-    /// A turn is over. `sent`: when its request ended, and how many recipients it had.
-    fn end(&mut self, turn: &Turn, sent: Option<(Timestamp, u64)>) {
-        let own = self.campaigns.get_mut(turn.assignment.campaign_id()).map(|(_, log)| log);
-        for log in [Some(&mut self.account), own].into_iter().flatten() {
-            match sent {
-                Some((at, recipients)) => log.end(at, turn.most_recipients, recipients),
-                None => log.withdraw(turn.most_recipients),
-            }
-        }
-        if let Some(waiting) = self.waiting(&turn.assignment.run) {
-            waiting.under_way = waiting.under_way.saturating_sub(1);
-            if sent.is_some() {
-                waiting.started = true;
-                waiting.something_happened();
-            }
-        }
-    }
-
-    fn waiting(&mut self, run: &RunID) -> Option<&mut Waiting> {
-        self.runs.iter_mut().find(|waiting| waiting.assignment.run == *run)
-    }
-
-    /// The run has nothing to send until something changes.
-    fn park(&mut self, turn: &Turn) {
-        if let Some(waiting) = self.waiting(&turn.assignment.run) {
-            waiting.parked = waiting.happened == turn.happened;
-        }
-    }
-
-    fn remove(&mut self, run: &RunID) -> bool {
-        let before = self.runs.len();
-        self.runs.retain(|waiting| waiting.assignment.run != *run);
-        self.runs.len() < before
     }
 }
 

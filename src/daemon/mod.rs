@@ -21,6 +21,7 @@ mod opening;
 mod questions;
 mod reading;
 mod report;
+mod turns;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 

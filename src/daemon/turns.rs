@@ -1,0 +1,270 @@
+//! Turns: which run of a gateway may send next, and how much.
+//!
+//! Pure: times are arguments. Knows: limits, lateness, who has nothing to send. Must never know: how a
+//! batch is made or sent.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::assignment::Assignment;
+use crate::{
+    campaign::CampaignID,
+    limits::{Allowance, Limits, SlidingLog},
+    run::{
+        Ending, RunEvent, RunID,
+        reply::{Cause, Reason},
+        rest::Rest,
+    },
+    store::PastCall,
+};
+
+/// Who waits for a turn, and what the limits say.
+pub struct Turns {
+    account: SlidingLog,
+    campaigns: HashMap<CampaignID, (Limits, SlidingLog)>,
+    runs: VecDeque<Waiting>,
+    rest: Rest,
+    stopping: bool,
+}
+
+/// A run that wants turns.
+struct Waiting {
+    assignment: Arc<Assignment>,
+    /// Turns of it that are under way.
+    under_way: u32,
+    /// It had nothing to send when it was last asked; something must happen first.
+    parked: bool,
+    /// Counts what has happened to it, so that a turn that found nothing does not park a run to which
+    /// something has happened since.
+    happened: u64,
+    started: bool,
+    /// It has been told that its time is over.
+    told_late: bool,
+}
+
+/// One turn: a promise of the limits for a run.
+pub struct Turn {
+    pub assignment: Arc<Assignment>,
+    /// What the limits promise.
+    pub most_recipients: u64,
+    /// Its time is over, for this reason: it sends nothing any more.
+    pub late: Option<Late>,
+    happened: u64,
+}
+
+/// Why a run must not send any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// Nothing could be asked within `lateness.max`: its slot is missed.
+    Start,
+    /// `finishWithin` is over.
+    Finish,
+}
+
+/// What a worker does next.
+pub enum Next {
+    Turn(Turn),
+    /// Nothing before this instant of the steady clock.
+    At(Timestamp),
+    /// Nothing before something changes.
+    WhenChanged,
+    Stop,
+}
+
+impl Late {
+    /// Whether a run is too late now.
+    fn of(assignment: &Assignment, started: bool, now: Timestamp) -> Option<Late> {
+        if !started && now > assignment.start_by {
+            Some(Late::Start)
+        } else if now > assignment.finish_by {
+            Some(Late::Finish)
+        } else {
+            None
+        }
+    }
+
+    /// What happens to the run.
+    pub fn event(self) -> RunEvent {
+        let reason = match self {
+            Late::Start => "late: nothing could be asked within lateness.max",
+            Late::Finish => "finishWithin is over",
+        };
+        RunEvent::Stop { ending: Ending::Expired, reason: reason.to_owned() }
+    }
+
+    /// The reason for which the run's slot is missed, if it is.
+    pub fn missed(self) -> Option<&'static str> {
+        (self == Late::Start).then_some("late")
+    }
+}
+
+fn remember(limits: &Limits, past: &[PastCall]) -> SlidingLog {
+    let mut log = SlidingLog::new(limits);
+    for call in past {
+        log.ended(call.ended_at, call.recipients);
+    }
+    log
+}
+
+impl Waiting {
+    fn something_happened(&mut self) {
+        self.parked = false;
+        self.happened += 1;
+    }
+}
+
+impl Turns {
+    /// Turns within these limits, which remember the calls of the past.
+    pub fn new(limits: &Limits, past: &[PastCall]) -> Turns {
+        Turns {
+            account: remember(limits, past),
+            campaigns: HashMap::new(),
+            runs: VecDeque::new(),
+            rest: Rest::default(),
+            stopping: false,
+        }
+    }
+
+    /// Adds a run. `past` holds the calls of its campaign, as far as its own limits reach back.
+    pub fn add(&mut self, assignment: Arc<Assignment>, started: bool, past: &[PastCall]) {
+        let limits = &assignment.campaign.delivery.limits;
+        let known = self.campaigns.get(assignment.campaign_id());
+        if known.is_none_or(|(known, _)| known != limits) {
+            let log = remember(limits, past);
+            self.campaigns.insert(assignment.campaign_id().clone(), (limits.clone(), log));
+        }
+        self.runs.push_back(Waiting {
+            assignment,
+            under_way: 0,
+            parked: false,
+            happened: 0,
+            started,
+            told_late: false,
+        });
+    }
+
+    /// Something may have happened to any run: each is asked again.
+    pub fn look_again(&mut self) {
+        self.runs.iter_mut().for_each(Waiting::something_happened);
+    }
+
+    /// No further turns.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// The provider did nothing for this cause. Gives until when there are no turns, if it rests.
+    pub fn rest(&mut self, steady: Timestamp, cause: Cause, reason: Reason) -> Option<Timestamp> {
+        self.rest.failed(steady, cause, reason);
+        self.rest.until(steady).map(|(until, _)| until)
+    }
+
+    /// The provider did something.
+    pub fn worked(&mut self) {
+        self.rest.worked();
+    }
+
+    /// Who may send now: the runs take turns, and a run that the limits hold back lets others pass.
+    ///
+    /// `now` is the time of day, for lateness; `steady` never jumps, for limits and rests.
+    pub fn next(&mut self, now: Timestamp, steady: Timestamp) -> Next {
+        if self.stopping {
+            return Next::Stop;
+        }
+        let resting = self.rest.until(steady).map(|(until, _)| until);
+        let mut earliest: Option<Timestamp> = None;
+        let mut wake = |at: Timestamp| earliest = Some(earliest.map_or(at, |other| other.min(at)));
+        for place in 0..self.runs.len() {
+            let waiting = &mut self.runs[place];
+            let assignment = &waiting.assignment;
+            let late = Late::of(assignment, waiting.started, now).filter(|_| !waiting.told_late);
+            if late.is_none() && waiting.parked {
+                let limit = if waiting.started { assignment.finish_by } else { assignment.start_by };
+                if !waiting.told_late {
+                    wake(steady + limit.duration_since(now) + SignedDuration::from_millis(1));
+                }
+                continue;
+            }
+            if late.is_none()
+                && let Some(until) = resting
+            {
+                wake(until);
+                continue;
+            }
+            if waiting.under_way >= assignment.campaign.delivery.concurrency {
+                continue;
+            }
+            let Some((_, own)) = self.campaigns.get_mut(assignment.campaign_id()) else { continue };
+            let most_recipients = u64::from(assignment.batch_size())
+                .min(self.account.most_recipients_a_call())
+                .min(own.most_recipients_a_call());
+            let allowances =
+                [self.account.allowance(steady, most_recipients), own.allowance(steady, most_recipients)];
+            // One that is too late sends nothing: it is only told so.
+            if late.is_none() && allowances != [Allowance::Now; 2] {
+                for allowance in allowances {
+                    if let Allowance::At(at) = allowance {
+                        wake(at);
+                    }
+                }
+                continue;
+            }
+            self.account.begin(most_recipients);
+            own.begin(most_recipients);
+            waiting.under_way += 1;
+            waiting.told_late |= late.is_some();
+            let turn = Turn {
+                assignment: Arc::clone(assignment),
+                most_recipients,
+                late,
+                happened: waiting.happened,
+            };
+            // To the back of the row: the others come first.
+            if let Some(waiting) = self.runs.remove(place) {
+                self.runs.push_back(waiting);
+            }
+            return Next::Turn(turn);
+        }
+        earliest.map_or(Next::WhenChanged, Next::At)
+    }
+
+    /// A turn is over. `sent`: when its request ended, and how many recipients it had.
+    pub fn end(&mut self, turn: &Turn, sent: Option<(Timestamp, u64)>) {
+        let own = self.campaigns.get_mut(turn.assignment.campaign_id()).map(|(_, log)| log);
+        for log in [Some(&mut self.account), own].into_iter().flatten() {
+            match sent {
+                Some((at, recipients)) => log.end(at, turn.most_recipients, recipients),
+                None => log.withdraw(turn.most_recipients),
+            }
+        }
+        if let Some(waiting) = self.waiting(&turn.assignment.run) {
+            waiting.under_way = waiting.under_way.saturating_sub(1);
+            if sent.is_some() {
+                waiting.started = true;
+                waiting.something_happened();
+            }
+        }
+    }
+
+    fn waiting(&mut self, run: &RunID) -> Option<&mut Waiting> {
+        self.runs.iter_mut().find(|waiting| waiting.assignment.run == *run)
+    }
+
+    /// The run has nothing to send until something changes.
+    pub fn park(&mut self, turn: &Turn) {
+        if let Some(waiting) = self.waiting(&turn.assignment.run) {
+            waiting.parked = waiting.happened == turn.happened;
+        }
+    }
+
+    /// The run is over. Tells whether it was here.
+    pub fn remove(&mut self, run: &RunID) -> bool {
+        let before = self.runs.len();
+        self.runs.retain(|waiting| waiting.assignment.run != *run);
+        self.runs.len() < before
+    }
+}
