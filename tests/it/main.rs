@@ -1,0 +1,4 @@
+//! Tests from outside of the library.
+
+mod conformance;
+mod transport;
