@@ -1,4 +1,5 @@
 //! Tests from outside of the library.
 
 mod conformance;
+mod sandbox;
 mod transport;
