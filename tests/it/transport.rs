@@ -181,9 +181,12 @@ async fn a_slow_answer_times_out() {
 }
 
 #[test]
-fn addresses_that_are_none_are_refused() {
+fn what_cannot_be_reached_is_refused() {
     for url in ["", "127.0.0.1:10002", "ftp://example.com", "http://", "nonsense"] {
         let reach = Reach { url: url.into(), timeout: PATIENT, ..Reach::default() };
         assert!(matches!(HTTP::new(&reach), Err(BadReach::Address(_))), "{url}");
     }
+    let url = "https://127.0.0.1".to_owned();
+    let reach = Reach { url, timeout: PATIENT, ca_pem: Some(b"no certificate".to_vec()), proxy: None };
+    assert!(matches!(HTTP::new(&reach), Err(BadReach::NoCertificates)));
 }
