@@ -1,4 +1,7 @@
 //! Tests of campaignd from outside.
 
+mod conformance;
 mod files;
+mod sandbox;
 mod simulation;
+mod transport;
