@@ -113,7 +113,7 @@ impl Provider {
 
     fn exact_call(&self, message: Message, to: Addressees) -> Call {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        let now = SystemClock.now().as_millisecond();
+        let now = SystemClock::new().now().as_millisecond();
         Call {
             operation_id: format!("conformance-{now}-{number}"),
             message: Arc::new(message),
@@ -306,7 +306,7 @@ async fn an_expired_token_is_told_and_replaced(provider: &Provider) -> Outcome {
 async fn a_wrong_secret_rejects(provider: &Provider) -> Outcome {
     let world = Arc::clone(provider.world.as_ref().ok_or("a real server might lock the account")?);
     let account = Account { secret: "wrong".into(), ..sandbox::account() };
-    let gateway = sandbox::gateway(world, account, Arc::new(SystemClock));
+    let gateway = sandbox::gateway(world, account, Arc::new(SystemClock::new()));
     let answer = gateway.send(&provider.text_to(provider.two())).await;
     assert!(matches!(&answer.reply, Reply::Rejected(reason) if reason.code == "1002"), "{answer:?}");
     Ok(())
@@ -410,11 +410,11 @@ async fn a_refused_connection_does_nothing(provider: &Provider) -> Outcome {
 
 fn world() -> Arc<World> {
     let options = Options { users: 1_200, ..Options::default() };
-    Arc::new(World::new(&options, Arc::new(SystemClock)))
+    Arc::new(World::new(&options, Arc::new(SystemClock::new())))
 }
 
 fn over_http(account: Account) -> OpenIM {
-    OpenIM::over_http(account, None, None, Arc::new(SystemClock)).unwrap()
+    OpenIM::over_http(account, None, None, Arc::new(SystemClock::new())).unwrap()
 }
 
 /// A gateway to a port that nobody listens on.
@@ -438,8 +438,9 @@ fn sandbox_provider(name: &'static str, world: Arc<World>, gateway: OpenIM, unre
 
 #[tokio::test]
 async fn in_process() {
-    let here =
-        |world: &Arc<World>| sandbox::gateway(Arc::clone(world), sandbox::account(), Arc::new(SystemClock));
+    let here = |world: &Arc<World>| {
+        sandbox::gateway(Arc::clone(world), sandbox::account(), Arc::new(SystemClock::new()))
+    };
     let away = world();
     let fault = Times { times: u32::MAX, path: Some("/".into()) };
     away.set_faults(Faults { unreachable: Some(fault), ..Faults::default() });

@@ -18,7 +18,7 @@ use campaignd::{
 use serde_json::{Value, json};
 
 fn world() -> Arc<World> {
-    Arc::new(World::new(&Options { users: 20, ..Options::default() }, Arc::new(SystemClock)))
+    Arc::new(World::new(&Options { users: 20, ..Options::default() }, Arc::new(SystemClock::new())))
 }
 
 async fn ask(world: &Arc<World>, token: Option<&str>, path: &str, body: &str) -> (u16, String) {
@@ -172,7 +172,7 @@ async fn headers_are_looked_at_first() {
 #[tokio::test]
 async fn an_open_world_knows_everyone() {
     let options = Options { users: 0, open: true, ..Options::default() };
-    let world = Arc::new(World::new(&options, Arc::new(SystemClock)));
+    let world = Arc::new(World::new(&options, Arc::new(SystemClock::new())));
     let oa = json!({"notificationName": "N", "notificationType": 1, "text": "t"});
     check(&world, BATCH, json!({"recvIDs": ["anyone"], "sendID": "someone"}), 200, 0, "anyone | null").await;
     check(
@@ -190,7 +190,8 @@ async fn an_open_world_knows_everyone() {
 #[tokio::test]
 async fn equal_seeds_and_requests_give_equal_truths() {
     let truth = async |seed| {
-        let world = Arc::new(World::new(&Options { seed, ..Options::default() }, Arc::new(SystemClock)));
+        let world =
+            Arc::new(World::new(&Options { seed, ..Options::default() }, Arc::new(SystemClock::new())));
         check(&world, BATCH, json!({"sendTime": 17}), 200, 0, "u00001 u00002 | null").await;
         check(&world, BATCH, json!({"sendTime": 18}), 200, 0, "u00001 u00002 | null").await;
         let mut ids = Vec::new();

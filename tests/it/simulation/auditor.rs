@@ -61,7 +61,11 @@ impl Auditor {
             };
             *taken.entry((run.clone(), received.recipient.to_owned())).or_default() += 1;
             if received.group_id.is_none()
-                && !times.insert((received.sender.to_owned(), received.recipient.to_owned(), received.send_time))
+                && !times.insert((
+                    received.sender.to_owned(),
+                    received.recipient.to_owned(),
+                    received.send_time,
+                ))
             {
                 self.findings.push(format!("a send time given twice: {received:?}"));
             }
@@ -124,7 +128,8 @@ impl Auditor {
             |row| row.get::<_, String>(0),
         );
         self.findings.extend(unbalanced.into_iter().map(|run| format!("{run} is unbalanced")));
-        self.findings.extend(recounted.into_iter().map(|run| format!("{run} counts rows that are not there")));
+        self.findings
+            .extend(recounted.into_iter().map(|run| format!("{run} counts rows that are not there")));
         self.findings.extend(unfinished.into_iter().map(|run| format!("{run}: forgotten")));
         let states = self.rows("SELECT state, count(*) FROM run_summary GROUP BY state", |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
@@ -134,7 +139,14 @@ impl Auditor {
         let audiences = self.rows(
             "SELECT run, campaign, audience, excluded FROM run_summary
              WHERE state = 'completed' AND campaign IN ('list', 'everyone')",
-            |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?)),
+            |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, i64>(2)?,
+                    row.get::<_, i64>(3)?,
+                ))
+            },
         );
         for (run, campaign, audience, excluded) in audiences {
             // `notice` sends; of 720 in the list 20 are excluded.
@@ -179,7 +191,8 @@ impl Auditor {
             most = most.max(place - first + 1);
         }
         if most as u64 > recipients_a_second {
-            self.findings.push(format!("{most} recipients within a second; allowed are {recipients_a_second}"));
+            self.findings
+                .push(format!("{most} recipients within a second; allowed are {recipients_a_second}"));
         }
         self.looked_at.push(format!("at most {most} a second"));
     }

@@ -50,7 +50,8 @@ struct MemoryFolder {
 impl Folder for MemoryFolder {
     fn scan(&self) -> Result<Snapshot, FolderFault> {
         let files = self.files.lock().unwrap();
-        let read = |(path, text): (&String, &String)| (path.clone(), FileState::of(text.clone().into_bytes()));
+        let read =
+            |(path, text): (&String, &String)| (path.clone(), FileState::of(text.clone().into_bytes()));
         Ok(Snapshot { files: files.iter().map(read).collect() })
     }
 
@@ -94,7 +95,8 @@ impl Simulation {
     }
 
     fn parts(&self, signals: &Arc<Signals>) -> Parts {
-        let account = campaignd::gateway::openim::Account { concurrency: 3, batch_size: 50, ..sandbox::account() };
+        let account =
+            campaignd::gateway::openim::Account { concurrency: 3, batch_size: 50, ..sandbox::account() };
         let gateway = sandbox::gateway(self.world.clone(), account, self.clock.clone());
         let rate = format!("{RECIPIENTS_A_SECOND}/s").parse().unwrap();
         let limits = Limits { recipients: vec![rate], ..Limits::default() };
@@ -117,9 +119,7 @@ impl Simulation {
 
     /// The campaigns that every history begins with.
     fn write_campaigns(&mut self) {
-        let ids = |from: u32, to: u32| {
-            (from..=to).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join("\n")
-        };
+        let ids = |from: u32, to: u32| (from..=to).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join("\n");
         let list = self.database.with_file_name("list.txt");
         // Some twice, some whom the provider does not know.
         std::fs::write(&list, format!("{}\n{}\n", ids(1, 400), ids(390, 720))).unwrap();
@@ -131,41 +131,51 @@ impl Simulation {
         ));
         self.write("list.yaml", &format!(
             "{message}\nrecipients: [{{file: {}}}]\nexclude: [{{file: {}}}]\nschedules: [{{every: 40m}}]\n\
-             finishWithin: 30m\ndelivery: {{concurrency: 2}}\n",
+             finishWithin: 15m\ndelivery: {{concurrency: 2, limits: {{recipients: 45/min}}}}\n",
             "list.txt", "quiet.txt"
         ));
-        self.write("everyone.yaml", &format!(
-            "{message}\nisSendAll: true\nschedules: [{{cron: \"20 * * * *\"}}]\nexpect: {{min: 10}}\n\
+        self.write(
+            "everyone.yaml",
+            &format!(
+                "{message}\nisSendAll: true\nschedules: [{{cron: \"20 * * * *\"}}]\nexpect: {{min: 10}}\n\
              delivery: {{limits: {{recipients: 50/s}}, batchSize: 40}}\n"
-        ));
-        self.write("groups.yaml", &format!(
-            "{message}\ngroupIDs: [g1001, g1002, g9999]\nschedules: [{{every: 25m}}]\n"
-        ));
+            ),
+        );
+        self.write(
+            "groups.yaml",
+            &format!("{message}\ngroupIDs: [g1001, g1002, g9999]\nschedules: [{{every: 25m}}]\n"),
+        );
     }
 
     /// One random piece of trouble.
     fn trouble(&mut self) {
-        let times = |dice: &mut Dice| Times::new(dice.up_to(3) as u32 + 1);
+        let times = |dice: &mut Dice| dice.up_to(3) as u32 + 1;
         match self.dice.up_to(13) {
             0..=5 => {
                 let dice = &mut self.dice;
                 let mut faults = Faults { latency_ms: [0.0, 2.0, 30.0][dice.up_to(3)], ..Faults::default() };
                 match dice.up_to(7) {
-                    0 => faults.drop_answer = Some(times(dice)),
+                    0 => faults.drop_answer = Some(Times::new(times(dice))),
                     1 => {
-                        faults.cut_after = Some(CutAfter { recipients: dice.up_to(40), hits: times(dice) });
+                        faults.cut_after =
+                            Some(CutAfter { recipients: dice.up_to(40), times: times(dice), path: None });
                     }
-                    2 => faults.http_status = Some(HTTPStatus { status: 502, hits: times(dice) }),
+                    2 => {
+                        faults.http_status = Some(HTTPStatus { status: 502, times: times(dice), path: None })
+                    }
                     3 => {
                         let code = [14, 500, 1507][dice.up_to(3)];
-                        faults.err_code = Some(ErrCode { code, hits: times(dice) });
+                        faults.err_code = Some(ErrCode { code, times: times(dice), path: None });
                     }
                     4 => {
                         let retry_after = ["5", "1", "soon"][dice.up_to(3)];
-                        faults.throttle =
-                            Some(Throttle { retry_after: Some(retry_after.to_owned()), hits: times(dice) });
+                        faults.throttle = Some(Throttle {
+                            retry_after: Some(retry_after.to_owned()),
+                            times: times(dice),
+                            path: None,
+                        });
                     }
-                    5 => faults.unreachable = Some(times(dice)),
+                    5 => faults.unreachable = Some(Times::new(times(dice))),
                     _ => {
                         faults.expire_tokens = true;
                         faults.refuse.insert(format!("u{:05}", dice.up_to(USERS as usize)));
@@ -182,10 +192,13 @@ impl Simulation {
             9 => {
                 let every = 3 + self.dice.up_to(9);
                 self.tell(format!("small.yaml every {every}m"));
-                self.write("small.yaml", &format!(
-                    "message: {{contentType: text, content: {{content: again}}}}\n\
+                self.write(
+                    "small.yaml",
+                    &format!(
+                        "message: {{contentType: text, content: {{content: again}}}}\n\
                      recvIDs: [u00003, u00004]\nschedules: [{{every: {every}m}}]\nlateness: {{max: 3m}}\n"
-                ));
+                    ),
+                );
             }
             10 => {
                 self.tell("groups.yaml is gone");
@@ -309,7 +322,8 @@ impl Simulation {
 
 /// Plays the history of a seed and judges it.
 fn check(seed: u64) {
-    let folder = tempfile::tempdir().unwrap();
+    // In memory where there is such a place: nobody pulls the plug here, so no disk is waited for.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let mut findings = Vec::new();
