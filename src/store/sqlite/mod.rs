@@ -229,7 +229,7 @@ impl Store for SqliteStore {
     }
 
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID> {
-        runs::make(&self.connection, campaign, run).map(|(_, run)| run)
+        runs::make(&self.connection, campaign, run)
     }
 
     fn runs_open(&mut self) -> Stored<Vec<RunRecord>> {
