@@ -320,7 +320,7 @@ async fn lateness(campaigns: usize) {
     late.sort_unstable();
     let percentile = |percent: usize| late[(late.len() - 1) * percent / 100];
     println!(
-        "{campaigns} campaigns due at once: p99 handed over within {:?} ms; first of {CONCURRENCY} intents at a time late by {} ms (median), {} ms (p99), {} ms (most)",
+        "{campaigns} campaigns due at once: p99 handed over within {:?} ms; first intents, {CONCURRENCY} calls at a time, late by {} ms (median), {} ms (p99), {} ms (most)",
         handed_over.percentile_ms(99),
         percentile(50),
         percentile(99),
