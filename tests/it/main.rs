@@ -1,3 +1,4 @@
 //! Tests of campaignd from outside.
 
 mod files;
+mod tidy;
