@@ -59,7 +59,8 @@ fn source(path: &Path) -> Source {
 }
 
 fn without_comments(code: &str) -> String {
-    code.lines().map(|line| if line.trim_start().starts_with("//") { "\n" } else { line }).collect::<Vec<_>>().join("\n")
+    let lines = code.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl Source {
