@@ -103,25 +103,31 @@ impl FromStr for Counted {
 impl FaultArgs {
     /// The plan that these flags say.
     pub fn plan(&self) -> Faults {
-        let hits = |counted: Counted| Times::new(counted.times);
         Faults {
             latency_ms: self.latency_ms,
             refuse: self.refuse.iter().cloned().collect(),
-            http_status: self.http_status.map(|counted| HTTPStatus {
+            http_status: self.http_status.map(|Counted { what, times }| HTTPStatus {
                 // Beyond 16 bits there is no status anyway.
-                status: u16::try_from(counted.what).unwrap_or(500),
-                hits: hits(counted),
+                status: u16::try_from(what).unwrap_or(500),
+                times,
+                path: None,
             }),
-            err_code: self
-                .err_code
-                .map(|counted| ErrCode { code: i64::from(counted.what), hits: hits(counted) }),
-            throttle: self
-                .throttle
-                .map(|counted| Throttle { retry_after: Some(counted.what.to_string()), hits: hits(counted) }),
+            err_code: self.err_code.map(|Counted { what, times }| ErrCode {
+                code: what.into(),
+                times,
+                path: None,
+            }),
+            throttle: self.throttle.map(|Counted { what, times }| Throttle {
+                retry_after: Some(what.to_string()),
+                times,
+                path: None,
+            }),
             drop_answer: self.drop_answer.map(Times::new),
-            cut_after: self
-                .cut_after
-                .map(|counted| CutAfter { recipients: counted.what as usize, hits: hits(counted) }),
+            cut_after: self.cut_after.map(|Counted { what, times }| CutAfter {
+                recipients: what as usize,
+                times,
+                path: None,
+            }),
             lose_every: self.lose_every,
             store_late_ms: self.store_late_ms,
             ..Faults::default()

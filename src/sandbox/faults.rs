@@ -33,49 +33,54 @@ pub struct Faults {
     pub store_late_ms: u32,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Times {
-    pub times: u32,
-    /// The beginning of the paths it hits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+/// A fault that hits so many requests.
+pub trait Counted: Clone {
+    /// How many are still to be hit.
+    fn times(&mut self) -> &mut u32;
+    /// The beginning of the paths it hits, where it does not hit those that send.
+    fn path(&self) -> Option<&str>;
+}
+
+macro_rules! counted {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty)? })*) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)?
+            pub times: u32,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub path: Option<String>,
+        }
+
+        impl Counted for $name {
+            fn times(&mut self) -> &mut u32 {
+                &mut self.times
+            }
+
+            fn path(&self) -> Option<&str> {
+                self.path.as_deref()
+            }
+        }
+    )* };
+}
+
+counted! {
+    /// Nothing but how often.
+    Times {}
+    HTTPStatus { status: u16 }
+    ErrCode { code: i64 }
+    Throttle {
+        /// The header `Retry-After`, sense or nonsense.
+        retry_after: Option<String>
+    }
+    CutAfter { recipients: usize }
 }
 
 impl Times {
     pub fn new(times: u32) -> Times {
         Times { times, path: None }
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HTTPStatus {
-    pub status: u16,
-    #[serde(flatten)]
-    pub hits: Times,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrCode {
-    pub code: i64,
-    #[serde(flatten)]
-    pub hits: Times,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Throttle {
-    /// The header `Retry-After`, sense or nonsense.
-    pub retry_after: Option<String>,
-    #[serde(flatten)]
-    pub hits: Times,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CutAfter {
-    pub recipients: usize,
-    #[serde(flatten)]
-    pub hits: Times,
 }
 
 impl Faults {
@@ -86,39 +91,17 @@ impl Faults {
 }
 
 /// Counts a fault down when it hits a request for `path`.
-pub fn take<T: HasHits>(fault: &mut Option<T>, path: &str) -> Option<T> {
-    let hits = fault.as_mut()?.hits();
-    let hit = match &hits.path {
-        Some(prefix) => path.starts_with(prefix.as_str()),
+pub fn take<T: Counted>(fault: &mut Option<T>, path: &str) -> Option<T> {
+    let counted = fault.as_mut()?;
+    let hit = match counted.path() {
+        Some(prefix) => path.starts_with(prefix),
         None => path == super::messages::BATCH_SEND || path == super::messages::SEND,
     };
-    if !hit || hits.times == 0 {
-        return None;
-    }
-    hits.times -= 1;
-    let over = hits.times == 0;
-    let taken = fault.clone();
-    if over {
+    let left = hit.then(|| counted.times().checked_sub(1)).flatten()?;
+    *counted.times() = left;
+    let taken = counted.clone();
+    if left == 0 {
         *fault = None;
     }
-    taken
+    Some(taken)
 }
-
-/// A fault that is counted.
-pub trait HasHits: Clone {
-    fn hits(&mut self) -> &mut Times;
-}
-
-impl HasHits for Times {
-    fn hits(&mut self) -> &mut Times {
-        self
-    }
-}
-
-macro_rules! counted {
-    ($($fault:ty),*) => { $(impl HasHits for $fault {
-        fn hits(&mut self) -> &mut Times { &mut self.hits }
-    })* };
-}
-
-counted!(HTTPStatus, ErrCode, Throttle, CutAfter);

@@ -42,6 +42,8 @@ pub enum BadReach {
     Address(String),
     #[error("the certificates cannot be read: {0}")]
     Certificates(reqwest::Error),
+    #[error("there is no certificate in PEM where one should be")]
+    NoCertificates,
     #[error("the proxy's address cannot be read: {0}")]
     Proxy(reqwest::Error),
     #[error("no HTTP client: {0}")]
@@ -69,6 +71,9 @@ impl HTTP {
             Some(pem) => Certificate::from_pem_bundle(pem).map_err(BadReach::Certificates)?,
             None => Vec::new(),
         };
+        if reach.ca_pem.is_some() && certificates.is_empty() {
+            return Err(BadReach::NoCertificates);
+        }
         let mut builder = Client::builder()
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())

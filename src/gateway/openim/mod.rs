@@ -32,7 +32,7 @@ use self::{
     dialect::OpenIMDialect,
     http::{BadReach, HTTP, Reach},
     scrub::{MASK, Scrub},
-    token::{CLOCK_PATIENCE, Token, TokenHolder},
+    token::{Token, TokenHolder},
     transport::{Headers, RawAnswer, Transport, TransportFault},
 };
 use super::{Addressees, Call, Gateway, Pending, ReadFault, RequestPreview, UserPage};
@@ -44,6 +44,9 @@ use crate::{
 
 /// Users a page when everyone is listed, and recipients a request when they are explained.
 const PAGE: u32 = 500;
+
+/// The longest wait for the server's clock, which is asked once for each token.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// An account at an OpenIM server and how it is to be used.
 #[derive(Debug, Clone)]
@@ -145,16 +148,11 @@ impl OpenIM {
         let headers = Headers { operation_id: &operation_id, token: Some(token.expose()) };
         let Ok(raw) = self.transport.post(wire::SERVER_TIME, headers, b"{}".to_vec()).await else { return };
         let after = self.clock.now();
-        if let Ok(data) = classify::read::<wire::ServerTimeData>(&raw, &self.scrub(&[])) {
+        if let Ok(data) = classify::read::<wire::ServerTimeData>(&raw, &Scrub { secrets: &[] }) {
             token.has_worked();
             let middle = (before.as_millisecond() + after.as_millisecond()) / 2;
             self.offset_ms.store(data.server_time.saturating_sub(middle), Ordering::Relaxed);
         }
-    }
-
-    /// Takes everything that looks like a token out of what the server says, and these.
-    fn scrub<'a>(&self, secrets: &'a [&'a str]) -> Scrub<'a> {
-        Scrub { secrets }
     }
 
     /// Drops a refused token. A token that never worked is not helped by another: the server is
@@ -388,3 +386,6 @@ fn token_failure(answer: Answer) -> Answer {
     };
     Answer { reply, ..answer }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,9 @@
 //!
 //! Some releases keep a single live token per admin, so a token is never fetched for a call alone.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -91,6 +88,3 @@ impl TokenHolder {
         }
     }
 }
-
-/// The longest wait for the server's clock, which is asked once for each token.
-pub const CLOCK_PATIENCE: Duration = Duration::from_secs(5);

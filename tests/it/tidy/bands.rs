@@ -3,7 +3,8 @@
 use super::source::{Source, sources};
 
 /// The middle, from the top down: each layer may use those below it.
-const MIDDLE: &[&[&str]] = &[&["plan"], &["revision", "run"], &["campaign"], &["document", "limits", "schedule"]];
+const MIDDLE: &[&[&str]] =
+    &[&["plan"], &["revision", "run"], &["campaign"], &["document", "limits", "schedule"]];
 /// The rim: each may use the middle and the clock, and no neighbour.
 const RIM: &[&str] = &["audience", "clock", "folder", "gateway", "store"];
 /// The shell may use everything.
@@ -12,13 +13,30 @@ const SHELL: &[&str] = &["cli", "daemon", "main", "review", "sandbox", "settings
 /// What the middle never touches: it takes time and data as arguments and gives data back, so that
 /// tables and properties can test it in microseconds.
 const IMPURE: &[&str] = &[
-    "async ", ".await", "tokio::", "std::env", "std::fs", "std::io", "std::net", "std::process", "std::thread",
-    "std::time::Instant", "std::time::SystemTime", "tracing::", "println!", "Mutex", "thread_rng",
+    "async ",
+    ".await",
+    "tokio::",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "tracing::",
+    "println!",
+    "Mutex",
+    "thread_rng",
 ];
 
 /// Crates of which one place alone knows: (crate, where, why).
 const ONE_PLACE: &[(&str, &[&str], &str)] = &[
-    ("rusqlite", &["src/store/sqlite/"], "SQL is known to the store alone, so that another store can stand in"),
+    (
+        "rusqlite",
+        &["src/store/sqlite/"],
+        "SQL is known to the store alone, so that another store can stand in",
+    ),
     (
         "reqwest",
         &["src/gateway/", "src/settings/file.rs"],
@@ -28,8 +46,16 @@ const ONE_PLACE: &[(&str, &[&str], &str)] = &[
     ("notify", &["src/folder.rs"], "file events are hints that the folder alone understands"),
     ("saphyr_parser", &["src/document/yaml.rs"], "the YAML syntax is known to one file"),
     ("croner", &["src/schedule/"], "cron text is known to the schedule alone"),
-    ("tokio_cron_scheduler", &["src/daemon/housekeeping.rs"], "nothing on the way of a message depends on it"),
-    ("axum", &["src/review.rs", "src/review/", "src/sandbox/"], "HTTP is served by the review and the sandbox"),
+    (
+        "tokio_cron_scheduler",
+        &["src/daemon/housekeeping.rs"],
+        "nothing on the way of a message depends on it",
+    ),
+    (
+        "axum",
+        &["src/review.rs", "src/review/", "src/sandbox/"],
+        "HTTP is served by the review and the sandbox",
+    ),
     ("clap", &["src/cli/", "src/sandbox/command.rs"], "arguments are the command line's"),
     ("anyhow", &["src/cli/"], "inside, each error is one of a closed list"),
     ("comfy_table", &["src/cli/"], "tables are for people at a terminal"),
@@ -37,7 +63,8 @@ const ONE_PLACE: &[(&str, &[&str], &str)] = &[
 ];
 
 /// The words by which SQL is recognised.
-const SQL: &[&str] = &["SELECT ", "INSERT ", "UPDATE ", "DELETE FROM", "CREATE TABLE", "PRAGMA ", "BEGIN IMMEDIATE"];
+const SQL: &[&str] =
+    &["SELECT ", "INSERT ", "UPDATE ", "DELETE FROM", "CREATE TABLE", "PRAGMA ", "BEGIN IMMEDIATE"];
 
 /// What the sandbox may know of the gateway it answers: how requests are carried, and how to make one.
 const SANDBOX_MAY_USE: &[&str] = &[
@@ -154,7 +181,9 @@ fn the_middle_is_pure() {
         let Some(top) = source.module().first().copied() else { continue };
         if matches!(band(top), Band::Middle { .. }) {
             let impure = IMPURE.iter().filter(|word| source.code.contains(*word));
-            findings.extend(impure.map(|word| format!("{}: {word:?}: no IO, no async, no clock here", source.path)));
+            findings.extend(
+                impure.map(|word| format!("{}: {word:?}: no IO, no async, no clock here", source.path)),
+            );
         }
     }
     none(findings);
@@ -172,7 +201,9 @@ fn each_outside_thing_is_known_in_one_place() {
         }
         let sql = SQL.iter().filter(|word| source.code.contains(*word));
         if !source.path.starts_with("src/store/") {
-            findings.extend(sql.map(|word| format!("{}: {word:?}: SQL is known to the store alone", source.path)));
+            findings.extend(
+                sql.map(|word| format!("{}: {word:?}: SQL is known to the store alone", source.path)),
+            );
         }
     }
     none(findings);

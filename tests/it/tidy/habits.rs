@@ -14,7 +14,8 @@ const LONGER: &[(&str, usize, &str)] = &[(
 )];
 
 /// Names that say nothing about what is inside.
-const GRAB_BAGS: &[&str] = &["common", "helper", "helpers", "misc", "shared", "stuff", "types", "util", "utils"];
+const GRAB_BAGS: &[&str] =
+    &["common", "helper", "helpers", "misc", "shared", "stuff", "types", "util", "utils"];
 
 /// What `clippy.toml` forbids everywhere.
 const AMBIENT: &[&str] = &[
@@ -38,8 +39,9 @@ fn none(findings: Vec<String>) {
 fn the_clock_and_the_environment_are_read_in_one_place() {
     let clippy = read("clippy.toml");
     let forgotten = AMBIENT.iter().filter(|path| !clippy.contains(&format!("path = \"{path}\"")));
-    let mut findings: Vec<String> =
-        forgotten.map(|path| format!("clippy.toml does not forbid {path} any more: time is handed in")).collect();
+    let mut findings: Vec<String> = forgotten
+        .map(|path| format!("clippy.toml does not forbid {path} any more: time is handed in"))
+        .collect();
     for source in sources(&["src"]) {
         let excused = source.whole.contains("clippy::disallowed_methods");
         if excused && !AMBIENT_ALLOWED.iter().any(|place| source.path.starts_with(place)) {
@@ -59,8 +61,9 @@ fn nothing_is_unsafe() {
 #[test]
 fn nothing_is_unfinished() {
     // In two parts, so that this file is not found itself.
-    let marks = [("todo", "!"), ("unimplemented", "!"), ("TO", "DO"), ("FIX", "ME"), ("#[", "ignore"), ("dbg", "!(")]
-        .map(|(head, tail)| format!("{head}{tail}"));
+    let marks =
+        [("todo", "!"), ("unimplemented", "!"), ("TO", "DO"), ("FIX", "ME"), ("#[", "ignore"), ("dbg", "!(")]
+            .map(|(head, tail)| format!("{head}{tail}"));
     let mut findings = Vec::new();
     for source in sources(&["src", "tests", "benches"]) {
         let found = marks.iter().filter(|mark| source.whole.contains(*mark));
@@ -85,10 +88,13 @@ fn a_file_holds_one_concept() {
     let mut findings = Vec::new();
     for source in sources(&["src"]) {
         let lines = source.code.lines().count();
-        let allowed = LONGER.iter().find(|(path, ..)| *path == source.path).map_or(LINES, |(_, lines, _)| *lines);
+        let allowed =
+            LONGER.iter().find(|(path, ..)| *path == source.path).map_or(LINES, |(_, lines, _)| *lines);
         if lines > allowed {
             let path = &source.path;
-            findings.push(format!("{path}: {lines} lines before its tests, {allowed} allowed: what does it hide?"));
+            findings.push(format!(
+                "{path}: {lines} lines before its tests, {allowed} allowed: what does it hide?"
+            ));
         }
     }
     none(findings);

@@ -119,7 +119,9 @@ fn the_life_of_a_run_is_drawn_as_it_is() {
     for state in &states {
         for event in &events {
             let label = match (state, event) {
-                (RunState::Ending { ending, .. }, RunEvent::Drained) => format!("drained ({})", ending.as_str()),
+                (RunState::Ending { ending, .. }, RunEvent::Drained) => {
+                    format!("drained ({})", ending.as_str())
+                }
                 (_, event) => event.name().trim_start_matches("be ").to_owned(),
             };
             match state.clone().after(event.clone()) {
@@ -136,7 +138,8 @@ fn the_life_of_a_run_is_drawn_as_it_is() {
 #[test]
 fn the_life_of_a_delivery_is_drawn_as_it_is() {
     let reason = || Reason::new("code", "text");
-    let verdicts = || [Verdict::Accepted(Receipt::default()), Verdict::Refused(reason()), Verdict::Unknown(reason())];
+    let verdicts =
+        || [Verdict::Accepted(Receipt::default()), Verdict::Refused(reason()), Verdict::Unknown(reason())];
     let outcomes = [
         Outcome::Accepted(Receipt::default()),
         Outcome::Refused(reason()),

@@ -1,0 +1,199 @@
+//! The auditor: compares the ledger's documented views with what the provider really took. It shares
+//! no code with the daemon: it reads SQL views and the sandbox's truth.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use campaignd::sandbox::{Filter, world::World};
+use rusqlite::Connection;
+
+/// What the auditor found, and how much it looked at.
+pub struct Judgement {
+    pub findings: Vec<String>,
+    pub summary: String,
+}
+
+/// Judges a ledger whose daemon has come to rest.
+pub fn judge(database: &Path, world: &World, recipients_a_second: u64) -> Judgement {
+    let ledger = Connection::open(database).unwrap();
+    let mut auditor = Auditor { ledger, findings: Vec::new(), looked_at: Vec::new() };
+    let taken = auditor.what_was_taken(world);
+    auditor.nobody_twice(&taken);
+    auditor.outcomes_are_true(&taken);
+    auditor.everybody_is_accounted_for();
+    auditor.every_slot_is_accounted_for();
+    auditor.the_limit_was_kept(world, recipients_a_second);
+    Judgement { findings: auditor.findings, summary: auditor.looked_at.join(", ") }
+}
+
+struct Auditor {
+    ledger: Connection,
+    findings: Vec<String>,
+    looked_at: Vec<String>,
+}
+
+/// How often each recipient of each run got the message.
+type Taken = BTreeMap<(String, String), u32>;
+
+impl Auditor {
+    fn rows<T>(&self, sql: &str, read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+        let mut statement = self.ledger.prepare(sql).unwrap();
+        statement.query_map([], read).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn what_was_taken(&mut self, world: &World) -> Taken {
+        let attempts: BTreeMap<String, String> = self
+            .rows("SELECT operation_id, run FROM attempt_log WHERE kind = 'send'", |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .into_iter()
+            .collect();
+        let mut taken = Taken::new();
+        let mut times = BTreeSet::new();
+        let mut messages = 0;
+        world.received(&Filter::default(), |received| {
+            messages += 1;
+            let Some(run) = attempts.get(received.operation_id) else {
+                self.findings.push(format!("a message of no attempt: {received:?}"));
+                return;
+            };
+            *taken.entry((run.clone(), received.recipient.to_owned())).or_default() += 1;
+            if received.group_id.is_none()
+                && !times.insert((
+                    received.sender.to_owned(),
+                    received.recipient.to_owned(),
+                    received.send_time,
+                ))
+            {
+                self.findings.push(format!("a send time given twice: {received:?}"));
+            }
+        });
+        self.looked_at.push(format!("{messages} messages"));
+        taken
+    }
+
+    fn nobody_twice(&mut self, taken: &Taken) {
+        let twice = taken.iter().filter(|(_, times)| **times > 1);
+        self.findings.extend(twice.map(|((run, id), times)| format!("{id} got {run} {times} times")));
+    }
+
+    fn outcomes_are_true(&mut self, taken: &Taken) {
+        let deliveries: Vec<(String, String, String)> = self
+            .rows("SELECT run, recipient, outcome FROM delivery_log", |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            });
+        let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
+        let mut known = BTreeSet::new();
+        for (run, recipient, outcome) in deliveries {
+            let key = (run, recipient);
+            let got = taken.contains_key(&key);
+            let true_ = match outcome.as_str() {
+                "accepted" => got,
+                "unknown" => true,
+                _ => !got,
+            };
+            if !true_ {
+                self.findings.push(format!("{} of {} is {outcome}, and got it: {got}", key.1, key.0));
+            }
+            *outcomes.entry(outcome).or_default() += 1;
+            if !known.insert(key.clone()) {
+                self.findings.push(format!("{} stands in {} twice", key.1, key.0));
+            }
+        }
+        for (run, recipient) in taken.keys().filter(|key| !known.contains(*key)) {
+            self.findings.push(format!("{recipient} got {run}, and the ledger has no outcome"));
+        }
+        self.looked_at.push(format!("deliveries {outcomes:?}"));
+    }
+
+    fn everybody_is_accounted_for(&mut self) {
+        let unbalanced = self.rows(
+            "SELECT run FROM run_summary WHERE audience <> accepted + refused + failed + unknown + excluded
+                + expired + cancelled + pending + in_flight",
+            |row| row.get::<_, String>(0),
+        );
+        let recounted = self.rows(
+            "SELECT s.run FROM run_summary s WHERE s.audience <>
+                (SELECT count(*) FROM delivery_log d WHERE d.run = s.run)
+                + (SELECT count(*) FROM waiting_log w WHERE w.run = s.run)",
+            |row| row.get::<_, String>(0),
+        );
+        let unfinished = self.rows(
+            "SELECT run || ' ' || state || ' ' || pending || ' pending ' || coalesce(reason, '') FROM run_summary
+             WHERE state NOT IN ('completed', 'cancelled', 'failed')
+                AND occurrence < (SELECT max(occurrence) FROM run_summary) AND trigger = 'schedule'
+                AND julianday((SELECT max(finished_at) FROM run_summary)) - julianday(occurrence) > 1.1 / 24",
+            |row| row.get::<_, String>(0),
+        );
+        self.findings.extend(unbalanced.into_iter().map(|run| format!("{run} is unbalanced")));
+        self.findings
+            .extend(recounted.into_iter().map(|run| format!("{run} counts rows that are not there")));
+        self.findings.extend(unfinished.into_iter().map(|run| format!("{run}: forgotten")));
+        let states = self.rows("SELECT state, count(*) FROM run_summary GROUP BY state", |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        });
+        self.looked_at.push(format!("runs {states:?}"));
+        // Whoever was meant stands there, and nobody else.
+        let audiences = self.rows(
+            "SELECT run, campaign, audience, excluded FROM run_summary
+             WHERE state = 'completed' AND campaign IN ('list', 'everyone')",
+            |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, i64>(2)?,
+                    row.get::<_, i64>(3)?,
+                ))
+            },
+        );
+        for (run, campaign, audience, excluded) in audiences {
+            // `notice` sends; of 720 in the list 20 are excluded.
+            let expected = if campaign == "list" { (720, 20) } else { (i64::from(super::USERS), 0) };
+            if (audience, excluded) != expected {
+                self.findings.push(format!("{run} had {audience} recipients, {excluded} excluded"));
+            }
+        }
+    }
+
+    /// A schedule that was never edited: each of its slots since the first start is there, once.
+    fn every_slot_is_accounted_for(&mut self) {
+        let slots = self.rows(
+            "SELECT CAST(strftime('%s', occurrence) AS INTEGER), CAST(strftime('%s', until_at) AS INTEGER), count
+             FROM occurrence_log WHERE campaign = 'list' ORDER BY occurrence",
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+        );
+        let period_seconds = 40 * 60;
+        for (from, until, count) in &slots {
+            if (until - from) / period_seconds + 1 != *count {
+                self.findings.push(format!("a row of {count} slots from {from} to {until}"));
+            }
+        }
+        for pair in slots.windows(2) {
+            if pair[0].1 + period_seconds != pair[1].0 {
+                self.findings.push(format!("no decision between {} and {}", pair[0].1, pair[1].0));
+            }
+        }
+        self.looked_at.push(format!("{} slots of list", slots.iter().map(|slot| slot.2).sum::<i64>()));
+    }
+
+    fn the_limit_was_kept(&mut self, world: &World, recipients_a_second: u64) {
+        let mut times = Vec::new();
+        world.received(&Filter::default(), |received| times.push(received.received_at));
+        times.sort_unstable();
+        let mut first = 0;
+        let mut most = 0;
+        for (place, at) in times.iter().enumerate() {
+            while times[first] <= at - 1_000 {
+                first += 1;
+            }
+            most = most.max(place - first + 1);
+        }
+        if most as u64 > recipients_a_second {
+            self.findings
+                .push(format!("{most} recipients within a second; allowed are {recipients_a_second}"));
+        }
+        self.looked_at.push(format!("at most {most} a second"));
+    }
+}

@@ -1,0 +1,347 @@
+//! The whole daemon on a virtual clock against the in-process sandbox: a seed makes a history of
+//! schedules, faults, edits, controls and crashes, and an auditor that shares no code with the middle
+//! says what must be true at its end.
+//!
+//! A crash is dropping the daemon's future and starting another on the same file. The ledger works in
+//! the daemon's thread, so one seed is one history.
+
+mod auditor;
+mod dice;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use campaignd::{
+    clock::{Clock, ElapsedClock},
+    daemon::{self, Parts, Post, Posts, Signals},
+    folder::{FileState, Folder, FolderFault, Snapshot},
+    limits::Limits,
+    run::RunID,
+    sandbox::{
+        self,
+        faults::{CutAfter, ErrCode, Faults, HTTPStatus, Throttle, Times},
+        world::{Options, World},
+    },
+    store::{Act, Control, Ledger, StoreError, Target, sqlite::SqliteStore},
+};
+use dice::Dice;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+/// Registered users of the simulated provider.
+const USERS: u32 = 700;
+/// The gateway's limit, by which the auditor judges too.
+const RECIPIENTS_A_SECOND: u64 = 120;
+/// How long faults, edits and crashes go on.
+const TROUBLE: SignedDuration = SignedDuration::from_hours(2);
+/// How long the daemon then has to come to rest.
+const PEACE: SignedDuration = SignedDuration::from_hours(2);
+
+/// Campaign files that can be changed while the daemon reads them.
+struct MemoryFolder {
+    files: Mutex<BTreeMap<String, String>>,
+    /// Where the lists really are.
+    lists: PathBuf,
+}
+
+impl Folder for MemoryFolder {
+    fn scan(&self) -> Result<Snapshot, FolderFault> {
+        let files = self.files.lock().unwrap();
+        let read =
+            |(path, text): (&String, &String)| (path.clone(), FileState::of(text.clone().into_bytes()));
+        Ok(Snapshot { files: files.iter().map(read).collect() })
+    }
+
+    fn list_path(&self, _: &str, list: &str) -> PathBuf {
+        self.lists.join(list)
+    }
+}
+
+/// One history.
+struct Simulation {
+    dice: Dice,
+    clock: Arc<ElapsedClock>,
+    world: Arc<World>,
+    folder: Arc<MemoryFolder>,
+    database: PathBuf,
+    story: Vec<String>,
+}
+
+impl Simulation {
+    fn new(seed: u64, folder: &Path) -> Simulation {
+        let start: Timestamp = "2026-11-11T00:00:00Z".parse().unwrap();
+        let clock = Arc::new(ElapsedClock::starting_at(start));
+        let options = Options { seed, users: USERS, groups: 3, open: false };
+        Simulation {
+            dice: Dice::new(seed),
+            world: Arc::new(World::new(&options, clock.clone())),
+            clock,
+            folder: Arc::new(MemoryFolder { files: Mutex::default(), lists: folder.to_owned() }),
+            database: folder.join("ledger.db"),
+            story: Vec::new(),
+        }
+    }
+
+    fn tell(&mut self, what: impl Into<String>) {
+        let line = format!("{} {}", self.clock.now().strftime("%T%.3f"), what.into());
+        self.story.push(line);
+    }
+
+    fn store(&self) -> SqliteStore {
+        SqliteStore::open(&self.database, self.clock.now()).unwrap()
+    }
+
+    fn parts(&self, signals: &Arc<Signals>) -> Parts {
+        let account =
+            campaignd::gateway::openim::Account { concurrency: 3, batch_size: 50, ..sandbox::account() };
+        let gateway = sandbox::gateway(self.world.clone(), account, self.clock.clone());
+        let rate = format!("{RECIPIENTS_A_SECOND}/s").parse().unwrap();
+        let limits = Limits { recipients: vec![rate], ..Limits::default() };
+        let post = Post { gateway: Arc::new(gateway), limits };
+        Parts {
+            clock: self.clock.clone(),
+            ledger: Ledger::inline(Box::new(self.store())),
+            folder: self.folder.clone(),
+            gateways: Posts(BTreeMap::from([("sandbox".to_owned(), post)])),
+            default_zone: Some(TimeZone::UTC),
+            default_gateway: Some("sandbox".to_owned()),
+            spill_folder: self.database.parent().unwrap().to_owned(),
+            signals: signals.clone(),
+        }
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        self.folder.files.lock().unwrap().insert(path.to_owned(), text.to_owned());
+    }
+
+    /// The campaigns that every history begins with.
+    fn write_campaigns(&mut self) {
+        let ids = |from: u32, to: u32| (from..=to).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join("\n");
+        let list = self.database.with_file_name("list.txt");
+        // Some twice, some whom the provider does not know.
+        std::fs::write(&list, format!("{}\n{}\n", ids(1, 400), ids(390, 720))).unwrap();
+        let quiet = self.database.with_file_name("quiet.txt");
+        std::fs::write(&quiet, ids(5, 24)).unwrap();
+        let message = "message: {contentType: text, content: {content: hi}}";
+        self.write("small.yaml", &format!(
+            "{message}\nrecvIDs: [u00001, u00002, nobody]\nschedules: [{{every: 7m}}]\nlateness: {{max: 3m}}\n"
+        ));
+        self.write("list.yaml", &format!(
+            "{message}\nrecipients: [{{file: {}}}]\nexclude: [{{file: {}}}]\nschedules: [{{every: 40m}}]\n\
+             finishWithin: 15m\ndelivery: {{concurrency: 2, limits: {{recipients: 45/min}}}}\n",
+            "list.txt", "quiet.txt"
+        ));
+        self.write(
+            "everyone.yaml",
+            &format!(
+                "{message}\nisSendAll: true\nschedules: [{{cron: \"20 * * * *\"}}]\nexpect: {{min: 10}}\n\
+             delivery: {{limits: {{recipients: 50/s}}, batchSize: 40}}\n"
+            ),
+        );
+        self.write(
+            "groups.yaml",
+            &format!("{message}\ngroupIDs: [g1001, g1002, g9999]\nschedules: [{{every: 25m}}]\n"),
+        );
+    }
+
+    /// One random piece of trouble.
+    fn trouble(&mut self) {
+        let times = |dice: &mut Dice| dice.up_to(3) as u32 + 1;
+        match self.dice.up_to(13) {
+            0..=5 => {
+                let dice = &mut self.dice;
+                let mut faults = Faults { latency_ms: [0.0, 2.0, 30.0][dice.up_to(3)], ..Faults::default() };
+                match dice.up_to(7) {
+                    0 => faults.drop_answer = Some(Times::new(times(dice))),
+                    1 => {
+                        faults.cut_after =
+                            Some(CutAfter { recipients: dice.up_to(40), times: times(dice), path: None });
+                    }
+                    2 => {
+                        faults.http_status = Some(HTTPStatus { status: 502, times: times(dice), path: None })
+                    }
+                    3 => {
+                        let code = [14, 500, 1507][dice.up_to(3)];
+                        faults.err_code = Some(ErrCode { code, times: times(dice), path: None });
+                    }
+                    4 => {
+                        let retry_after = ["5", "1", "soon"][dice.up_to(3)];
+                        faults.throttle = Some(Throttle {
+                            retry_after: Some(retry_after.to_owned()),
+                            times: times(dice),
+                            path: None,
+                        });
+                    }
+                    5 => faults.unreachable = Some(Times::new(times(dice))),
+                    _ => {
+                        faults.expire_tokens = true;
+                        faults.refuse.insert(format!("u{:05}", dice.up_to(USERS as usize)));
+                    }
+                }
+                self.tell(format!("faults {faults:?}"));
+                self.world.set_faults(faults);
+            }
+            6 | 7 => self.control(),
+            8 => {
+                self.tell("a broken edit of small.yaml");
+                self.write("small.yaml", "message: [");
+            }
+            9 => {
+                let every = 3 + self.dice.up_to(9);
+                self.tell(format!("small.yaml every {every}m"));
+                self.write(
+                    "small.yaml",
+                    &format!(
+                        "message: {{contentType: text, content: {{content: again}}}}\n\
+                     recvIDs: [u00003, u00004]\nschedules: [{{every: {every}m}}]\nlateness: {{max: 3m}}\n"
+                    ),
+                );
+            }
+            10 => {
+                self.tell("groups.yaml is gone");
+                self.folder.files.lock().unwrap().remove("groups.yaml");
+            }
+            _ => self.tell("nothing"),
+        }
+    }
+
+    /// A person pauses, resumes or cancels something, as a command does it.
+    fn control(&mut self) {
+        let mut store = self.store();
+        let runs: Vec<RunID> = {
+            use campaignd::store::Store;
+            store.runs_open().unwrap().into_iter().map(|run| run.id).collect()
+        };
+        let target = match self.dice.up_to(4) {
+            0 => Target::All,
+            1 => Target::Campaign("list".parse().unwrap()),
+            _ => match runs.get(self.dice.up_to(runs.len().max(1))) {
+                Some(run) => Target::Run(run.clone()),
+                None => Target::Campaign("everyone".parse().unwrap()),
+            },
+        };
+        let control = [Control::Pause, Control::Resume, Control::Resume, Control::Cancel][self.dice.up_to(4)];
+        self.tell(format!("{control:?} {target:?}"));
+        self.act(&target, control);
+    }
+
+    fn act(&self, target: &Target, control: Control) {
+        use campaignd::store::Store;
+        let mut store = self.store();
+        let act = Act { at: self.clock.now(), who: "somebody".to_owned(), why: None };
+        store.begin().unwrap();
+        match store.control(target, control, &act) {
+            Ok(_) => store.commit().unwrap(),
+            Err(StoreError::Refused(_) | StoreError::Transition(_) | StoreError::NotFound { .. }) => {
+                store.roll_back();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Runs the history.
+    async fn run(&mut self) {
+        self.write_campaigns();
+        let end_of_trouble = self.clock.now() + TROUBLE;
+        while self.clock.now() < end_of_trouble {
+            let signals = Arc::new(Signals::default());
+            let daemon = daemon::serve(self.parts(&signals));
+            tokio::pin!(daemon);
+            self.tell("start");
+            // The daemon lives through a few troubles, then crashes at any of its awaits, or stops.
+            for _ in 0..self.dice.up_to(6) + 1 {
+                let pause = Duration::from_millis(self.dice.up_to(15 * 60 * 1_000) as u64);
+                tokio::select! {
+                    biased;
+                    ended = &mut daemon => panic!("the daemon ended by itself: {ended:?}"),
+                    () = tokio::time::sleep(pause) => {}
+                }
+                self.trouble();
+                signals.folder.notify_one();
+            }
+            if self.dice.up_to(3) == 0 {
+                self.tell("stop");
+                signals.stop();
+                daemon.await.unwrap();
+            } else {
+                // A crash in the middle of something: the daemon is let go on until an exact number of
+                // its steps, counted in polls, is done.
+                let mut polls = self.dice.up_to(400);
+                std::future::poll_fn(|context| {
+                    use std::future::Future;
+                    if polls == 0 {
+                        return std::task::Poll::Ready(());
+                    }
+                    polls -= 1;
+                    assert!(daemon.as_mut().poll(context).is_pending(), "the daemon ended by itself");
+                    context.waker().wake_by_ref();
+                    std::task::Poll::Pending
+                })
+                .await;
+                self.tell("crash");
+            }
+            self.downtime().await;
+        }
+        self.peace().await;
+    }
+
+    async fn downtime(&mut self) {
+        let longest_ms = [50, 5_000, 20 * 60 * 1_000][self.dice.up_to(3)];
+        let pause = self.dice.up_to(longest_ms) as u64;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+
+    /// No more trouble: everything is resumed, and the daemon comes to rest.
+    async fn peace(&mut self) {
+        self.tell("peace");
+        self.world.set_faults(Faults::default());
+        self.write_campaigns();
+        self.act(&Target::All, Control::Resume);
+        let signals = Arc::new(Signals::default());
+        let daemon = daemon::serve(self.parts(&signals));
+        tokio::pin!(daemon);
+        tokio::select! {
+            biased;
+            ended = &mut daemon => panic!("the daemon ended by itself: {ended:?}"),
+            () = tokio::time::sleep(PEACE.unsigned_abs() / 2) => {}
+        }
+        // What paused itself in the first half goes on in the second.
+        self.act(&Target::All, Control::Resume);
+        tokio::select! {
+            biased;
+            ended = &mut daemon => panic!("the daemon ended by itself: {ended:?}"),
+            () = tokio::time::sleep(PEACE.unsigned_abs() / 2) => {}
+        }
+        signals.stop();
+        daemon.await.unwrap();
+    }
+}
+
+/// Plays the history of a seed and judges it.
+fn check(seed: u64) {
+    // In memory where there is such a place: nobody pulls the plug here, so no disk is waited for.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let mut findings = Vec::new();
+    let mut story = Vec::new();
+    runtime.block_on(async {
+        let mut simulation = Simulation::new(seed, folder.path());
+        simulation.run().await;
+        let judged = auditor::judge(&simulation.database, &simulation.world, RECIPIENTS_A_SECOND);
+        println!("seed {seed}: {}", judged.summary);
+        findings = judged.findings;
+        story = std::mem::take(&mut simulation.story);
+    });
+    assert!(findings.is_empty(), "seed {seed}:\n{}\n\nits story:\n{}", findings.join("\n"), story.join("\n"));
+}
+
+#[test]
+fn ten_histories_keep_every_promise() {
+    for seed in 1..=10 {
+        check(seed);
+    }
+}
