@@ -13,6 +13,15 @@ const LONGER: &[(&str, usize, &str)] = &[(
     "beginning and settling a batch are the two halves of one promise, and are read together",
 )];
 
+/// Tests that may sleep, and why.
+const SLEEPERS: &[(&str, &str)] = &[
+    ("tests/it/simulation/", "time is held still there: to sleep is to let virtual time pass"),
+    (
+        "tests/it/sandbox.rs",
+        "the world tells nobody when it has served a client that left; it is asked, with a limit",
+    ),
+];
+
 /// Names that say nothing about what is inside.
 const GRAB_BAGS: &[&str] =
     &["common", "helper", "helpers", "misc", "shared", "stuff", "types", "util", "utils"];
@@ -77,6 +86,9 @@ fn tests_wait_for_events() {
     let naps = [("thread::", "sleep"), ("time::", "sleep(")].map(|(head, tail)| format!("{head}{tail}"));
     let mut findings = Vec::new();
     for source in sources(&["src", "tests"]) {
+        if SLEEPERS.iter().any(|(place, _)| source.path.starts_with(place)) {
+            continue;
+        }
         let found = naps.iter().filter(|nap| source.tests.contains(*nap));
         findings.extend(found.map(|nap| format!("{}: {nap}: wait for what is to happen", source.path)));
     }
