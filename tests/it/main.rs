@@ -4,4 +4,5 @@ mod conformance;
 mod files;
 mod sandbox;
 mod simulation;
+mod tidy;
 mod transport;

@@ -50,6 +50,10 @@ impl Clock for HandClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap()
     }
+
+    fn steady(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 fn gateway(server: Server) -> (Arc<Server>, Arc<HandClock>, Arc<OpenIM>) {
