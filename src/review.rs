@@ -14,10 +14,8 @@ const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves until the task is dropped.
 pub async fn serve(listener: TcpListener, signals: Arc<Signals>) {
-    let routes = Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .with_state(signals);
+    let routes =
+        Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(signals);
     if let Err(error) = axum::serve(listener, routes).await {
         tracing::error!(%error, "the review listener has ended");
     }

@@ -21,8 +21,10 @@ use crate::{
 
 /// Watch the campaigns folder, send what is due, record every outcome.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "SIGTERM stops after what is in flight has been answered; SIGHUP reads the folder again.\n\
-    Examples:\n  campaignd serve\n  campaignd --config /etc/campaignd/campaignd.yaml serve --log json")]
+#[command(
+    after_help = "SIGTERM stops after what is in flight has been answered; SIGHUP reads the folder again.\n\
+    Examples:\n  campaignd serve\n  campaignd --config /etc/campaignd/campaignd.yaml serve --log json"
+)]
 pub struct ServeArgs {
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -91,7 +93,9 @@ fn log_to_stderr(args: &ServeArgs) {
         LogFormat::Json => lines.json().init(),
         // The journal has times of its own.
         LogFormat::Text if under_systemd => lines.without_time().with_ansi(false).init(),
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal() && !crate::settings::no_colour()).init(),
+        LogFormat::Text => {
+            lines.with_ansi(std::io::stderr().is_terminal() && !crate::settings::no_colour()).init()
+        }
     }
 }
 
@@ -191,4 +195,3 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
     // Without a service manager nobody listens.
     let _ = sd_notify::notify(states);
 }
-
