@@ -34,7 +34,7 @@ struct VerifyArgs {
 }
 
 const LAYOUT: &[Column] = &[
-    Column::new("RUN", Kind::Text, |row, _| row.text("run")),
+    Column::new("RUN", Kind::Name, |row, _| row.text("run")),
     Column::new("WHAT", Kind::Text, |row, _| row.text("what")),
     Column::new("COUNTED", Kind::Number, |row, _| row.text("counted")),
     Column::new("RECORDED", Kind::Number, |row, _| row.text("recorded")),

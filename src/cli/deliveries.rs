@@ -47,15 +47,16 @@ pub struct DeliveriesArgs {
 }
 
 const LAYOUT: &[Column] = &[
-    Column::new("RUN", Kind::Text, |row, _| row.text("run")),
-    Column::new("RECIPIENT", Kind::Text, |row, _| row.text("recipient")),
+    Column::new("RUN", Kind::Name, |row, _| row.text("run")),
+    Column::new("RECIPIENT", Kind::Name, |row, _| row.text("recipient")),
     Column::new("OUTCOME", Kind::Word, |row, _| row.text("outcome")),
-    Column::new("REASON", Kind::Text, |row, _| {
-        [row.text("reason_code"), row.text("reason")].join(" ").trim().to_owned()
+    Column::new("REASON", Kind::Text, |row, _| match row.text("reason_code") {
+        code if code.is_empty() => row.text("reason"),
+        code => format!("{code}: {}", row.text("reason")),
     }),
     Column::new("ATTEMPTS", Kind::Number, |row, _| row.text("attempts")).spare(2),
-    Column::new("UPDATED", Kind::Text, |row, look| look.time(&row.text("updated_at"))).spare(1),
-    Column::new("SERVER MESSAGE", Kind::Text, |row, _| row.text("server_msg_id")).spare(3),
+    Column::new("UPDATED", Kind::Name, |row, look| look.time(&row.text("updated_at"))).spare(1),
+    Column::new("SERVER MESSAGE", Kind::Name, |row, _| row.text("server_msg_id")).spare(3),
 ];
 
 pub fn run(args: &DeliveriesArgs, settings: &Settings, now: Timestamp) -> Ended {

@@ -29,15 +29,16 @@ pub struct RunsArgs {
 const TABLE_ROWS: u32 = 50;
 
 const LAYOUT: &[Column] = &[
-    Column::new("RUN", Kind::Text, |row, _| row.text("run")),
+    Column::new("RUN", Kind::Name, |row, _| row.text("run")),
     Column::new("STATE", Kind::Word, |row, _| row.text("state")),
-    Column::new("AUDIENCE", Kind::Number, |row, _| row.text("audience")),
-    Column::new("ACCEPTED", Kind::Number, |row, _| row.text("accepted")),
+    Column::new("ACCEPTED", Kind::Number, |row, _| {
+        format!("{} of {}", row.text("accepted"), row.text("audience"))
+    }),
     Column::new("OTHERS", Kind::Text, |row, _| others(row)),
-    Column::new("STARTED", Kind::Text, |row, look| look.time(&row.text("started_at"))).spare(1),
+    Column::new("STARTED", Kind::Name, |row, look| look.time(&row.text("started_at"))).spare(1),
     Column::new("LATE", Kind::Number, |row, _| milliseconds(&row.text("late_ms"))).spare(2),
-    Column::new("FINISHED", Kind::Text, |row, look| look.time(&row.text("finished_at"))).spare(3),
-    Column::new("GATEWAY", Kind::Text, |row, _| row.text("gateway")).spare(4),
+    Column::new("FINISHED", Kind::Name, |row, look| look.time(&row.text("finished_at"))).spare(3),
+    Column::new("GATEWAY", Kind::Name, |row, _| row.text("gateway")).spare(4),
 ];
 
 /// What became of those who were not accepted: `3 refused, 1 unknown`.

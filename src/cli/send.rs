@@ -172,7 +172,7 @@ async fn follow(review: &Review, run: &str, database: &Path) -> Ended {
         }
         if state == "paused" && told != row.text("reason") {
             told = row.text("reason");
-            output::say(format!("{run} is paused ({told}); `campaignd resume {run}` goes on"));
+            output::say(format!("{run} is paused ({told}); `campaignd show {run}` says how to go on"));
         }
         if Owner::of(database).is_none() {
             let message = format!("the daemon has ended; {run} goes on when it starts again");

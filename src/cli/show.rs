@@ -48,20 +48,20 @@ const MOST_REASONS: u32 = 1_000;
 const REASON_COLUMNS: &[Column] = &[
     Column::new("OUTCOME", Kind::Word, |row, _| row.text("outcome")),
     Column::new("RECIPIENTS", Kind::Number, |row, _| row.text("recipients")),
-    Column::new("CODE", Kind::Text, |row, _| row.text("reason_code")),
+    Column::new("CODE", Kind::Name, |row, _| row.text("reason_code")),
     Column::new("REASON", Kind::Text, |row, _| row.text("reason")),
 ];
 
 const ATTEMPT_COLUMNS: &[Column] = &[
     Column::new("ATTEMPT", Kind::Number, |row, _| row.text("attempt")),
-    Column::new("KIND", Kind::Text, |row, _| row.text("kind")),
+    Column::new("KIND", Kind::Name, |row, _| row.text("kind")),
     Column::new("BATCH", Kind::Number, |row, _| row.text("batch")),
-    Column::new("STARTED", Kind::Text, |row, look| look.time(&row.text("started_at"))).spare(1),
+    Column::new("STARTED", Kind::Name, |row, look| look.time(&row.text("started_at"))).spare(1),
     Column::new("RECIPIENTS", Kind::Number, |row, _| row.text("recipients")),
     Column::new("ACCEPTED", Kind::Number, |row, _| row.text("accepted")),
-    Column::new("VERDICT", Kind::Text, |row, _| row.text("verdict").replace('_', " ")),
+    Column::new("VERDICT", Kind::Name, |row, _| row.text("verdict").replace('_', " ")),
     Column::new("ANSWER", Kind::Text, |row, _| answer(row)),
-    Column::new("OPERATION", Kind::Text, |row, _| row.text("operation_id")).spare(2),
+    Column::new("OPERATION", Kind::Name, |row, _| row.text("operation_id")).spare(2),
 ];
 
 /// What the provider said, when it is worth a word.
@@ -124,8 +124,16 @@ fn page(review: &Review, name: &str, row: &Row<'_>, settings: &Settings) -> Resu
     output::write(&timeline(row, &review.actions(name)?, &look))?;
     output::write(&look.heading("Next"))?;
     let daemon = Owner::of(&settings.database).is_some();
-    let steps: String = next_steps(name, row, daemon).iter().map(|step| format!("{step}\n")).collect();
-    output::write(&steps)
+    let campaign_paused = is_paused(review, &row.text("campaign"))?;
+    let steps = next_steps(name, row, daemon, campaign_paused);
+    output::write(&steps.iter().map(|(what, command)| format!("{what}:\n  {command}\n")).collect::<String>())
+}
+
+fn is_paused(review: &Review, campaign: &str) -> Result<bool, Failure> {
+    let rows = review.campaigns()?;
+    let paused =
+        table::rows(&rows).any(|row| row.text("campaign") == campaign && row.text("state") == "paused");
+    Ok(paused)
 }
 
 fn provenance(row: &Row<'_>, settings: &Settings, look: &Look) -> String {
@@ -178,19 +186,22 @@ fn outcomes(row: &Row<'_>, look: &Look) -> String {
 }
 
 fn timeline(row: &Row<'_>, actions: &Rows, look: &Look) -> String {
-    let mut events: Vec<(String, String)> = table::rows(actions)
-        .map(|act| {
-            let why = act.text("why");
-            let why = if why.is_empty() { why } else { format!(": {why}") };
-            let on = match act.text("target") {
-                run if run == row.text("run") => String::new(),
-                target => format!(" {target}"),
-            };
-            (act.text("at"), format!("{}{on}, by {}{why}", act.text("action"), act.text("who")))
-        })
-        .collect();
-    let occurrence = if row.text("trigger") == "schedule" { "was to run" } else { "asked for" };
-    events.push((row.text("occurrence"), occurrence.to_owned()));
+    let because = |act: &Row<'_>| match act.text("why") {
+        why if why.is_empty() => format!(", by {}", act.text("who")),
+        why => format!(", by {}: {why}", act.text("who")),
+    };
+    let mut asked = if row.text("trigger") == "schedule" { "was to run" } else { "asked for" }.to_owned();
+    let mut events = Vec::new();
+    for act in table::rows(actions) {
+        let action = act.text("action");
+        match act.text("target") {
+            // It was written down when the run was made already.
+            _ if action == "send" => asked += &because(&act),
+            run if run == row.text("run") => events.push((act.text("at"), action + &because(&act))),
+            target => events.push((act.text("at"), format!("{action} {target}{}", because(&act)))),
+        }
+    }
+    events.push((row.text("occurrence"), asked));
     let late = runs::milliseconds(&row.text("late_ms"));
     events.push((row.text("started_at"), format!("first request, {late} late")));
     events.push((row.text("finished_at"), row.text("state")));
@@ -199,31 +210,37 @@ fn timeline(row: &Row<'_>, actions: &Rows, look: &Look) -> String {
     events.iter().map(|(at, what)| format!("{}  {what}\n", look.time(at))).collect()
 }
 
-/// What a person may want to do now.
-fn next_steps(name: &str, row: &Row<'_>, daemon: bool) -> Vec<String> {
+/// What a person may want to do now: what for, and the command.
+fn next_steps(name: &str, row: &Row<'_>, daemon: bool, campaign_paused: bool) -> Vec<(&'static str, String)> {
     let mut steps = Vec::new();
     let state = row.text("state");
     let is_over = matches!(state.as_str(), "completed" | "cancelled" | "failed");
     if !is_over && !daemon {
-        steps.push(
-            "campaignd serve                      no daemon works: the run goes on when one does".to_owned(),
-        );
+        steps.push(("No daemon works; the run goes on when one does", "campaignd serve".to_owned()));
     }
     match state.as_str() {
-        "paused" => steps.push(format!("campaignd resume {name}    or cancel it for good")),
-        "pending" | "running" => steps.push(format!("campaignd pause {name}    or cancel it for good")),
+        "paused" if campaign_paused => {
+            steps.push(("Go on with its campaign", format!("campaignd resume {}", row.text("campaign"))));
+        }
+        "paused" => steps.push(("Go on", format!("campaignd resume {name}"))),
+        "pending" | "running" => steps.push(("Hold it", format!("campaignd pause {name}"))),
         _ => {}
     }
+    if !is_over {
+        steps.push(("End it for good", format!("campaignd cancel {name}")));
+    }
     let some = |column: &str| !matches!(row.text(column).as_str(), "0" | "");
-    let bad: Vec<&str> =
-        ["refused", "failed", "unknown", "expired"].into_iter().filter(|column| some(column)).collect();
+    let deliveries = |outcomes: &str| format!("campaignd deliveries --run {name}{outcomes}");
+    if some("unknown") {
+        let what = "Whoever is unknown may have got it and is not asked again; a person decides";
+        steps.push((what, deliveries(" --outcome unknown")));
+    }
+    let bad: Vec<&str> = ["refused", "failed", "expired"].into_iter().filter(|column| some(column)).collect();
     if !bad.is_empty() {
-        let held =
-            if some("unknown") { "    who is unknown may have got it, and is not asked again" } else { "" };
-        steps.push(format!("campaignd deliveries --run {name} --outcome {}{held}", bad.join(",")));
+        steps.push(("Who did not get it", deliveries(&format!(" --outcome {}", bad.join(",")))));
     }
     if steps.is_empty() {
-        steps.push(format!("campaignd deliveries --run {name}"));
+        steps.push(("Every recipient", deliveries("")));
     }
     steps
 }

@@ -24,28 +24,28 @@ pub struct StatusArgs {
 }
 
 const CAMPAIGNS: &[Column] = &[
-    Column::new("CAMPAIGN", Kind::Text, |row, _| row.text("campaign")),
+    Column::new("CAMPAIGN", Kind::Name, |row, _| row.text("campaign")),
     Column::new("STATE", Kind::Word, |row, _| {
         let (state, problem) = (row.text("state"), row.text("problem"));
         if problem.is_empty() { state } else { format!("{state}, {problem}") }
     }),
-    Column::new("NEXT", Kind::Text, |row, look| look.time(&row.text("next_occurrence"))),
-    Column::new("LAST RUN", Kind::Text, |row, _| row.text("last_run")).spare(1),
+    Column::new("NEXT", Kind::Name, |row, look| look.time(&row.text("next_occurrence"))),
+    Column::new("LAST RUN", Kind::Name, |row, _| row.text("last_run")).spare(1),
     Column::new("LAST STATE", Kind::Word, |row, _| row.text("last_state")),
-    Column::new("GATEWAY", Kind::Text, |row, _| row.text("gateway")).spare(2),
+    Column::new("GATEWAY", Kind::Name, |row, _| row.text("gateway")).spare(2),
     Column::new("LABELS", Kind::Text, |row, _| table::labels(&row.text("labels"))).spare(3),
-    Column::new("FILE", Kind::Text, |row, _| row.text("path")).spare(4),
+    Column::new("FILE", Kind::Name, |row, _| row.text("path")).spare(4),
 ];
 
 const PROBLEMS: &[Column] = &[
-    Column::new("FILE", Kind::Text, |row, _| match row.text("line").as_str() {
+    Column::new("FILE", Kind::Name, |row, _| match row.text("line").as_str() {
         "0" => row.text("path"),
         line => format!("{}:{line}:{}", row.text("path"), row.text("column")),
     }),
-    Column::new("SEVERITY", Kind::Text, |row, _| row.text("severity")),
-    Column::new("CODE", Kind::Text, |row, _| row.text("code")),
+    Column::new("SEVERITY", Kind::Name, |row, _| row.text("severity")),
+    Column::new("CODE", Kind::Name, |row, _| row.text("code")),
     Column::new("WHAT IS WRONG", Kind::Text, |row, _| row.text("message")),
-    Column::new("SINCE", Kind::Text, |row, look| look.time(&row.text("since"))).spare(1),
+    Column::new("SINCE", Kind::Name, |row, look| look.time(&row.text("since"))).spare(1),
 ];
 
 pub fn run(args: &StatusArgs, settings: &Settings) -> Ended {
@@ -119,8 +119,8 @@ fn gateways(settings: &Settings, look: &Look) -> String {
         })
         .collect();
     let headings = vec![
-        ("GATEWAY", Kind::Text, 0),
-        ("KIND", Kind::Text, 0),
+        ("GATEWAY", Kind::Name, 0),
+        ("KIND", Kind::Name, 0),
         ("CALLS AT ONCE", Kind::Number, 1),
         ("LIMITS", Kind::Text, 0),
     ];

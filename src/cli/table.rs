@@ -71,7 +71,10 @@ pub fn rows(rows: &Rows) -> impl Iterator<Item = Row<'_>> {
 /// What a column of a table holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Is wrapped where there is little room.
     Text,
+    /// Stays on one line, so that it can be copied.
+    Name,
     /// Stands on the right.
     Number,
     /// A state or an outcome, which has a colour.
@@ -140,6 +143,8 @@ impl<'a> Sheet<'a> {
             if fits {
                 let width = Width::Fixed(self.widths[place] + gap);
                 column.set_constraint(ColumnConstraint::LowerBoundary(width));
+            } else if self.headings[shown[place]].1 != Kind::Text {
+                column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
         self.shown = Some(shown);
@@ -171,7 +176,7 @@ impl<'a> Sheet<'a> {
         }
         let align = |column: usize, cell: Styled| match self.headings[column].1 {
             Kind::Number => cell.set_alignment(CellAlignment::Right),
-            Kind::Text | Kind::Word => cell,
+            Kind::Text | Kind::Name | Kind::Word => cell,
         };
         if header {
             let titles = shown.iter().map(|column| align(*column, Styled::new(self.headings[*column].0)));
@@ -195,10 +200,10 @@ impl<'a> Sheet<'a> {
 /// The colour of a state or an outcome.
 fn colour(word: &str) -> Option<Color> {
     match word {
-        "active" | "completed" | "accepted" => Some(Color::Green),
-        "pending" | "running" => Some(Color::Cyan),
-        "paused" | "unknown" => Some(Color::Yellow),
-        "failed" | "refused" => Some(Color::Red),
+        "active" | "completed" | "accepted" => Some(Color::DarkGreen),
+        "pending" | "running" => Some(Color::DarkCyan),
+        "paused" | "unknown" => Some(Color::DarkYellow),
+        "failed" | "refused" => Some(Color::DarkRed),
         _ => None,
     }
 }
