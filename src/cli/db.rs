@@ -55,7 +55,7 @@ pub fn run(args: &DbArgs, settings: &Settings) -> Ended {
             .collect(),
     };
     let runs = review.run_count()?;
-    let summary = format!("{runs} runs counted again, {} discrepancies", found.len());
+    let summary = format!("runs counted again: {runs}, discrepancies: {}", found.len());
     match args.format.format {
         Format::Table if found.is_empty() => output::write(&format!("{summary}\n"))?,
         format => {

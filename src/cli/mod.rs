@@ -59,7 +59,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     New(new::NewArgs),
     Check(check::CheckArgs),
     Preview(preview::PreviewArgs),

@@ -311,3 +311,84 @@ pub fn labels(json: &str) -> String {
     let labels: std::collections::BTreeMap<String, String> = serde_json::from_str(json).unwrap_or_default();
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    fn look(width: Option<u16>) -> Look {
+        Look { zone: TimeZone::UTC, colours: false, width }
+    }
+
+    fn rows(rows: &[[&str; 4]]) -> Vec<Vec<String>> {
+        rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect()
+    }
+
+    fn sheet(look: &Look) -> Sheet<'_> {
+        let headings = vec![
+            ("RUN", Kind::Name, 0),
+            ("STATE", Kind::Word, 0),
+            ("COUNT", Kind::Number, 1),
+            ("WHY", Kind::Text, 0),
+        ];
+        Sheet::new(headings, look)
+    }
+
+    const ROWS: &[[&str; 4]] = &[
+        ["hello@20261111T010000Z", "completed", "20000", ""],
+        ["a", "failed", "3", "the provider refuses the request, whatever is in it"],
+    ];
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        insta::assert_snapshot!(sheet(&look(None)).block(&rows(ROWS)), @r"
+        RUN                     STATE      COUNT  WHY
+        hello@20261111T010000Z  completed  20000  –
+        a                       failed         3  the provider refuses the request, whatever is in it
+        ");
+    }
+
+    #[test]
+    fn a_narrow_terminal_spares_columns_and_wraps_texts_not_names() {
+        let text = sheet(&look(Some(60))).block(&rows(ROWS));
+        insta::assert_snapshot!(text, @r"
+        RUN                     STATE      WHY
+        hello@20261111T010000Z  completed  –
+        a                       failed     the provider refuses the
+                                           request, whatever is in
+                                           it
+        ");
+    }
+
+    #[test]
+    fn later_blocks_keep_the_columns() {
+        let look = look(None);
+        let mut sheet = sheet(&look);
+        sheet.block(&rows(ROWS));
+        insta::assert_snapshot!(sheet.block(&rows(&[["b", "paused", "1", "x"]])), @"b                       paused         1  x");
+    }
+
+    #[test]
+    fn colours_are_only_paint() {
+        let plain = sheet(&look(None)).block(&rows(ROWS));
+        let painted = Look { colours: true, ..look(None) };
+        let painted = sheet(&painted).block(&rows(ROWS));
+        assert_ne!(painted, plain);
+        let bare = ["\x1b[38;5;1m", "\x1b[38;5;2m", "\x1b[39m"]
+            .iter()
+            .fold(painted, |text, code| text.replace(code, ""));
+        assert_eq!(bare, plain);
+    }
+
+    #[test]
+    fn a_row_steers_no_terminal_and_keeps_its_order() {
+        let columns = ["reason", "audience"].map(str::to_owned);
+        let cells = [Cell::Text("a\x1b[31mb\n".to_owned()), Cell::Integer(3)];
+        let row = Row { columns: &columns, cells: &cells };
+        assert_eq!(row.text("reason"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(row.json(), r#"{"reason":"a\u001b[31mb\n","audience":3}"#);
+        assert_eq!(labels(r#"{"team":"growth","a":"b"}"#), "a=b team=growth");
+    }
+}

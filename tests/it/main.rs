@@ -1,3 +1,4 @@
 //! Tests of campaignd from outside.
 
+mod cli;
 mod files;
