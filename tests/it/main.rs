@@ -1,5 +1,6 @@
 //! Tests of campaignd from outside.
 
+mod cli;
 mod conformance;
 mod files;
 mod sandbox;

@@ -344,6 +344,10 @@ impl Store for SqliteStore {
         people::reply(&self.connection, question)
     }
 
+    fn question_withdraw(&mut self, question: i64) -> Stored<()> {
+        people::withdraw(&self.connection, question)
+    }
+
     fn verify(&mut self) -> Stored<Vec<Discrepancy>> {
         verify::verify(&self.connection)
     }
