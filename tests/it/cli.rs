@@ -226,7 +226,7 @@ fn mask(text: &str, pattern: &str) -> String {
             found.iter().zip(pattern.bytes()).all(|(c, p)| fits(*c, p)) && !found.starts_with(b"2099")
         });
         let width = if found {
-            out.push_str(&pattern.replace('9', "·").replace('x', "·"));
+            out.push_str(&pattern.replace(['9', 'x'], "·"));
             pattern.len()
         } else {
             out.push(first);
@@ -371,7 +371,7 @@ fn a_preview_shows_the_requests_and_no_secret() {
     desk.write("out.txt", "u00001\n");
     let session = desk.session(&[
         &["preview", "hello", "--to", "alice", "bob"],
-        &["preview", "many.yaml"],
+        &["preview", "many.yaml", "--to", "u1"],
         &["preview", "helo"],
         &["preview", "broken"],
         &["preview", "expect.yaml"],
@@ -381,6 +381,8 @@ fn a_preview_shows_the_requests_and_no_secret() {
     let session: Vec<&str> = session.lines().filter(|line| !line.contains("sendTime")).collect();
     golden("a_preview_shows_the_requests_and_no_secret", &session.join("\n"));
 
+    let first = desk.ends(&["preview", "many.yaml"], 0);
+    assert_eq!(first.err, "campaignd: requests: 3, recipients: 5; 2 not shown, --most shows more\n");
     let list = desk.json(&["preview", "many.yaml"]);
     let list = list.as_array().unwrap();
     assert_eq!(keys(&list[0]), ["body", "headers", "method", "url"]);
@@ -422,6 +424,7 @@ fn a_campaign_is_sent_and_looked_at() {
             &["runs"],
             &["show", "hello"],
             &["send", "helo", "--yes"],
+            &["send", "broken", "--yes"],
             &["send", "hello"],
             &["send", "hello", "--to", "bob", "alice", "--wait", "--why", "does it work?"],
             &["send", "hello", "--yes", "--wait"],
