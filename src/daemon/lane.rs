@@ -220,10 +220,22 @@ impl Lane {
                 self.turns().end(&turn, sent.then_some((self.parts.clock.steady(), asked)));
             }
             Ok(None) => {
-                self.turns().end(&turn, None);
-                self.drain(&turn).await;
+                // Another turn of the run may still be asking, or explaining what was answered.
+                let last = {
+                    let mut turns = self.turns();
+                    let last = turns.end(&turn, None) == 0;
+                    if !last {
+                        turns.park(&turn);
+                    }
+                    last
+                };
+                if last {
+                    self.drain(&turn).await;
+                }
             }
-            Err(Hindrance::Provider) => self.turns().end(&turn, None),
+            Err(Hindrance::Provider) => {
+                self.turns().end(&turn, None);
+            }
             Err(Hindrance::Ledger(error)) => {
                 self.turns().end(&turn, None);
                 tracing::error!(%run, %error, "nothing is sent that cannot be recorded");
@@ -528,8 +540,9 @@ impl Turns {
         earliest.map_or(Next::WhenChanged, Next::At)
     }
 
-    /// A turn is over. `sent`: when its request ended, and how many recipients it had.
-    fn end(&mut self, turn: &Turn, sent: Option<(Timestamp, u64)>) {
+    /// A turn is over. `sent`: when its request ended, and how many recipients it had. Gives how many
+    /// turns of its run are still under way.
+    fn end(&mut self, turn: &Turn, sent: Option<(Timestamp, u64)>) -> u32 {
         let own = self.campaigns.get_mut(turn.assignment.campaign_id()).map(|(_, log)| log);
         for log in [Some(&mut self.account), own].into_iter().flatten() {
             match sent {
@@ -537,13 +550,13 @@ impl Turns {
                 None => log.withdraw(turn.most_recipients),
             }
         }
-        if let Some(waiting) = self.waiting(&turn.assignment.run) {
-            waiting.under_way = waiting.under_way.saturating_sub(1);
-            if sent.is_some() {
-                waiting.started = true;
-                waiting.something_happened();
-            }
+        let Some(waiting) = self.waiting(&turn.assignment.run) else { return 0 };
+        waiting.under_way = waiting.under_way.saturating_sub(1);
+        if sent.is_some() {
+            waiting.started = true;
+            waiting.something_happened();
         }
+        waiting.under_way
     }
 
     fn waiting(&mut self, run: &RunID) -> Option<&mut Waiting> {
