@@ -2,7 +2,9 @@
 
 mod cli;
 mod conformance;
+mod desk;
 mod files;
+mod process;
 mod sandbox;
 mod simulation;
 mod tidy;
