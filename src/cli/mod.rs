@@ -29,6 +29,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it a process")]
 enum Command {
     Serve(serve::ServeArgs),
     Sandbox(SandboxArgs),

@@ -1,6 +1,6 @@
 //! `campaignd serve`: the daemon, wired to the world.
 
-use std::{future::Future, io::IsTerminal, path::Path, sync::Arc};
+use std::{io::IsTerminal, path::Path, sync::Arc};
 
 use anyhow::Context;
 use tokio::{
@@ -152,17 +152,15 @@ async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal) {
 }
 
 /// Returns on SIGTERM or SIGINT.
-pub fn interrupted() -> impl Future<Output = ()> + Send + 'static {
-    async {
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+pub async fn interrupted() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }
 

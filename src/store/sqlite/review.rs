@@ -219,6 +219,12 @@ impl Review {
         verify::verify(&self.connection)
     }
 
+    /// How many runs are over.
+    pub fn runs_over(&self) -> Stored<i64> {
+        let sql = "SELECT count(*) FROM run WHERE state IN ('completed', 'cancelled', 'failed')";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// How many runs the ledger holds.
     pub fn run_count(&self) -> Stored<i64> {
         Ok(self.connection.query_row("SELECT count(*) FROM run", [], |row| row.get(0))?)
