@@ -126,6 +126,18 @@ pub fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
+/// Who uses the program, as far as the machine tells: `user@host`.
+pub fn who() -> String {
+    use std::os::unix::fs::MetadataExt;
+    #[expect(clippy::disallowed_methods, reason = "the settings read the environment")]
+    let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let numbered =
+        || std::fs::metadata("/proc/self").map_or("somebody".to_owned(), |me| format!("uid{}", me.uid()));
+    let user = named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(numbered);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| named("HOSTNAME"));
+    format!("{user}@{}", host.as_deref().map_or("localhost", str::trim))
+}
+
 fn load_from(explicit: Option<&Path>, usual: &[&Path], is_service: bool) -> Result<Loaded, LoadError> {
     let candidates = explicit.map_or(usual.to_vec(), |path| vec![path]);
     for path in candidates {

@@ -1,25 +1,54 @@
 //! The command line: data on stdout, everything else on stderr, one exit code for each way to end.
 
+mod check;
+mod control;
+mod db;
+mod deliveries;
+mod files;
+mod names;
 pub mod new;
+mod output;
+mod preview;
 pub mod problems;
+mod runs;
+mod schema;
+mod send;
 mod serve;
+mod show;
+mod status;
+mod table;
 mod wire;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     sandbox::command::SandboxArgs,
-    settings::{self, LoadError, Loaded},
+    settings::{self, LoadError, Loaded, Settings},
     store::{StoreError, owner::OwnError},
 };
 
 /// Declarative broadcast campaigns: a folder of YAML files becomes messages sent on time, within
 /// limits, with every recipient's outcome on record.
 #[derive(Debug, Parser)]
-#[command(name = "campaignd", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "campaignd",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 good, 1 failed, 2 usage, 3 problems in files, 4 not found, 5 refused.\n\n\
+    Examples:\n  campaignd serve\n  campaignd new hello\n  campaignd check\n  campaignd send hello --to 9948077346 --wait\n  \
+    campaignd show hello"
+)]
 struct Cli {
     /// Settings file [default: ./campaignd.yaml, else /etc/campaignd/campaignd.yaml, else built in]
     #[arg(long, global = true, value_name = "FILE")]
@@ -31,8 +60,21 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of it a process")]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
+    New(new::NewArgs),
+    Check(check::CheckArgs),
+    Preview(preview::PreviewArgs),
+    Send(send::SendArgs),
+    Status(status::StatusArgs),
+    Runs(runs::RunsArgs),
+    Show(show::ShowArgs),
+    Deliveries(deliveries::DeliveriesArgs),
+    Pause(control::PauseArgs),
+    Resume(control::ResumeArgs),
+    Cancel(control::CancelArgs),
+    Db(db::DbArgs),
     Sandbox(SandboxArgs),
+    Schema(schema::SchemaArgs),
 }
 
 /// How the program ends.
@@ -85,29 +127,53 @@ pub type Ended = Result<Exit, Failure>;
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let exit = run(cli).unwrap_or_else(|failure| {
-        eprintln!("campaignd: {:#}", failure.error);
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    let exit = ended.unwrap_or_else(|failure| {
+        // Whoever has read enough of the output wants to hear nothing more.
+        if failure.exit != Exit::Good {
+            output::say(format_args!("{:#}", failure.error));
+        }
         failure.exit
     });
     ExitCode::from(exit as u8)
 }
 
-fn run(cli: Cli) -> Ended {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+async fn run(cli: Cli) -> Ended {
+    let config = cli.config.as_deref();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let now = clock.now();
     match cli.command {
-        Command::Serve(args) => runtime.block_on(serve::run(&args, load(cli.config.as_deref())?)),
+        Command::Serve(args) => serve::run(&args, load(config)?).await,
+        Command::New(args) => new::run(&args, &settings(config)?),
+        Command::Check(args) => check::run(&args, config, now),
+        Command::Preview(args) => preview::run(&args, &settings(config)?, clock),
+        Command::Send(args) => send::run(args, &settings(config)?, clock.as_ref()).await,
+        Command::Status(args) => status::run(&args, &settings(config)?),
+        Command::Runs(args) => runs::run(&args, &settings(config)?),
+        Command::Show(args) => show::run(&args, &settings(config)?),
+        Command::Deliveries(args) => deliveries::run(&args, &settings(config)?, now),
+        Command::Pause(args) => control::pause(args, &settings(config)?, now).await,
+        Command::Resume(args) => control::resume(args, &settings(config)?, now).await,
+        Command::Cancel(args) => control::cancel(args, &settings(config)?, now).await,
+        Command::Db(args) => db::run(&args, &settings(config)?),
         Command::Sandbox(args) => {
-            runtime.block_on(async {
-                let clock = std::sync::Arc::new(SystemClock::new());
-                crate::sandbox::command::run(&args, clock, serve::interrupted()).await
-            })?;
+            crate::sandbox::command::run(&args, clock, serve::interrupted()).await?;
             Ok(Exit::Good)
         }
+        Command::Schema(args) => schema::run(&args),
     }
 }
 
+fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
+    load(config).map(|loaded| loaded.settings)
+}
+
 /// The settings; their problems are printed as `check` prints them.
-fn load(config: Option<&std::path::Path>) -> Result<Loaded, Failure> {
+fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
     settings::load(config).map_err(|error| {
         if let LoadError::Problems { problems, source_text } = &error {
             let format = problems::Format::Human { colours: false };

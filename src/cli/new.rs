@@ -1,6 +1,61 @@
-//! The text of a new campaign file: comments that explain each key, and values that check clean.
+//! `campaignd new`: a campaign file to start from, with comments that explain each key and values
+//! that check clean.
 
-use crate::campaign::CampaignID;
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write},
+};
+
+use anyhow::{Context, anyhow};
+
+use super::{Ended, Exit, Failure, names::not_found, output};
+use crate::{campaign::CampaignID, settings::Settings};
+
+/// Write a commented campaign file to start from, and print its path.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The file is NAME.yaml in the campaigns folder. It sends nothing until its `enabled` is true. \
+    A file that is there is not touched (exit code 5).\n\n\
+    Examples:\n  campaignd new new-year\n  campaignd new new-year --gateway openim --all"
+)]
+pub struct NewArgs {
+    /// The campaign's id: 1 to 64 of a-z 0-9 . _ - beginning with a letter or digit
+    #[arg(value_name = "NAME")]
+    id: CampaignID,
+    /// Which gateway of the settings it uses
+    #[arg(long, value_name = "NAME")]
+    gateway: Option<String>,
+    /// Show every key, not only the few that a first campaign needs
+    #[arg(long)]
+    all: bool,
+}
+
+pub fn run(args: &NewArgs, settings: &Settings) -> Ended {
+    let id = &args.id;
+    if let Some(gateway) = args.gateway.as_deref().filter(|name| !settings.gateways.contains_key(*name)) {
+        return Err(not_found("gateway", gateway, settings.gateways.keys().map(String::as_str)));
+    }
+    let folder = &settings.campaigns;
+    let paths = [folder.join(format!("{id}.yaml")), folder.join(format!("{id}.yml"))];
+    if let Some(there) = paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        return Err(Failure::new(Exit::Refused, anyhow!("{} is there already", there.display())));
+    }
+    let [path, _] = paths;
+    let named = || path.display().to_string();
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return Err(Failure::new(Exit::Refused, anyhow!("{} is there already", named())));
+        }
+        other => other.with_context(named)?,
+    };
+    file.write_all(text(id, args.gateway.as_deref(), args.all).as_bytes()).with_context(named)?;
+    output::write(&format!("{}\n", named()))?;
+    output::say(
+        "edit it, look at it with `campaignd check` and `campaignd preview`, then set `enabled: true`",
+    );
+    Ok(Exit::Good)
+}
 
 /// A campaign file to start from. It sends nothing until `enabled` is changed. `all` shows every
 /// key, else the few that a first campaign needs.

@@ -155,7 +155,7 @@ fn columns(c: char) -> usize {
 }
 
 /// The text without characters that would steer a terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

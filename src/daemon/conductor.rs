@@ -37,7 +37,7 @@ const QUIET: Duration = Duration::from_millis(150);
 const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
 /// How long the conductor waits after the ledger failed.
 const LEDGER_RETRY: SignedDuration = SignedDuration::from_secs(1);
-/// Audiences that are opened at once.
+/// Audiences that are gathered at once, beyond those that their file names.
 const OPENINGS: usize = 8;
 /// Runs that may wait for the conductor to hear that they are over.
 const OVER_QUEUE: usize = 1_024;
@@ -183,9 +183,7 @@ impl Conductor {
         let (parts, lanes) = (self.parts.clone(), self.lanes.clone());
         let (places, over) = (Arc::clone(&self.opening_places), self.over.clone());
         self.openings.spawn(async move {
-            // The semaphore is never closed.
-            let Ok(_place) = places.acquire().await else { return };
-            let ended = open_and_hand_over(&parts, &lanes, &assignment).await;
+            let ended = open_and_hand_over(&parts, &lanes, &places, &assignment).await;
             if ended {
                 let run_over =
                     RunOver { run: assignment.run.clone(), campaign: assignment.campaign_id().clone() };
@@ -271,6 +269,8 @@ impl Conductor {
             start_by: new.start_by,
             finish_by: new.finish_by,
         };
+        let late = self.parts.clock.now().duration_since(new.due_at);
+        self.parts.signals.lateness.send_modify(|lateness| lateness.record(late));
         self.catalogue.run_made(id, &run);
         self.open(Arc::new(assignment));
     }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::SignedDuration;
+use tokio::sync::Semaphore;
 
 use super::{
     Parts,
@@ -49,11 +50,12 @@ pub async fn give_turns(
 pub async fn open_and_hand_over(
     parts: &Parts,
     lanes: &BTreeMap<String, Arc<Lane>>,
+    places: &Semaphore,
     assignment: &Arc<Assignment>,
 ) -> bool {
     let run = assignment.run.clone();
     loop {
-        let fault = match opening::open(parts, assignment).await {
+        let fault = match opening::open(parts, places, assignment).await {
             Ok(state) if state.is_over() => {
                 report::run_over(parts, &run).await;
                 return true;

@@ -17,6 +17,7 @@ mod handover;
 pub mod housekeeping;
 mod intake;
 mod lane;
+pub mod lateness;
 mod opening;
 mod questions;
 mod reading;
@@ -81,6 +82,8 @@ pub struct Signals {
     pub ready: watch::Sender<bool>,
     /// Counts the conductor's rounds: while it grows, the daemon lives.
     pub rounds: watch::Sender<u64>,
+    /// How late runs were handed over.
+    pub lateness: watch::Sender<lateness::Lateness>,
     stop: watch::Sender<bool>,
 }
 
@@ -90,6 +93,7 @@ impl Default for Signals {
             folder: Notify::new(),
             ready: watch::Sender::new(false),
             rounds: watch::Sender::new(0),
+            lateness: watch::Sender::default(),
             stop: watch::Sender::new(false),
         }
     }

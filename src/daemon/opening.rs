@@ -3,6 +3,7 @@
 use std::io;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use super::{Parts, assignment::Assignment};
 use crate::{
@@ -46,10 +47,16 @@ pub enum OpeningFault {
 }
 
 /// Opens the run and seals it. Gives its state, which is paused when its campaign is.
-pub async fn open(parts: &Parts, assignment: &Assignment) -> Result<RunState, OpeningFault> {
+///
+/// Gathering wants one of the `places`, because it needs memory; an audience that its file names, none.
+pub async fn open(
+    parts: &Parts,
+    places: &Semaphore,
+    assignment: &Assignment,
+) -> Result<RunState, OpeningFault> {
     let name = &assignment.campaign.gateway;
     let post = parts.gateways.0.get(name).ok_or_else(|| OpeningFault::NoGateway(name.clone()))?;
-    let gathered = gather(parts, assignment, post.gateway.as_ref()).await?;
+    let gathered = gather(parts, places, assignment, post.gateway.as_ref()).await?;
     store(parts, assignment, gathered).await
 }
 
@@ -62,6 +69,7 @@ enum Gathered {
 
 async fn gather(
     parts: &Parts,
+    places: &Semaphore,
     assignment: &Assignment,
     gateway: &dyn Gateway,
 ) -> Result<Gathered, OpeningFault> {
@@ -74,6 +82,8 @@ async fn gather(
             Ok(Gathered::Few(few(ids)))
         }
         audience => {
+            // Nobody closes it; if somebody did, the audience would be gathered all the same.
+            let _place = places.acquire().await;
             let mut gatherer = Gatherer::new(&parts.spill_folder);
             let lists: Vec<(Source, Side)> = match audience {
                 Audience::Named(ids) | Audience::Groups(ids) => {

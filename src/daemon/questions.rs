@@ -25,11 +25,12 @@ impl Conductor {
         if self.seen == Some(mark) {
             return Ok(());
         }
+        // First what people have changed: a send is not to miss a pause that came before it.
+        self.refresh().await?;
         let questions = self.parts.ledger.call(|store| store.questions_open()).await?;
         for (number, question) in questions {
             self.answer(number, question).await?;
         }
-        self.refresh().await?;
         for lane in self.lanes.values() {
             lane.look_again();
         }

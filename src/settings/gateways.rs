@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{SecretError, SecretSource};
@@ -34,6 +35,19 @@ impl GatewaySettings {
     pub fn dialect(&self) -> Box<dyn Dialect> {
         let figures = self.figures();
         Box::new(OpenIMDialect::new(figures.defaults.clone(), figures.batch_size, figures.concurrency))
+    }
+
+    /// The word after `kind:`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            GatewaySettings::OpenIM(_) => "openim",
+            GatewaySettings::Sandbox(_) => "sandbox",
+        }
+    }
+
+    /// Whether anything reaches anyone.
+    pub fn delivers(&self) -> bool {
+        !matches!(self, GatewaySettings::Sandbox(_))
     }
 
     /// The limits of the account.
@@ -83,15 +97,20 @@ pub struct OpenIMSettings {
 impl OpenIMSettings {
     /// The account as the gateway wants it, with the secret fetched.
     pub fn account(&self) -> Result<Account, SecretError> {
-        Ok(Account {
+        Ok(self.account_with(self.secret.resolve()?))
+    }
+
+    /// The account with a secret that is at hand.
+    pub fn account_with(&self, secret: SecretString) -> Account {
+        Account {
             url: self.url.clone(),
             admin_user_id: self.admin_user_id.clone(),
-            secret: self.secret.resolve()?,
+            secret,
             defaults: self.figures.defaults.clone(),
             concurrency: self.figures.concurrency,
             batch_size: self.figures.batch_size,
             timeout: self.timeout,
-        })
+        }
     }
 }
 

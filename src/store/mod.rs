@@ -372,6 +372,8 @@ pub trait Store: Send {
     fn questions_open(&mut self) -> Stored<Vec<(i64, Question)>>;
     fn question_answer(&mut self, question: i64, reply: &Reply) -> Stored<()>;
     fn question_reply(&mut self, question: i64) -> Stored<Option<Reply>>;
+    /// Takes back a question that has no reply: nobody will answer it any more.
+    fn question_withdraw(&mut self, question: i64) -> Stored<()>;
 
     /// Counts every row again and compares.
     fn verify(&mut self) -> Stored<Vec<Discrepancy>>;

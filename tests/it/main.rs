@@ -1,7 +1,9 @@
 //! Tests of campaignd from outside.
 
+mod cli;
 mod conformance;
 mod files;
+mod packaging;
 mod sandbox;
 mod simulation;
 mod tidy;

@@ -1,7 +1,7 @@
 //! Batches, attempts and deliveries: the intent before a request, the answer with all that follows.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, named_params, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params, params};
 
 use super::{
     super::{AttemptEnd, Begun, Intent, PastCall, StoreError, Stored},
@@ -22,17 +22,6 @@ pub struct PendingBatch {
     pub number: u64,
     pub attempts: u32,
     pub recipients: Vec<RecipientID>,
-}
-
-/// A row of `delivery`.
-pub struct NewDelivery<'a> {
-    pub run: i64,
-    pub recipient: &'a RecipientID,
-    pub outcome: &'a Outcome,
-    pub attempts: u32,
-    pub batch: Option<u64>,
-    pub send_time_ms: Option<i64>,
-    pub at_ms: i64,
 }
 
 pub fn insert_pending(
@@ -64,32 +53,61 @@ pub fn insert_pending(
     Ok(())
 }
 
-/// Adds a delivery; the key refuses a second one for the same recipient.
-pub fn insert_delivery(connection: &Connection, new: &NewDelivery<'_>) -> Stored<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO delivery (run, recipient, outcome, reason_code, reason, attempts, batch, server_msg_id,
-            client_msg_id, send_time, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
-    let reason = new.outcome.reason();
-    let receipt = match new.outcome {
-        Outcome::Accepted(receipt) => Some(receipt),
-        _ => None,
-    };
-    statement.execute(params![
-        new.run,
-        new.recipient.as_str(),
-        new.outcome.name(),
-        reason.map(|reason| reason.code.as_str()),
-        reason.map(|reason| reason.text.as_str()),
-        new.attempts,
-        new.batch.map(|number| number as i64),
-        receipt.and_then(|receipt| receipt.server_msg_id.as_deref()),
-        receipt.and_then(|receipt| receipt.client_msg_id.as_deref()),
-        receipt.and_then(|receipt| receipt.send_time_ms).or(new.send_time_ms),
-        new.at_ms,
-    ])?;
-    Ok(())
+/// Adds the deliveries of one answer; the key refuses a second one for the same recipient.
+pub struct Deliveries<'c> {
+    insert: CachedStatement<'c>,
+    run: i64,
+    batch: Option<u64>,
+    attempts: u32,
+    send_time_ms: Option<i64>,
+    at_ms: i64,
+}
+
+impl<'c> Deliveries<'c> {
+    /// Of recipients that are in no batch.
+    pub fn of_run(connection: &'c Connection, run: i64, now: Timestamp) -> Stored<Deliveries<'c>> {
+        let insert = connection.prepare_cached(
+            "INSERT INTO delivery (run, recipient, outcome, reason_code, reason, attempts, batch, server_msg_id,
+                client_msg_id, send_time, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?;
+        let at_ms = now.as_millisecond();
+        Ok(Deliveries { insert, run, batch: None, attempts: 0, send_time_ms: None, at_ms })
+    }
+
+    /// Of the recipients of a batch that has been asked so many times.
+    pub fn of_batch(
+        connection: &'c Connection,
+        run: i64,
+        batch: u64,
+        attempts: u32,
+        now: Timestamp,
+    ) -> Stored<Deliveries<'c>> {
+        let deliveries = Deliveries::of_run(connection, run, now)?;
+        Ok(Deliveries { batch: Some(batch), attempts, ..deliveries })
+    }
+
+    pub fn add(&mut self, recipient: &RecipientID, outcome: &Outcome) -> Stored<()> {
+        let reason = outcome.reason();
+        let receipt = match outcome {
+            Outcome::Accepted(receipt) => Some(receipt),
+            _ => None,
+        };
+        self.insert.execute(params![
+            self.run,
+            recipient.as_str(),
+            outcome.name(),
+            reason.map(|reason| reason.code.as_str()),
+            reason.map(|reason| reason.text.as_str()),
+            self.attempts,
+            self.batch,
+            receipt.and_then(|receipt| receipt.server_msg_id.as_deref()),
+            receipt.and_then(|receipt| receipt.client_msg_id.as_deref()),
+            receipt.and_then(|receipt| receipt.send_time_ms).or(self.send_time_ms),
+            self.at_ms,
+        ])?;
+        Ok(())
+    }
 }
 
 /// The first batches in the order of sending.
@@ -213,12 +231,13 @@ struct UnderWay {
     number: u64,
     attempts: u32,
     send_time_ms: Option<i64>,
-    recipients: Vec<RecipientID>,
+    /// How many recipients it asked.
+    asked: u64,
 }
 
 fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
     let mut statement = connection.prepare_cached(
-        "SELECT b.run, r.run, b.id, b.number, b.attempts, a.send_time, b.recipients
+        "SELECT b.run, r.run, b.id, b.number, b.attempts, a.send_time, b.count
          FROM attempt a JOIN batch b ON b.run = a.run AND b.number = a.batch JOIN run r ON r.id = a.run
          WHERE a.attempt = ?1 AND a.finished_at IS NULL AND b.attempt = a.attempt",
     )?;
@@ -233,41 +252,31 @@ fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
         number: row.get(3)?,
         attempts: row.get(4)?,
         send_time_ms: row.get(5)?,
-        recipients: recipients(row.get_ref(6)?.as_str().unwrap_or_default())?,
+        asked: row.get(6)?,
     })
 }
 
 pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState> {
     let batch = under_way(connection, end.attempt)?;
-    let at_ms = end.at.as_millisecond();
     let mut counts = Counts::default();
+    let mut deliveries = Deliveries::of_batch(connection, batch.run, batch.number, batch.attempts, end.at)?;
+    deliveries.send_time_ms = batch.send_time_ms;
     for (recipient, outcome) in &settlement.outcomes {
         *counts.of(outcome) += 1;
-        insert_delivery(
-            connection,
-            &NewDelivery {
-                run: batch.run,
-                recipient,
-                outcome,
-                attempts: batch.attempts,
-                batch: Some(batch.number),
-                send_time_ms: batch.send_time_ms,
-                at_ms,
-            },
-        )?;
+        deliveries.add(recipient, outcome)?;
     }
-    let asked = batch.recipients.len();
-    match settlement.outcomes.len() {
+    match settlement.outcomes.len() as u64 {
         0 => {
             connection
                 .prepare_cached("UPDATE batch SET state = 'pending', attempt = NULL WHERE id = ?1")?
                 .execute([batch.batch])?;
-            counts.pending = asked as u64;
+            counts.pending = batch.asked;
         }
-        decided if decided == asked => {
+        decided if decided == batch.asked => {
             connection.prepare_cached("DELETE FROM batch WHERE id = ?1")?.execute([batch.batch])?;
         }
         decided => {
+            let asked = batch.asked;
             return Err(StoreError::Corrupt(format!("{decided} outcomes for {asked} recipients asked")));
         }
     }
@@ -281,7 +290,7 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
         )?
         .execute(named_params! {
             ":run": batch.run,
-            ":asked": asked as i64,
+            ":asked": batch.asked,
             ":pending": counts.pending,
             ":accepted": counts.accepted,
             ":refused": counts.refused,
@@ -327,7 +336,6 @@ fn end_without_answer(attempt: i64, at: Timestamp) -> AttemptEnd {
 
 pub fn withdraw(connection: &Connection, attempt: i64, now: Timestamp) -> Stored<()> {
     let batch = under_way(connection, attempt)?;
-    let asked = batch.recipients.len() as i64;
     end_attempt(connection, &end_without_answer(attempt, now), &Counts::default(), "withdrawn")?;
     connection
         .prepare_cached(
@@ -336,7 +344,7 @@ pub fn withdraw(connection: &Connection, attempt: i64, now: Timestamp) -> Stored
         .execute([batch.batch])?;
     connection
         .prepare_cached("UPDATE run SET in_flight = in_flight - ?2, pending = pending + ?2 WHERE id = ?1")?
-        .execute(params![batch.run, asked])?;
+        .execute(params![batch.run, batch.asked])?;
     // `started_at` is when the first intent that counts was committed.
     connection
         .prepare_cached(
@@ -349,11 +357,12 @@ pub fn withdraw(connection: &Connection, attempt: i64, now: Timestamp) -> Stored
 
 pub fn recover(connection: &Connection, now: Timestamp) -> Stored<u64> {
     let mut statement =
-        connection.prepare("SELECT attempt FROM batch WHERE state = 'in_flight' ORDER BY id")?;
-    let attempts: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        connection.prepare("SELECT attempt, recipients FROM batch WHERE state = 'in_flight' ORDER BY id")?;
+    let in_flight: Vec<(i64, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut unknown = 0;
-    for attempt in attempts {
-        let asked = under_way(connection, attempt)?.recipients;
+    for (attempt, asked) in in_flight {
+        let asked = recipients(&asked)?;
         unknown += asked.len() as u64;
         let reason = Reason::new("interrupted", "campaignd ended before an answer came");
         let settlement = settled(&asked, Reply::Unanswered(reason))

@@ -229,7 +229,7 @@ impl Store for SqliteStore {
     }
 
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID> {
-        runs::make(&self.connection, campaign, run).map(|(_, run)| run)
+        runs::make(&self.connection, campaign, run)
     }
 
     fn runs_open(&mut self) -> Stored<Vec<RunRecord>> {
@@ -342,6 +342,10 @@ impl Store for SqliteStore {
 
     fn question_reply(&mut self, question: i64) -> Stored<Option<Reply>> {
         people::reply(&self.connection, question)
+    }
+
+    fn question_withdraw(&mut self, question: i64) -> Stored<()> {
+        people::withdraw(&self.connection, question)
     }
 
     fn verify(&mut self) -> Stored<Vec<Discrepancy>> {

@@ -166,6 +166,11 @@ pub fn answer(connection: &Connection, question: i64, reply: &Reply) -> Stored<(
     Ok(())
 }
 
+pub fn withdraw(connection: &Connection, question: i64) -> Stored<()> {
+    connection.execute("DELETE FROM request WHERE request = ?1 AND answer IS NULL", [question])?;
+    Ok(())
+}
+
 pub fn reply(connection: &Connection, question: i64) -> Stored<Option<Reply>> {
     let text: Option<Option<String>> = connection
         .query_row("SELECT answer FROM request WHERE request = ?1", [question], |row| row.get(0))

@@ -90,25 +90,28 @@ impl Review {
         let mut rows = Rows::default();
         rows.columns = self.each(sql, params, |_, row| {
             rows.rows.push(row);
-            Ok(())
+            Stored::Ok(())
         })?;
         Ok(rows)
     }
 
-    /// Hands every row to `take`, so that no result needs to fit into memory. Gives the columns.
-    fn each(
+    /// Hands every row to `take`, so that no result needs to fit into memory. Gives the columns. An error
+    /// of `take` ends it.
+    fn each<E: From<StoreError>>(
         &self,
         sql: &str,
         params: impl Params,
-        mut take: impl FnMut(&[String], Vec<Cell>) -> Stored<()>,
-    ) -> Stored<Vec<String>> {
-        let mut statement = self.connection.prepare(sql)?;
+        mut take: impl FnMut(&[String], Vec<Cell>) -> Result<(), E>,
+    ) -> Result<Vec<String>, E> {
+        let failed = |error: rusqlite::Error| E::from(StoreError::from(error));
+        let mut statement = self.connection.prepare(sql).map_err(failed)?;
         let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-        let mut rows = statement.query(params)?;
-        while let Some(row) = rows.next()? {
+        let mut rows = statement.query(params).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
             let cells = (0..columns.len())
                 .map(|place| Ok(cell(row.get_ref(place)?)))
-                .collect::<Result<Vec<_>, rusqlite::Error>>()?;
+                .collect::<Result<Vec<_>, rusqlite::Error>>()
+                .map_err(failed)?;
             take(&columns, cells)?;
         }
         Ok(columns)
@@ -122,13 +125,26 @@ impl Review {
         self.query(r#"SELECT * FROM problem_status ORDER BY path, line, "column", code"#, [])
     }
 
-    /// The newest runs first, of one campaign or of all.
-    pub fn runs(&self, campaign: Option<&str>, most: u32) -> Stored<Rows> {
-        self.query(
-            "SELECT s.* FROM run_summary s JOIN run r ON r.run = s.run
-             WHERE ?1 IS NULL OR s.campaign = ?1 ORDER BY r.id DESC LIMIT ?2",
-            params![campaign, most],
+    /// The newest runs first, of one campaign or of all, row by row.
+    pub fn runs<E: From<StoreError>>(
+        &self,
+        campaign: Option<&str>,
+        most: Option<u32>,
+        take: impl FnMut(&[String], Vec<Cell>) -> Result<(), E>,
+    ) -> Result<Vec<String>, E> {
+        self.each(
+            "SELECT s.* FROM run r JOIN run_summary s ON s.run = r.run
+             WHERE ?1 IS NULL OR r.campaign = ?1 ORDER BY r.id DESC LIMIT ?2",
+            params![campaign, most.map_or(-1, i64::from)],
+            take,
         )
+    }
+
+    /// The names of the newest runs, the newest first.
+    pub fn newest_runs(&self, most: u32) -> Stored<Vec<String>> {
+        let mut statement = self.connection.prepare("SELECT run FROM run ORDER BY id DESC LIMIT ?1")?;
+        let names = statement.query_map([most], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
     }
 
     /// One run, as a single row or none.
@@ -138,13 +154,35 @@ impl Review {
 
     /// The newest run of a campaign, by name.
     pub fn newest_run(&self, campaign: &str) -> Stored<Option<String>> {
-        let rows = self.runs(Some(campaign), 1)?;
+        let rows =
+            self.query("SELECT run FROM run WHERE campaign = ?1 ORDER BY id DESC LIMIT 1", [campaign])?;
         Ok(rows.rows.first().map(|_| rows.cell(0, "run").text()))
     }
 
-    /// A run's attempts, oldest first.
-    pub fn attempts(&self, run: &str) -> Stored<Rows> {
-        self.query("SELECT * FROM attempt_log WHERE run = ?1 ORDER BY attempt", [run])
+    /// A run's last attempts, or all, the oldest first.
+    pub fn attempts(&self, run: &str, most: Option<u32>) -> Stored<Rows> {
+        self.query(
+            "SELECT * FROM (SELECT * FROM attempt_log WHERE run = ?1 ORDER BY attempt DESC LIMIT ?2)
+             ORDER BY attempt",
+            params![run, most.map_or(-1, i64::from)],
+        )
+    }
+
+    /// How many attempts a run has had.
+    pub fn attempt_count(&self, run: &str) -> Stored<i64> {
+        let sql = "SELECT count(*) FROM attempt a JOIN run r ON r.id = a.run WHERE r.run = ?1";
+        Ok(self.connection.query_row(sql, [run], |row| row.get(0))?)
+    }
+
+    /// What people did that touched a run while it went, the oldest first.
+    pub fn actions(&self, run: &str) -> Stored<Rows> {
+        self.query(
+            "SELECT l.* FROM action_log l JOIN run_summary s ON s.run = ?1
+             WHERE l.target = s.run OR (l.target IN (s.campaign, '--all')
+                AND l.at BETWEEN s.occurrence AND coalesce(s.finished_at, l.at))
+             ORDER BY l.at",
+            [run],
+        )
     }
 
     /// Why recipients of a run were not accepted: outcome, reason_code, reason (one of them), recipients;
@@ -177,11 +215,11 @@ impl Review {
     }
 
     /// The delivery log, in the order of runs and recipients, row by row.
-    pub fn deliveries(
+    pub fn deliveries<E: From<StoreError>>(
         &self,
         filter: &DeliveryFilter,
-        take: impl FnMut(&[String], Vec<Cell>) -> Stored<()>,
-    ) -> Stored<Vec<String>> {
+        take: impl FnMut(&[String], Vec<Cell>) -> Result<(), E>,
+    ) -> Result<Vec<String>, E> {
         let mut sql = "SELECT l.* FROM delivery_log l WHERE 1".to_owned();
         let mut values: Vec<rusqlite::types::Value> = Vec::new();
         let mut equals = |column: &str, value: &Option<String>, sql: &mut String| {

@@ -1,11 +1,12 @@
 //! Slots and runs: decisions, the opening of an audience, the life of a run.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, Row, named_params, params};
 
 use super::{
     super::{CountedReason, Drain, NewRun, RunRecord, StoreError, Stored},
-    batches, campaign_id, json, optional_time, people, recipients, time,
+    batches::{self, Deliveries},
+    campaign_id, json, optional_time, people, recipients, time,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
@@ -32,25 +33,11 @@ pub fn slots_decide(
 ) -> Stored<Option<RunID>> {
     let mut made = None;
     for (decision, new_run) in decisions {
-        let known: Option<i64> = connection
-            .prepare_cached("SELECT 1 FROM occurrence WHERE campaign = ?1 AND slot = ?2")?
-            .query_row(params![campaign.as_str(), decision.slot.as_millisecond()], |row| row.get(0))
-            .optional()?;
-        if known.is_some() {
-            continue;
-        }
-        let run = match (decision.fate, new_run) {
-            (Fate::Run, Some(new_run)) => Some(make(connection, campaign, new_run)?),
-            (Fate::Run, None) => {
-                return Err(StoreError::Corrupt("a slot that runs without a run".to_owned()));
-            }
-            (Fate::Skipped(_) | Fate::Missed(_), _) => None,
-        };
-        connection
+        let is_new = connection
             .prepare_cached(
-                "INSERT INTO occurrence
-                    (campaign, slot, due_at, until_at, count, decision, reason, decided_at, run)
-                 VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT OR IGNORE INTO occurrence
+                    (campaign, slot, due_at, until_at, count, decision, reason, decided_at)
+                 VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 campaign.as_str(),
@@ -60,9 +47,15 @@ pub fn slots_decide(
                 decision.fate.name(),
                 decision.fate.reason(),
                 now.as_millisecond(),
-                run.as_ref().map(|(id, _)| id),
             ])?;
-        made = run.map(|(_, run)| run).or(made);
+        match (decision.fate, new_run) {
+            _ if is_new == 0 => {}
+            (Fate::Run, Some(new_run)) => made = Some(make(connection, campaign, new_run)?),
+            (Fate::Run, None) => {
+                return Err(StoreError::Corrupt("a slot that runs without a run".to_owned()));
+            }
+            (Fate::Skipped(_) | Fate::Missed(_), _) => {}
+        }
     }
     connection
         .prepare_cached(
@@ -77,41 +70,45 @@ pub fn slots_decide(
     Ok(made)
 }
 
-pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Stored<(i64, RunID)> {
-    let revision: Option<i64> = connection
-        .prepare_cached("SELECT revision FROM campaign WHERE campaign = ?1")?
-        .query_row([campaign.as_str()], |row| row.get(0))
-        .optional()?;
-    let revision =
-        revision.ok_or_else(|| StoreError::NotFound { what: "campaign", name: campaign.to_string() })?;
-    let number: u32 = connection
-        .prepare_cached(
-            "SELECT count(*) + 1 FROM run
-             WHERE campaign = ?1 AND trigger = ?2 AND slot / 1000 = ?3 / 1000 AND trigger <> 'schedule'",
-        )?
-        .query_row(params![campaign.as_str(), new.trigger.as_str(), new.slot.as_millisecond()], |row| {
-            row.get(0)
-        })?;
+pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Stored<RunID> {
+    let number = match new.trigger {
+        Trigger::Schedule => 0,
+        Trigger::Manual | Trigger::Test => runs_by_hand(connection, campaign, new)? + 1,
+    };
     let run = RunID::new(campaign, new.slot, new.trigger, number);
-    connection
+    let made = connection
         .prepare_cached(
             "INSERT INTO run (run, campaign, slot, trigger, state, revision, gateway, only_to, due_at,
                 start_by, finish_by)
-             VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10)",
+             SELECT ?1, campaign, ?3, ?4, 'pending', revision, ?5, ?6, ?7, ?8, ?9
+             FROM campaign WHERE campaign = ?2",
         )?
         .execute(params![
             run.as_str(),
             campaign.as_str(),
             new.slot.as_millisecond(),
             new.trigger.as_str(),
-            revision,
             new.gateway,
             new.only_to.as_ref().map(json).transpose()?,
             new.due_at.as_millisecond(),
             new.start_by.as_millisecond(),
             new.finish_by.as_millisecond(),
         ])?;
-    Ok((connection.last_insert_rowid(), run))
+    match made {
+        1 => Ok(run),
+        _ => Err(StoreError::NotFound { what: "campaign", name: campaign.to_string() }),
+    }
+}
+
+/// Runs by hand of the same kind that carry the same second in their name.
+fn runs_by_hand(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Stored<u32> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*) FROM run WHERE campaign = ?1 AND trigger = ?2 AND slot / 1000 = ?3 / 1000",
+        )?
+        .query_row(params![campaign.as_str(), new.trigger.as_str(), new.slot.as_millisecond()], |row| {
+            row.get(0)
+        })?)
 }
 
 pub fn open(connection: &Connection) -> Stored<Vec<RunRecord>> {
@@ -245,19 +242,9 @@ pub fn open_part(
         pending += chunk.recipients.len();
         batches::insert_pending(connection, id, chunk.number, chunk.position, 0, &chunk.recipients)?;
     }
+    let mut deliveries = Deliveries::of_run(connection, id, now)?;
     for (recipient, reason) in excluded {
-        batches::insert_delivery(
-            connection,
-            &batches::NewDelivery {
-                run: id,
-                recipient,
-                outcome: &Outcome::Excluded(reason.clone()),
-                attempts: 0,
-                batch: None,
-                send_time_ms: None,
-                at_ms: now.as_millisecond(),
-            },
-        )?;
+        deliveries.add(recipient, &Outcome::Excluded(reason.clone()))?;
     }
     connection
         .prepare_cached(
@@ -296,7 +283,8 @@ pub fn event(
     }
     if let Some(reason) = missed {
         connection.execute(
-            "UPDATE occurrence SET decision = 'missed', reason = ?2, decided_at = ?3 WHERE run = ?1",
+            "UPDATE occurrence SET decision = 'missed', reason = ?2, decided_at = ?3
+             WHERE (campaign, slot) = (SELECT campaign, slot FROM run WHERE id = ?1 AND trigger = 'schedule')",
             params![id, reason, now.as_millisecond()],
         )?;
     }
@@ -344,19 +332,9 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     };
     let mut stopped = 0;
     for batch in batches::pending(connection, id, most_batches)? {
+        let mut deliveries = Deliveries::of_batch(connection, id, batch.number, batch.attempts, now)?;
         for recipient in &batch.recipients {
-            batches::insert_delivery(
-                connection,
-                &batches::NewDelivery {
-                    run: id,
-                    recipient,
-                    outcome: &outcome,
-                    attempts: batch.attempts,
-                    batch: Some(batch.number),
-                    send_time_ms: None,
-                    at_ms: now.as_millisecond(),
-                },
-            )?;
+            deliveries.add(recipient, &outcome)?;
         }
         stopped += batch.recipients.len();
         connection.prepare_cached("DELETE FROM batch WHERE id = ?1")?.execute([batch.id])?;

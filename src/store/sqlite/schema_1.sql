@@ -80,6 +80,7 @@ CREATE UNIQUE INDEX run_of_slot ON run (campaign, slot) WHERE trigger = 'schedul
 CREATE INDEX run_of_campaign ON run (campaign, id);
 CREATE INDEX run_open ON run (id) WHERE state IN ('pending', 'running', 'paused', 'ending');
 
+-- Every slot whose time came. Its run, if it has one, is the scheduled run of the same slot.
 CREATE TABLE occurrence (
     campaign TEXT NOT NULL,
     slot INTEGER NOT NULL,
@@ -89,9 +90,8 @@ CREATE TABLE occurrence (
     decision TEXT NOT NULL CHECK (decision IN ('run', 'skipped', 'missed')),
     reason TEXT,
     decided_at INTEGER NOT NULL,
-    run INTEGER REFERENCES run,
     PRIMARY KEY (campaign, slot),
-    CHECK (decision <> 'run' OR run IS NOT NULL),
+    CHECK (decision = 'run' OR reason IS NOT NULL),
     CHECK (until_at >= slot AND (count = 1) = (until_at = slot))
 ) STRICT, WITHOUT ROWID;
 
@@ -224,7 +224,8 @@ SELECT o.campaign,
     o.count, o.decision, o.reason,
     coalesce(r.started_at, o.decided_at) - o.due_at AS late_ms,
     r.run
-FROM occurrence o LEFT JOIN run r ON r.id = o.run;
+FROM occurrence o
+LEFT JOIN run r ON r.campaign = o.campaign AND r.slot = o.slot AND r.trigger = 'schedule';
 
 CREATE VIEW run_summary AS
 SELECT r.run, r.campaign,

@@ -1,0 +1,67 @@
+//! `campaignd db`: the ledger itself.
+
+use clap::Subcommand;
+
+use super::{
+    Ended, Exit,
+    output::{self, Look},
+    table::{Column, Format, FormatArgs, Kind, write},
+};
+use crate::{
+    settings::Settings,
+    store::sqlite::review::{Cell, Review, Rows},
+};
+
+/// Look after the ledger.
+#[derive(Debug, clap::Args)]
+pub struct DbArgs {
+    #[command(subcommand)]
+    command: DbCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DbCommand {
+    Verify(VerifyArgs),
+}
+
+/// Count every row again and compare it with the counters. Exit code 1: they disagree.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The daemon may go on meanwhile.\n\n\
+    Examples:\n  campaignd db verify\n  campaignd db verify --format json")]
+struct VerifyArgs {
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+const LAYOUT: &[Column] = &[
+    Column::new("RUN", Kind::Name, |row, _| row.text("run")),
+    Column::new("WHAT", Kind::Text, |row, _| row.text("what")),
+    Column::new("COUNTED", Kind::Number, |row, _| row.text("counted")),
+    Column::new("RECORDED", Kind::Number, |row, _| row.text("recorded")),
+];
+
+pub fn run(args: &DbArgs, settings: &Settings) -> Ended {
+    let DbCommand::Verify(args) = &args.command;
+    let review = Review::open(&settings.database)?;
+    let found = review.verify()?;
+    let result = Rows {
+        columns: ["run", "what", "counted", "recorded"].map(str::to_owned).to_vec(),
+        rows: found
+            .iter()
+            .map(|one| {
+                let (counted, recorded) = (Cell::Integer(one.counted), Cell::Integer(one.recorded));
+                vec![Cell::Text(one.run.clone()), Cell::Text(one.what.clone()), counted, recorded]
+            })
+            .collect(),
+    };
+    let runs = review.run_count()?;
+    let summary = format!("runs counted again: {runs}, discrepancies: {}", found.len());
+    match args.format.format {
+        Format::Table if found.is_empty() => output::write(&format!("{summary}\n"))?,
+        format => {
+            write(format, LAYOUT, &Look::new(settings), &result, "")?;
+            output::say(summary);
+        }
+    }
+    Ok(if found.is_empty() { Exit::Good } else { Exit::Failed })
+}

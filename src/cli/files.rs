@@ -1,0 +1,142 @@
+//! Campaign files as commands read them: from the folder, from paths, from stdin; against the
+//! settings, without a ledger and without a network.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+
+use super::{Exit, Failure};
+use crate::{
+    audience::{ListFault, read_list},
+    campaign::{
+        Campaign,
+        audience::ListFile,
+        file::{self, Context, ListFileState},
+    },
+    document::{Code, Problem, Severity, yaml},
+    folder::{DiskFolder, FileState, Folder},
+    settings::Settings,
+};
+
+/// A file to be read: its name as the user knows it, where its lists are, what it holds.
+pub struct Source {
+    pub name: String,
+    /// Where it lies; None: it came over stdin.
+    pub path: Option<PathBuf>,
+    pub state: FileState,
+}
+
+impl Source {
+    /// What stdin holds.
+    pub fn stdin() -> Result<Source, Failure> {
+        let bytes = read_limited(io::stdin().lock()).context("stdin cannot be read")?;
+        Ok(Source { name: "-".to_owned(), path: None, state: FileState::of(bytes) })
+    }
+
+    /// One file.
+    pub fn file(path: &Path) -> Source {
+        let state = match File::open(path).and_then(read_limited) {
+            Ok(bytes) => FileState::of(bytes),
+            Err(error) => FileState::Unreadable(error.to_string()),
+        };
+        Source { name: path.display().to_string(), path: Some(path.to_owned()), state }
+    }
+
+    /// Every campaign file of a folder, as the daemon would find them.
+    pub fn folder(root: &Path) -> Result<Vec<Source>, Failure> {
+        let snapshot = DiskFolder::new(root).scan()?;
+        let source = |(relative, state)| {
+            let path = root.join::<String>(relative);
+            Source { name: path.display().to_string(), path: Some(path), state }
+        };
+        Ok(snapshot.files.into_iter().map(source).collect())
+    }
+
+    /// What a path names: a file, or all files of a folder.
+    pub fn at(path: &Path) -> Result<Vec<Source>, Failure> {
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Source::folder(path),
+            Ok(_) => Ok(vec![Source::file(path)]),
+            Err(error) => Err(Failure::new(Exit::NotFound, anyhow!("{}: {error}", path.display()))),
+        }
+    }
+
+    /// The file's bytes, when it could be read.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.state {
+            FileState::Read { bytes, .. } => Some(bytes),
+            FileState::Unreadable(_) => None,
+        }
+    }
+
+    /// The folder to which the paths of its lists are relative.
+    pub fn folder_of_lists(&self) -> &Path {
+        self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
+    /// The campaign, or what is wrong with it. Its list files are looked at.
+    pub fn campaign(&self, settings: &Settings, now: Timestamp) -> (Option<Campaign>, Vec<Problem>) {
+        let bytes = match &self.state {
+            FileState::Read { bytes, .. } => bytes,
+            FileState::Unreadable(reason) => return (None, vec![self.unreadable(reason)]),
+        };
+        let gateways = settings.dialects();
+        let look = |list: &ListFile| look_at_list(self.folder_of_lists(), list);
+        let context = Context {
+            now,
+            default_zone: settings.zone.clone(),
+            default_gateway: settings.default_gateway.clone(),
+            gateways: &gateways,
+            list_file: Some(&look),
+        };
+        file::read(&self.name, bytes, &context)
+    }
+
+    /// A problem of the file as a whole.
+    pub fn problem(&self, code: Code, message: String, hint: Option<&str>) -> Problem {
+        Problem {
+            severity: Severity::Error,
+            file: self.name.clone(),
+            line: 0,
+            column: 0,
+            end_column: 0,
+            code,
+            path: String::new(),
+            message,
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    pub fn unreadable(&self, reason: &str) -> Problem {
+        self.problem(Code::Unreadable, format!("the file cannot be read: {reason}"), None)
+    }
+}
+
+/// One byte more than a file may have, so that its reader can tell that it is too large.
+fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a list file is like now. Whether the provider can have its ids is told by the run.
+fn look_at_list(folder: &Path, list: &ListFile) -> ListFileState {
+    let mut filled = false;
+    let mut take = |_: &_| {
+        filled = true;
+        Ok(())
+    };
+    match read_list(&folder.join(&list.path), &list.format, &|_| Ok(()), &mut take) {
+        Ok(()) if filled => ListFileState::Filled,
+        Ok(()) => ListFileState::Empty,
+        Err(ListFault::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            ListFileState::Missing
+        }
+        Err(fault) => ListFileState::Unusable(fault.to_string()),
+    }
+}

@@ -1,0 +1,280 @@
+//! `campaignd preview`: the requests that a run would send, without sending.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use anyhow::{Context, anyhow};
+use clap::ValueEnum;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    Ended, Exit, Failure,
+    files::Source,
+    names::{not_found, recipient},
+    output, problems, wire,
+};
+use crate::{
+    audience::{Gatherer, Side, read_list},
+    campaign::{self, Audience, Campaign, RecipientID},
+    clock::Clock,
+    document::Problem,
+    gateway::{Addressees, Call, Gateway},
+    limits::SlidingLog,
+    run::{RunID, Trigger, chunk::Cutter},
+    settings::Settings,
+};
+
+/// Show the requests that a run would send now, without sending. Secrets are masked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The campaign is read from its file: nothing is asked of a ledger or a provider. \
+    `isSendAll` asks the provider for its users when the run starts; `*` stands for them here. sendTime and \
+    operationID are made when a request leaves.\n\
+    JSON is a list of {method, url, headers, body}, in the order of sending.\n\n\
+    Examples:\n  campaignd preview hello\n  campaignd preview campaigns/hello.yaml --to 9948077346\n  \
+    campaignd preview hello --format json | jq '.[0].body'")]
+pub struct PreviewArgs {
+    /// A campaign of the campaigns folder, or the path of a file
+    campaign: String,
+    /// As a test send to these ids
+    #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',', value_parser = recipient)]
+    to: Vec<RecipientID>,
+    /// Show so many requests at most [default: 1, as JSON 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    most: Option<u32>,
+    /// How requests are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = PreviewFormat::Text)]
+    format: PreviewFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PreviewFormat {
+    /// For people
+    #[value(alias = "table", alias = "human")]
+    Text,
+    /// A list of objects
+    Json,
+}
+
+/// Stands for everyone whom the provider will name.
+const EVERYONE: &str = "*";
+
+/// A request as it is written; headers are an object.
+#[derive(Serialize)]
+struct Request {
+    method: String,
+    url: String,
+    headers: BTreeMap<String, String>,
+    body: Value,
+}
+
+pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> Ended {
+    let now = clock.now();
+    let (source, campaign) = find(&args.campaign, settings, now)?;
+    let gateway_settings = settings
+        .gateways
+        .get(&campaign.gateway)
+        .with_context(|| format!("there is no gateway {:?} in the settings", campaign.gateway))?;
+    let gateway = wire::silent(gateway_settings, clock);
+    let most_recipients = [gateway_settings.limits(), &campaign.delivery.limits]
+        .map(|limits| SlidingLog::new(limits).most_recipients_a_call())
+        .into_iter()
+        .fold(u64::MAX, u64::min);
+    let most = args.most.unwrap_or(match args.format {
+        PreviewFormat::Text => 1,
+        PreviewFormat::Json => 1_000,
+    });
+    let size = Size {
+        most_recipients: usize::try_from(most_recipients).unwrap_or(usize::MAX),
+        most_requests: most as usize,
+    };
+    let asked = requests(&campaign, &source, &args.to, gateway.as_ref(), &size, now)?;
+    let shown: Vec<Request> =
+        asked.first.into_iter().map(|to| request(&campaign, gateway.as_ref(), to, now)).collect();
+    output::write(&match args.format {
+        PreviewFormat::Text => shown.iter().map(text).collect::<Vec<_>>().join("\n"),
+        PreviewFormat::Json => serde_json::to_string_pretty(&shown)? + "\n",
+    })?;
+    if !gateway.delivers() {
+        output::say(format!("SANDBOX: the gateway {} delivers nowhere", campaign.gateway));
+    }
+    if args.to.is_empty() && campaign.audience == Audience::Everyone {
+        output::say(format!("`{EVERYONE}` stands for everyone whom the provider names when the run starts"));
+    } else {
+        let (count, recipients) = (asked.requests, asked.recipients);
+        let left = count - shown.len() as u64;
+        let follow = if left > 0 { format!("; {left} not shown, --most shows more") } else { String::new() };
+        output::say(format!("requests: {count}, recipients: {recipients}{follow}"));
+    }
+    Ok(Exit::Good)
+}
+
+/// The campaign of a name or a path, and the file it stands in.
+fn find(name: &str, settings: &Settings, now: Timestamp) -> Result<(Source, Campaign), Failure> {
+    let is_path = name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml");
+    let sources = if is_path { Source::at(Path::new(name))? } else { Source::folder(&settings.campaigns)? };
+    let mut known = Vec::new();
+    for source in sources {
+        let (campaign, problems) = source.campaign(settings, now);
+        match campaign {
+            Some(campaign) if is_path || campaign.id.as_str() == name => return Ok((source, campaign)),
+            Some(campaign) => known.push(campaign.id.to_string()),
+            None if is_path || is_meant(&source, name) => return Err(broken(&source, &problems)),
+            None => {}
+        }
+    }
+    Err(not_found("campaign", name, known.iter().map(String::as_str)))
+}
+
+/// Whether a file that cannot be read is called like the campaign.
+fn is_meant(source: &Source, name: &str) -> bool {
+    source.path.as_deref().and_then(Path::file_stem).is_some_and(|stem| stem == name)
+}
+
+fn broken(source: &Source, found: &[Problem]) -> Failure {
+    let text = String::from_utf8_lossy(source.bytes().unwrap_or_default());
+    let format = problems::Format::Human { colours: false };
+    eprint!("{}", problems::write(found, format, &|_| Some(text.clone().into_owned())));
+    Failure::new(Exit::Problems, anyhow!("{} has problems", source.name))
+}
+
+/// How much a request may hold, and how many are wanted.
+struct Size {
+    most_recipients: usize,
+    most_requests: usize,
+}
+
+/// Whom a run would ask for.
+struct Asked {
+    /// The first requests, in the order of sending.
+    first: Vec<Addressees>,
+    requests: u64,
+    recipients: u64,
+}
+
+/// Cuts the audience as a run does, and keeps what is sent first.
+fn requests(
+    campaign: &Campaign,
+    source: &Source,
+    to: &[RecipientID],
+    gateway: &dyn Gateway,
+    size: &Size,
+    now: Timestamp,
+) -> Result<Asked, Failure> {
+    let trigger = if to.is_empty() { Trigger::Manual } else { Trigger::Test };
+    let run = RunID::new(&campaign.id, now, trigger, 1);
+    let groups = matches!(campaign.audience, Audience::Groups(_));
+    let mut cutter = Cutter::new(&run, if groups { 1 } else { campaign.delivery.batch_size });
+    let mut asked = Asked { first: Vec::new(), requests: 0, recipients: 0 };
+    let mut first = BTreeMap::new();
+    let mut keep = |chunk: crate::run::chunk::Chunk, asked: &mut Asked| {
+        asked.requests += chunk.recipients.len().div_ceil(size.most_recipients) as u64;
+        asked.recipients += chunk.recipients.len() as u64;
+        first.insert(chunk.position, chunk.recipients);
+        if first.len() > size.most_requests {
+            first.pop_last();
+        }
+    };
+    for member in gather(campaign, source, to, gateway)?.members()? {
+        let member = member?;
+        if !member.excluded
+            && let Some(chunk) = cutter.push(member.id)
+        {
+            keep(chunk, &mut asked);
+        }
+    }
+    if let Some(chunk) = cutter.finish() {
+        keep(chunk, &mut asked);
+    }
+    let is_expected =
+        campaign.expect.is_none_or(|expect| (expect.min..=expect.max).contains(&asked.recipients));
+    if !is_expected && to.is_empty() && campaign.audience != Audience::Everyone {
+        let size = asked.recipients;
+        return Err(anyhow!(
+            "no run would start: the audience has {size} recipients, which `expect` excludes"
+        )
+        .into());
+    }
+    asked.first = first
+        .into_values()
+        .flat_map(|recipients| recipients.chunks(size.most_recipients).map(<[_]>::to_vec).collect::<Vec<_>>())
+        .take(size.most_requests)
+        .flat_map(|recipients| {
+            if groups {
+                recipients.into_iter().map(Addressees::Group).collect()
+            } else {
+                vec![Addressees::Users(recipients)]
+            }
+        })
+        .collect();
+    Ok(asked)
+}
+
+/// The audience, its lists read.
+fn gather(
+    campaign: &Campaign,
+    source: &Source,
+    to: &[RecipientID],
+    gateway: &dyn Gateway,
+) -> Result<Gatherer, Failure> {
+    let mut gatherer = Gatherer::new(&std::env::temp_dir());
+    let everyone = RecipientID::new(EVERYONE)?;
+    let named = match &campaign.audience {
+        _ if !to.is_empty() => to,
+        Audience::Named(ids) | Audience::Groups(ids) => ids,
+        Audience::Everyone => std::slice::from_ref(&everyone),
+        Audience::Union(_) => &[],
+    };
+    for id in named {
+        gatherer.add(id, Side::Include)?;
+    }
+    if !to.is_empty() {
+        return Ok(gatherer);
+    }
+    let union = if let Audience::Union(sources) = &campaign.audience { sources.as_slice() } else { &[] };
+    let included = union.iter().map(|part| (part, Side::Include));
+    for (part, side) in included.chain(campaign.exclude.iter().map(|part| (part, Side::Exclude))) {
+        match part {
+            campaign::Source::IDs(ids) => {
+                for id in ids {
+                    gatherer.add(id, side)?;
+                }
+            }
+            campaign::Source::File(list) => {
+                let path = source.folder_of_lists().join(&list.path);
+                let check = |id: &str| gateway.dialect().check_recipient(id);
+                read_list(&path, &list.format, &check, &mut |id| gatherer.add(id, side))?;
+            }
+        }
+    }
+    Ok(gatherer)
+}
+
+fn request(campaign: &Campaign, gateway: &dyn Gateway, to: Addressees, now: Timestamp) -> Request {
+    let stamped = gateway.stamps_send_time(&campaign.message).is_some();
+    let preview = gateway.preview(&Call {
+        operation_id: "preview".to_owned(),
+        message: Arc::new(campaign.message.clone()),
+        to,
+        send_time_ms: stamped.then(|| now.as_millisecond()),
+    });
+    let headers = preview.headers.into_iter().collect();
+    Request { method: preview.method, url: preview.url, headers, body: preview.body }
+}
+
+/// The request as people read it: long lists stay on one line.
+fn text(request: &Request) -> String {
+    let mut text = format!("{} {}\n", request.method, request.url);
+    for (name, value) in &request.headers {
+        text += &format!("{name}: {value}\n");
+    }
+    match &request.body {
+        Value::Object(fields) => {
+            let lines: Vec<String> =
+                fields.iter().map(|(key, value)| format!("  \"{key}\": {value}")).collect();
+            text += &format!("\n{{\n{}\n}}\n", lines.join(",\n"));
+        }
+        other => text += &format!("\n{other}\n"),
+    }
+    text
+}
