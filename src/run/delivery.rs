@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pending ──asked──▶ in flight ──answered──▶ accepted | refused | failed | unknown
-//!   │  ▲──nothing done──┘                    unknown ──read──▶ refused
+//!   │  ▲──nothing done──┘                    unknown ──read──▶ accepted | refused
 //!   └──stopped──▶ expired | cancelled | failed
 //! ```
 

@@ -87,9 +87,13 @@ mod tests {
         ["a", "b"].map(|id| RecipientID::new(id).unwrap()).to_vec()
     }
 
+    /// The verdict, who has which outcome, what happens to the run, whether the gateway rests, and how
+    /// many stay unexplained.
+    type Consequences<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, bool, usize);
+
     /// What a reply for `a` and `b` brings about, in words.
     #[track_caller]
-    fn check(reply: Reply, expected: (&str, &[(&str, &str)], Option<&str>, bool, usize)) {
+    fn check(reply: Reply, expected: Consequences<'_>) {
         let settlement = settle(&ids(), reply).unwrap();
         let outcomes: Vec<_> =
             settlement.outcomes.iter().map(|(id, outcome)| (id.as_str(), outcome.name())).collect();

@@ -4,7 +4,8 @@
 //! pending ──sealed──▶ running ◀──resume── paused
 //!    │                 │  │ └──pause──────▶ │
 //!    │                 │  └─stop─▶ ending ◀─┘ stop
-//!    └─failed          └─drained─▶ completed    ending ─drained─▶ completed | cancelled | failed
+//!    └─▶ failed,       └─drained─▶ completed    ending ─drained─▶ completed | cancelled | failed
+//!        cancelled
 //! ```
 
 /// Where a run stands, with what belongs to that state alone.

@@ -4,6 +4,7 @@ mod cli;
 mod conformance;
 mod desk;
 mod files;
+mod packaging;
 mod process;
 mod sandbox;
 mod simulation;

@@ -152,7 +152,10 @@ fn the_readmes_two_commands_are_really_those() {
 fn every_dependency_has_its_reason() {
     let manifest = read("Cargo.toml");
     let start = manifest.find("[dependencies]").unwrap();
-    let lines: Vec<&str> = manifest[start..].lines().take_while(|line| *line != "[profile.dev]").collect();
+    let lines: Vec<&str> = manifest[start..]
+        .lines()
+        .take_while(|line| !line.starts_with("[[") && !line.starts_with("[profile"))
+        .collect();
     let bare = lines.windows(2).filter(|pair| pair[1].contains(" = ") && !pair[0].starts_with('#'));
     let bare: Vec<&str> = bare.map(|pair| pair[1]).collect();
     assert!(bare.is_empty(), "no reason above: {bare:?}");

@@ -84,12 +84,12 @@ impl Source {
             }
             let mut leaves = Vec::new();
             expand(&self.code[start..], String::new(), &mut leaves);
-            uses.extend(leaves.iter().map(|leaf| self.from_root(leaf)));
+            uses.extend(leaves.iter().map(|leaf| self.absolute(leaf)));
         }
         uses
     }
 
-    fn from_root(&self, path: &str) -> String {
+    fn absolute(&self, path: &str) -> String {
         let mut module = self.module();
         let mut segments = path.split("::").peekable();
         if segments.next_if_eq(&"crate").is_some() {
