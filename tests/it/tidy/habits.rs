@@ -15,6 +15,7 @@ const LONGER: &[(&str, usize, &str)] = &[(
 
 /// Tests that may sleep, and why.
 const SLEEPERS: &[(&str, &str)] = &[
+    ("tests/it/desk.rs", "another process's ledger tells nobody when it changes; it is asked, with a limit"),
     ("tests/it/simulation/", "time is held still there: to sleep is to let virtual time pass"),
     (
         "tests/it/sandbox.rs",
