@@ -55,6 +55,7 @@ struct TargetArgs {
 #[command(after_help = "What is in flight is still answered. Works whether the daemon is up or not.\n\n\
     Example:\n  campaignd cancel hello@20261111T010000Z --why 'sent the wrong text'")]
 pub struct CancelArgs {
+    /// A run, as `campaignd runs` names it
     #[arg(value_name = "RUN")]
     run: String,
     /// Why, for the record

@@ -1,5 +1,7 @@
 //! Names that people type: what they mean, and what was meant when there is no such thing.
 
+use std::path::Path;
+
 use anyhow::anyhow;
 
 use super::{Exit, Failure};
@@ -33,6 +35,16 @@ pub fn known_campaign(review: &Review, name: &str) -> Result<(), Failure> {
     let known = campaigns(review)?;
     if known.iter().any(|campaign| campaign == name) {
         return Ok(());
+    }
+    let problems = review.problems()?;
+    let is_its_file = |row: usize| {
+        let path = problems.cell(row, "path").text();
+        Path::new(&path).file_stem().is_some_and(|stem| stem == name)
+    };
+    if (0..problems.rows.len()).any(is_its_file) {
+        let message =
+            format!("the campaign {name} is not in force: its file has problems (`campaignd check`)");
+        return Err(Failure::new(Exit::NotFound, anyhow!(message)));
     }
     Err(not_found("campaign", name, known.iter().map(String::as_str)))
 }

@@ -11,6 +11,7 @@ use crate::{campaign, settings};
     # yaml-language-server: $schema=campaign.schema.json\n\n\
     Examples:\n  campaignd schema campaign > campaign.schema.json\n  campaignd schema settings")]
 pub struct SchemaArgs {
+    /// Of which kind of file
     #[arg(value_enum)]
     of: SchemaOf,
 }

@@ -35,6 +35,7 @@ use crate::{
     campaignd show \"$(campaignd send hello --yes --again --wait)\""
 )]
 pub struct SendArgs {
+    /// A campaign in force
     campaign: String,
     /// A test send to these ids instead of the audience
     #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',', value_parser = recipient)]

@@ -19,7 +19,7 @@ use super::{
     Parts, Post,
     assignment::Assignment,
     report,
-    turns::{Next, Turn, Turns},
+    turns::{Done, Next, Turn, Turns},
 };
 use crate::{
     campaign::CampaignID,
@@ -145,16 +145,32 @@ impl Lane {
         match self.begin(&turn).await {
             Ok(Some(begun)) => {
                 let asked = begun.recipients.len() as u64;
-                let sent = self.ask(&turn, begun).await;
-                self.turns().end(&turn, sent.then_some((self.parts.clock.steady(), asked)));
+                let done = if self.ask(&turn, begun).await {
+                    Done::Sent { at: self.parts.clock.steady(), recipients: asked }
+                } else {
+                    Done::Withdrawn
+                };
+                self.turns().end(&turn, done);
             }
             Ok(None) => {
-                self.turns().end(&turn, None);
-                self.drain(&turn).await;
+                // Another turn of the run may still be asking, or explaining what was answered.
+                let is_last = {
+                    let mut turns = self.turns();
+                    let is_last = turns.end(&turn, Done::Nothing) == 0;
+                    if !is_last {
+                        turns.park(&turn);
+                    }
+                    is_last
+                };
+                if is_last {
+                    self.drain(&turn).await;
+                }
             }
-            Err(Hindrance::Provider) => self.turns().end(&turn, None),
+            Err(Hindrance::Provider) => {
+                self.turns().end(&turn, Done::Nothing);
+            }
             Err(Hindrance::Ledger(error)) => {
-                self.turns().end(&turn, None);
+                self.turns().end(&turn, Done::Nothing);
                 tracing::error!(%run, %error, "nothing is sent that cannot be recorded");
                 tokio::time::sleep(LEDGER_RETRY).await;
             }

@@ -65,6 +65,17 @@ pub enum Late {
     Finish,
 }
 
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Its request left with so many recipients, and ended at this instant of the steady clock.
+    Sent { at: Timestamp, recipients: u64 },
+    /// Its intent was taken back before the request left.
+    Withdrawn,
+    /// There was no intent.
+    Nothing,
+}
+
 /// What a worker does next.
 pub enum Next {
     Turn(Turn),
@@ -232,22 +243,22 @@ impl Turns {
         earliest.map_or(Next::WhenChanged, Next::At)
     }
 
-    /// A turn is over. `sent`: when its request ended, and how many recipients it had.
-    pub fn end(&mut self, turn: &Turn, sent: Option<(Timestamp, u64)>) {
+    /// A turn is over. Gives how many turns of its run are still under way.
+    pub fn end(&mut self, turn: &Turn, done: Done) -> u32 {
         let own = self.campaigns.get_mut(turn.assignment.campaign_id()).map(|(_, log)| log);
         for log in [Some(&mut self.account), own].into_iter().flatten() {
-            match sent {
-                Some((at, recipients)) => log.end(at, turn.most_recipients, recipients),
-                None => log.withdraw(turn.most_recipients),
+            match done {
+                Done::Sent { at, recipients } => log.end(at, turn.most_recipients, recipients),
+                Done::Withdrawn | Done::Nothing => log.withdraw(turn.most_recipients),
             }
         }
-        if let Some(waiting) = self.waiting(&turn.assignment.run) {
-            waiting.under_way = waiting.under_way.saturating_sub(1);
-            if sent.is_some() {
-                waiting.started = true;
-                waiting.something_happened();
-            }
+        let Some(waiting) = self.waiting(&turn.assignment.run) else { return 0 };
+        waiting.under_way = waiting.under_way.saturating_sub(1);
+        waiting.started |= matches!(done, Done::Sent { .. });
+        if done != Done::Nothing {
+            waiting.something_happened();
         }
+        waiting.under_way
     }
 
     fn waiting(&mut self, run: &RunID) -> Option<&mut Waiting> {

@@ -2,8 +2,10 @@
 
 mod cli;
 mod conformance;
+mod desk;
 mod files;
 mod packaging;
+mod process;
 mod sandbox;
 mod simulation;
 mod tidy;
