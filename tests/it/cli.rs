@@ -1,19 +1,11 @@
 //! Sessions with the built program, as people and scripts have them: what is printed, how it ends.
 //! Golden where people read it, keys where programs do.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
-    time::Duration,
-};
+use std::{io::Write, path::Path, process::Stdio};
 
-use campaignd::store::sqlite::review::Review;
 use serde_json::Value;
 
-/// Nothing here takes long; whoever waits longer waits for nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::desk::{Desk, Process};
 
 const SETTINGS: &str = "\
 listen: off
