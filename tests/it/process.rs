@@ -287,3 +287,20 @@ fn a_second_daemon_is_refused_and_told_of_the_first() {
     assert!(said.err.contains("another daemon works on this ledger: process "), "{}", said.err);
     daemon.stop();
 }
+
+#[test]
+fn a_hangup_tells_what_has_become_of_the_settings() {
+    let settings = "listen: off\ntimezone: UTC\ngateways: {sandbox: {kind: sandbox}}\n";
+    let desk = Desk::new(settings, &[]);
+    let daemon = desk.serve();
+    for (now, told) in [
+        (settings.to_owned(), "the settings are the same"),
+        (settings.replace("UTC", "Asia/Shanghai"), "has changed: a restart takes it"),
+        (settings.replace("UTC", "Mars/Olympus"), "the settings in force stay so"),
+    ] {
+        desk.write("campaignd.yaml", &now);
+        daemon.signal("HUP");
+        daemon.hear(told);
+    }
+    daemon.stop();
+}
