@@ -180,9 +180,10 @@ impl Lane {
 
     /// Commits the intent of the run's next batch; None when it has none, or must not send now.
     async fn begin(&self, turn: &Turn) -> Result<Option<Begun>, Hindrance> {
-        let (assignment, now) = (&turn.assignment, self.parts.clock.now());
+        let assignment = &turn.assignment;
         let run = assignment.run.clone();
         if let Some(late) = turn.late {
+            let now = self.parts.clock.now();
             let stopped =
                 self.parts.ledger.call(move |store| store.run_event(&run, late.event(), late.missed(), now));
             return match stopped.await {
@@ -195,6 +196,8 @@ impl Lane {
             self.rest(*answer);
             return Err(Hindrance::Provider);
         }
+        // Getting ready may have taken its time.
+        let now = self.parts.clock.now();
         let stamp = self
             .gateway
             .stamps_send_time(&assignment.message)

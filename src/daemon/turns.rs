@@ -168,8 +168,11 @@ impl Turns {
         self.stopping = true;
     }
 
-    /// The provider did nothing for this cause. Gives until when there are no turns, if it rests.
+    /// The provider did nothing for this cause. Gives until when there are no turns, if a rest begins.
     pub fn rest(&mut self, steady: Timestamp, cause: Cause, reason: Reason) -> Option<Timestamp> {
+        if self.rest.until(steady).is_some() {
+            return None;
+        }
         self.rest.failed(steady, cause, reason);
         self.rest.until(steady).map(|(until, _)| until)
     }
