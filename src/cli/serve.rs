@@ -56,7 +56,7 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let signals = Arc::new(Signals::default());
     let parts = Parts {
         clock,
-        ledger,
+        ledger: ledger.clone(),
         folder: Arc::new(DiskFolder::new(&settings.campaigns)),
         gateways,
         default_zone: settings.zone.clone(),
@@ -76,6 +76,7 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     tokio::spawn(obey_signals(Arc::clone(&signals), signal(SignalKind::hangup())?, origin, settings.clone()));
     tokio::spawn(tell_ready(Arc::clone(&signals), sandboxes, settings.clone()));
     daemon::serve(parts).await?;
+    ledger.close().await;
     if let Some(review) = review {
         review.abort();
     }
