@@ -77,6 +77,15 @@ impl SqliteStore {
         migrate(&mut connection, path, now)?;
         Ok(SqliteStore { connection })
     }
+
+    /// A full disk ends a whole transaction, not one statement. What comes after must not begin one of its
+    /// own unnoticed: its caller is told that nothing happened.
+    fn in_transaction(&self) -> Stored<()> {
+        match self.connection.is_autocommit() {
+            false => Ok(()),
+            true => Err(StoreError::Failed("a change that shared the commit undid all of it".to_owned())),
+        }
+    }
 }
 
 /// Makes an empty file that a group may read, where there is none.
@@ -182,6 +191,7 @@ impl Store for SqliteStore {
     }
 
     fn commit(&mut self) -> Stored<()> {
+        self.in_transaction()?;
         Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
     }
 
@@ -191,6 +201,7 @@ impl Store for SqliteStore {
     }
 
     fn step_begin(&mut self) -> Stored<()> {
+        self.in_transaction()?;
         Ok(self.connection.prepare_cached("SAVEPOINT step")?.execute([]).map(|_| ())?)
     }
 
