@@ -204,7 +204,7 @@ pub fn ran_since(connection: &Connection, campaign: &CampaignID, since: Timestam
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM run r JOIN campaign c ON c.campaign = r.campaign
                 WHERE r.campaign = ?1 AND r.revision = c.revision AND r.trigger <> 'test'
-                    AND r.started_at >= ?2)",
+                    AND (r.started_at >= ?2 OR r.finished_at IS NULL))",
         )?
         .query_row(params![campaign.as_str(), since.as_millisecond()], |row| row.get(0))?)
 }
