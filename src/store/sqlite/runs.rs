@@ -271,16 +271,16 @@ pub fn event(
     let (id, state, ..) = standing(connection, run.as_str())?;
     // A run that never opened and ends has no audience to account for.
     let unopened = state == RunState::Pending && !matches!(event, RunEvent::Sealed);
-    let after = state.after(event)?;
+    let mut after = state.after(event)?;
     if unopened {
         unopen(connection, run)?;
     }
-    write_state(connection, id, &after, now)?;
     if after == RunState::Running
         && let Some(reason) = people::paused_reason(connection, run)?
     {
-        write_state(connection, id, &RunState::Paused { reason }, now)?;
+        after = RunState::Paused { reason };
     }
+    write_state(connection, id, &after, now)?;
     if let Some(reason) = missed {
         connection.execute(
             "UPDATE occurrence SET decision = 'missed', reason = ?2, decided_at = ?3
