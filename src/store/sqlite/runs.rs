@@ -57,7 +57,7 @@ pub fn slots_decide(
             (Fate::Skipped(_) | Fate::Missed(_), _) => {}
         }
     }
-    connection
+    let known = connection
         .prepare_cached(
             "UPDATE campaign SET decided_until = max(decided_until, ?2), next_occurrence = ?3
              WHERE campaign = ?1",
@@ -67,7 +67,10 @@ pub fn slots_decide(
             decided_until.as_millisecond(),
             next_occurrence.map(Timestamp::as_millisecond)
         ])?;
-    Ok(made)
+    match known {
+        1 => Ok(made),
+        _ => Err(StoreError::NotFound { what: "campaign", name: campaign.to_string() }),
+    }
 }
 
 pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Stored<RunID> {
