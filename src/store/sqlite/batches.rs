@@ -385,7 +385,7 @@ pub fn look_begin(
     recipients: u64,
     now: Timestamp,
 ) -> Stored<(i64, String)> {
-    connection
+    let made = connection
         .prepare_cached(
             "INSERT INTO attempt (kind, run, batch, gateway, operation_id, started_at, recipients)
              SELECT 'look', id, ?2, gateway,
@@ -395,9 +395,17 @@ pub fn look_begin(
              FROM run WHERE run = ?1",
         )?
         .execute(params![run.as_str(), batch as i64, now.as_millisecond(), recipients as i64])?;
+    if made == 0 {
+        return Err(StoreError::NotFound { what: "run", name: run.to_string() });
+    }
     let attempt = connection.last_insert_rowid();
     Ok((attempt, operation_id(connection, attempt)?))
 }
+
+pub const READ: &str = "UPDATE delivery SET outcome = ?3, reason_code = ?4, reason = ?5,
+        server_msg_id = coalesce(?6, server_msg_id), client_msg_id = coalesce(?7, client_msg_id),
+        updated_at = ?8
+     WHERE run = ?1 AND recipient = ?2 AND outcome = 'unknown'";
 
 pub fn look_settle(
     connection: &Connection,
@@ -418,25 +426,19 @@ pub fn look_settle(
         let reason = outcome.reason();
         let receipt = match outcome {
             Outcome::Accepted(receipt) => receipt.clone(),
-            _ => Default::default(),
+            Outcome::Refused(_) | Outcome::Unknown(_) => Default::default(),
+            other => return Err(StoreError::Corrupt(format!("{recipient} was read as {}", other.name()))),
         };
-        let changed = connection
-            .prepare_cached(
-                "UPDATE delivery SET outcome = ?3, reason_code = ?4, reason = ?5,
-                    server_msg_id = coalesce(?6, server_msg_id), client_msg_id = coalesce(?7, client_msg_id),
-                    updated_at = ?8
-                 WHERE run = ?1 AND recipient = ?2 AND outcome = 'unknown'",
-            )?
-            .execute(params![
-                run,
-                recipient.as_str(),
-                outcome.name(),
-                reason.map(|reason| reason.code.as_str()),
-                reason.map(|reason| reason.text.as_str()),
-                receipt.server_msg_id,
-                receipt.client_msg_id,
-                end.at.as_millisecond(),
-            ])?;
+        let changed = connection.prepare_cached(READ)?.execute(params![
+            run,
+            recipient.as_str(),
+            outcome.name(),
+            reason.map(|reason| reason.code.as_str()),
+            reason.map(|reason| reason.text.as_str()),
+            receipt.server_msg_id,
+            receipt.client_msg_id,
+            end.at.as_millisecond(),
+        ])?;
         *counts.of(outcome) += changed as u64;
     }
     connection
