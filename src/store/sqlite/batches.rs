@@ -110,12 +110,12 @@ impl<'c> Deliveries<'c> {
     }
 }
 
+pub const PENDING: &str = "SELECT id, number, attempts, recipients FROM batch
+     WHERE run = ?1 AND state = 'pending' ORDER BY position LIMIT ?2";
+
 /// The first batches in the order of sending.
 pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<PendingBatch>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, number, attempts, recipients FROM batch
-         WHERE run = ?1 AND state = 'pending' ORDER BY position LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare_cached(PENDING)?;
     let mut rows = statement.query(params![run, most])?;
     let mut batches = Vec::new();
     while let Some(row) = rows.next()? {
@@ -235,12 +235,12 @@ struct UnderWay {
     asked: u64,
 }
 
+pub const UNDER_WAY: &str = "SELECT b.run, r.run, b.id, b.number, b.attempts, a.send_time, b.count
+     FROM attempt a JOIN batch b ON b.run = a.run AND b.number = a.batch JOIN run r ON r.id = a.run
+     WHERE a.attempt = ?1 AND a.finished_at IS NULL AND b.attempt = a.attempt";
+
 fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
-    let mut statement = connection.prepare_cached(
-        "SELECT b.run, r.run, b.id, b.number, b.attempts, a.send_time, b.count
-         FROM attempt a JOIN batch b ON b.run = a.run AND b.number = a.batch JOIN run r ON r.id = a.run
-         WHERE a.attempt = ?1 AND a.finished_at IS NULL AND b.attempt = a.attempt",
-    )?;
+    let mut statement = connection.prepare_cached(UNDER_WAY)?;
     let mut rows = statement.query([attempt])?;
     let row = rows
         .next()?
@@ -451,17 +451,17 @@ pub fn look_settle(
     end_attempt(connection, end, &counts, verdict)
 }
 
+pub const PAST_CALLS: &str = "SELECT a.finished_at, a.recipients FROM attempt a JOIN run r ON r.id = a.run
+     WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.verdict <> 'withdrawn'
+        AND (?3 IS NULL OR r.campaign = ?3)";
+
 pub fn past_calls(
     connection: &Connection,
     gateway: &str,
     campaign: Option<&CampaignID>,
     since: Timestamp,
 ) -> Stored<Vec<PastCall>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT a.finished_at, a.recipients FROM attempt a JOIN run r ON r.id = a.run
-         WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.verdict <> 'withdrawn'
-            AND (?3 IS NULL OR r.campaign = ?3)",
-    )?;
+    let mut statement = connection.prepare_cached(PAST_CALLS)?;
     let mut rows =
         statement.query(params![gateway, since.as_millisecond(), campaign.map(CampaignID::as_str)])?;
     let mut calls = Vec::new();

@@ -10,6 +10,8 @@ mod campaigns;
 mod people;
 pub mod review;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::{

@@ -17,11 +17,13 @@ use crate::{
     },
 };
 
-const RUN: &str =
+pub const RUN: &str =
     "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.path, v.yaml,
         r.gateway, r.only_to, r.due_at, r.start_by, r.finish_by, r.started_at, r.audience, r.accepted,
         r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight
      FROM run r JOIN revision v ON v.revision = r.revision ";
+
+pub const OPEN: &str = "WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id";
 
 pub fn slots_decide(
     connection: &Connection,
@@ -115,9 +117,7 @@ fn runs_by_hand(connection: &Connection, campaign: &CampaignID, new: &NewRun) ->
 }
 
 pub fn open(connection: &Connection) -> Stored<Vec<RunRecord>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "{RUN} WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id"
-    ))?;
+    let mut statement = connection.prepare_cached(&format!("{RUN} {OPEN}"))?;
     let mut rows = statement.query([])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
@@ -193,10 +193,11 @@ fn state(row: &Row<'_>) -> Stored<RunState> {
     })
 }
 
+pub const STANDING: &str = "SELECT id, state, ending, reason, pending, in_flight FROM run WHERE run = ?1";
+
 /// The row id, the state, and what is pending and in flight.
 pub fn standing(connection: &Connection, run: &str) -> Stored<(i64, RunState, u64, u64)> {
-    let mut statement = connection
-        .prepare_cached("SELECT id, state, ending, reason, pending, in_flight FROM run WHERE run = ?1")?;
+    let mut statement = connection.prepare_cached(STANDING)?;
     let mut rows = statement.query([run])?;
     let row = rows.next()?.ok_or_else(|| StoreError::NotFound { what: "run", name: run.to_owned() })?;
     Ok((row.get("id")?, state(row)?, row.get("pending")?, row.get("in_flight")?))
@@ -347,13 +348,14 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     Ok(Drain::More)
 }
 
+pub const REASONS: &str =
+    "SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(min(d.reason), ''), count(*) AS recipients
+     FROM delivery d JOIN run r ON r.id = d.run
+     WHERE r.run = ?1 AND d.outcome <> 'accepted'
+     GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2";
+
 pub fn reasons(connection: &Connection, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(min(d.reason), ''), count(*) AS recipients
-         FROM delivery d JOIN run r ON r.id = d.run
-         WHERE r.run = ?1 AND d.outcome <> 'accepted'
-         GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare_cached(REASONS)?;
     let rows = statement.query_map(params![run.as_str(), most], |row| {
         Ok(CountedReason {
             outcome: row.get(0)?,
