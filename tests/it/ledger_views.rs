@@ -3,10 +3,16 @@
 use std::path::PathBuf;
 
 use campaignd::{
+    campaign::RecipientID,
     plan::{Decision, Fate, Miss},
-    run::{RunEvent, Trigger},
+    run::{
+        RunEvent, Trigger,
+        chunk::Cutter,
+        reply::{Cause, Reason, Reply},
+        settlement::settle,
+    },
     store::{
-        Act, CampaignMark, NewRevision, NewRun, Store,
+        Act, AttemptEnd, Begun, CampaignMark, Intent, NewRevision, NewRun, Store,
         sqlite::{SqliteStore, review::Review},
     },
 };
@@ -154,6 +160,33 @@ fn what_is_wrong_with_a_campaign_is_shown() {
         assert_eq!(rows.cell(0, "problem").text(), expected, "{mark:?}");
         assert_eq!(rows.cell(0, "state").text() == "removed", mark == CampaignMark::Removed);
     }
+}
+
+#[test]
+fn a_delivery_tells_how_often_it_was_tried() {
+    let mut desk = desk();
+    desk.apply();
+    desk.decide(now(), 1, Fate::Run);
+    let run = desk.store.runs_open().unwrap().remove(0).id;
+    let mut cutter = Cutter::new(&run, 1);
+    let chunk = cutter.push(RecipientID::new("u001").unwrap()).unwrap();
+    desk.store.run_open_part(&run, &[chunk], &[], now()).unwrap();
+    desk.store.run_event(&run, RunEvent::Sealed, None, now()).unwrap();
+    let intent = Intent { run: run.clone(), at: now(), most_recipients: 1, stamp: None };
+    let withdrawn = desk.store.batch_begin(&intent).unwrap().unwrap().attempt;
+    desk.store.batch_withdraw(withdrawn, now()).unwrap();
+    let reason = || Reason::new("1501", "token expired");
+    for reply in [Reply::NothingDone(Cause::Token, reason()), Reply::Unanswered(reason())] {
+        let Begun { attempt, recipients, .. } = desk.store.batch_begin(&intent).unwrap().unwrap();
+        let end =
+            AttemptEnd { attempt, at: now(), http_status: None, provider_code: None, provider_message: None };
+        desk.store.batch_settle(&end, &settle(&recipients, reply).unwrap()).unwrap();
+    }
+    let ledger = Connection::open(&desk.path).unwrap();
+    let row: (String, i64) = ledger
+        .query_row("SELECT outcome, attempts FROM delivery_log", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!(row, ("unknown".to_owned(), 2), "what never left is no try");
 }
 
 /// The first instant of 2200.
