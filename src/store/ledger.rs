@@ -79,7 +79,7 @@ impl Ledger {
                     let outcome = transaction.and_then(|store| in_step(store, work));
                     Box::new(move |committed: Stored<()>| {
                         // A caller that is gone does not want to know.
-                        let _ = reply.send(committed.and(outcome));
+                        let _ = reply.send(outcome.and_then(|value| committed.map(|()| value)));
                     })
                 });
                 let closed = || StoreError::Failed("its writer has ended".to_owned());
@@ -123,9 +123,14 @@ fn write_alone<R>(store: &mut dyn Store, work: impl FnOnce(&mut dyn Store) -> St
 
 fn in_step<R>(store: &mut dyn Store, work: impl FnOnce(&mut dyn Store) -> Stored<R>) -> Stored<R> {
     store.step_begin()?;
-    let result = work(store);
-    store.step_end(result.is_ok())?;
-    result
+    match work(store) {
+        Ok(value) => store.step_end(true).map(|()| value),
+        Err(error) => {
+            // Where this fails too the transaction is lost, and with it all that shares it: `commit` tells.
+            let _ = store.step_end(false);
+            Err(error)
+        }
+    }
 }
 
 /// Commits a change and those that wait behind it. Gives back the order to close, when that is met.

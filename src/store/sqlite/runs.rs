@@ -17,11 +17,13 @@ use crate::{
     },
 };
 
-const RUN: &str =
+pub const RUN: &str =
     "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.path, v.yaml,
         r.gateway, r.only_to, r.due_at, r.start_by, r.finish_by, r.started_at, r.audience, r.accepted,
         r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight
      FROM run r JOIN revision v ON v.revision = r.revision ";
+
+pub const OPEN: &str = "WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id";
 
 pub fn slots_decide(
     connection: &Connection,
@@ -57,7 +59,7 @@ pub fn slots_decide(
             (Fate::Skipped(_) | Fate::Missed(_), _) => {}
         }
     }
-    connection
+    let known = connection
         .prepare_cached(
             "UPDATE campaign SET decided_until = max(decided_until, ?2), next_occurrence = ?3
              WHERE campaign = ?1",
@@ -67,7 +69,10 @@ pub fn slots_decide(
             decided_until.as_millisecond(),
             next_occurrence.map(Timestamp::as_millisecond)
         ])?;
-    Ok(made)
+    match known {
+        1 => Ok(made),
+        _ => Err(StoreError::NotFound { what: "campaign", name: campaign.to_string() }),
+    }
 }
 
 pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Stored<RunID> {
@@ -112,9 +117,7 @@ fn runs_by_hand(connection: &Connection, campaign: &CampaignID, new: &NewRun) ->
 }
 
 pub fn open(connection: &Connection) -> Stored<Vec<RunRecord>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "{RUN} WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id"
-    ))?;
+    let mut statement = connection.prepare_cached(&format!("{RUN} {OPEN}"))?;
     let mut rows = statement.query([])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
@@ -190,10 +193,11 @@ fn state(row: &Row<'_>) -> Stored<RunState> {
     })
 }
 
+pub const STANDING: &str = "SELECT id, state, ending, reason, pending, in_flight FROM run WHERE run = ?1";
+
 /// The row id, the state, and what is pending and in flight.
 pub fn standing(connection: &Connection, run: &str) -> Stored<(i64, RunState, u64, u64)> {
-    let mut statement = connection
-        .prepare_cached("SELECT id, state, ending, reason, pending, in_flight FROM run WHERE run = ?1")?;
+    let mut statement = connection.prepare_cached(STANDING)?;
     let mut rows = statement.query([run])?;
     let row = rows.next()?.ok_or_else(|| StoreError::NotFound { what: "run", name: run.to_owned() })?;
     Ok((row.get("id")?, state(row)?, row.get("pending")?, row.get("in_flight")?))
@@ -204,7 +208,7 @@ pub fn ran_since(connection: &Connection, campaign: &CampaignID, since: Timestam
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM run r JOIN campaign c ON c.campaign = r.campaign
                 WHERE r.campaign = ?1 AND r.revision = c.revision AND r.trigger <> 'test'
-                    AND r.started_at >= ?2)",
+                    AND (r.started_at >= ?2 OR r.finished_at IS NULL))",
         )?
         .query_row(params![campaign.as_str(), since.as_millisecond()], |row| row.get(0))?)
 }
@@ -271,16 +275,16 @@ pub fn event(
     let (id, state, ..) = standing(connection, run.as_str())?;
     // A run that never opened and ends has no audience to account for.
     let unopened = state == RunState::Pending && !matches!(event, RunEvent::Sealed);
-    let after = state.after(event)?;
+    let mut after = state.after(event)?;
     if unopened {
         unopen(connection, run)?;
     }
-    write_state(connection, id, &after, now)?;
     if after == RunState::Running
         && let Some(reason) = people::paused_reason(connection, run)?
     {
-        write_state(connection, id, &RunState::Paused { reason }, now)?;
+        after = RunState::Paused { reason };
     }
+    write_state(connection, id, &after, now)?;
     if let Some(reason) = missed {
         connection.execute(
             "UPDATE occurrence SET decision = 'missed', reason = ?2, decided_at = ?3
@@ -344,13 +348,14 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     Ok(Drain::More)
 }
 
+pub const REASONS: &str =
+    "SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(min(d.reason), ''), count(*) AS recipients
+     FROM delivery d JOIN run r ON r.id = d.run
+     WHERE r.run = ?1 AND d.outcome <> 'accepted'
+     GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2";
+
 pub fn reasons(connection: &Connection, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(min(d.reason), ''), count(*) AS recipients
-         FROM delivery d JOIN run r ON r.id = d.run
-         WHERE r.run = ?1 AND d.outcome <> 'accepted'
-         GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare_cached(REASONS)?;
     let rows = statement.query_map(params![run.as_str(), most], |row| {
         Ok(CountedReason {
             outcome: row.get(0)?,
