@@ -34,6 +34,14 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
         ),
         (&open, &["SCAN r USING INDEX run_open", "SEARCH v USING INTEGER PRIMARY KEY (rowid=?)"]),
         (
+            "SELECT * FROM delivery_log WHERE recipient = ?",
+            &["SCAN r", "SEARCH d USING PRIMARY KEY (run=? AND recipient=?)"],
+        ),
+        (
+            "SELECT * FROM delivery_log WHERE run = ?",
+            &["SEARCH r USING INDEX sqlite_autoindex_run_1 (run=?)", "SEARCH d USING PRIMARY KEY (run=?)"],
+        ),
+        (
             runs::REASONS,
             &[
                 "SEARCH r USING COVERING INDEX sqlite_autoindex_run_1 (run=?)",
