@@ -175,7 +175,9 @@ fn outcomes(row: &Row<'_>, look: &Look) -> String {
         .filter(|(column, count)| **column == "accepted" || count != "0")
         .map(|(column, count)| {
             let part = count.parse::<f64>().ok().filter(|_| audience > 0.0);
-            let share = part.map(|part| format!("{:.1}%", 100.0 * part / audience)).unwrap_or_default();
+            // Cut, not rounded: 100 % is everyone.
+            let share = part.map(|part| (1_000.0 * part / audience).floor() / 10.0);
+            let share = share.map(|share| format!("{share:.1}%")).unwrap_or_default();
             vec![column.replace('_', " "), count, share]
         })
         .collect();

@@ -215,7 +215,10 @@ fn list_file(
         ListFileState::Filled => return Some(list),
         ListFileState::Empty => format!("`{path}` is empty now"),
         ListFileState::Missing => format!("`{path}` is not there now"),
-        ListFileState::Unusable(reason) => format!("`{path}` cannot be used now: {reason}"),
+        ListFileState::Unusable(reason) => {
+            cursor.error(report, Code::ListFile, format!("`{path}` cannot be used: {reason}"), None);
+            return None;
+        }
     };
     cursor.warning(report, Code::ListFile, complaint, Some("it is read when a run starts"));
     Some(list)

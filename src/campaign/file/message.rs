@@ -1,7 +1,7 @@
 //! The `message:` part: ours is where things stand, the gateway's kind knows what they mean.
 
 use super::super::{
-    Audience, Dialect, Message, Source,
+    Audience, Dialect, Message,
     message::{AddressedTo, Fault, Step},
 };
 use crate::document::{
@@ -18,9 +18,7 @@ pub(super) fn message(
 ) -> Option<Message> {
     let hint = "for example `message: {contentType: text, content: {content: \"hello!!\"}}`";
     let cursor = fields.require(report, "message", hint)?;
-    if has_columns(audience) {
-        refuse_templates(&cursor, report);
-    }
+    refuse_templates(&cursor, report);
     let entries = cursor.mapping(report)?;
     let object = cursor.json_object(report, entries)?;
     let to = match audience {
@@ -69,12 +67,6 @@ fn child<'a>(cursor: &Cursor<'a>, step: &Step) -> Option<Cursor<'a>> {
         }),
         _ => None,
     }
-}
-
-/// Whether a file stands among the sources, whose columns templates would name.
-fn has_columns(audience: Option<&Audience>) -> bool {
-    matches!(audience, Some(Audience::Union(sources))
-        if sources.iter().any(|source| matches!(source, Source::File(_))))
 }
 
 /// Templates are not built yet, and to send `{{name}}` to everybody is what nobody means.

@@ -38,7 +38,10 @@ pub(crate) fn zone(cursor: &Cursor<'_>, report: &mut Report) -> Option<TimeZone>
     let zone = TimeZone::get(name).ok();
     if zone.is_none() {
         let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        // An abbreviation has several meanings (CST), and a guess would be hours off.
+        let guessable = name.contains('/') || name.chars().count() > 4;
         let hint = did_you_mean(name, names.iter().map(String::as_str))
+            .filter(|_| guessable)
             .unwrap_or_else(|| "use an IANA name like Asia/Shanghai".to_owned());
         cursor.error(report, Code::UnknownZone, format!("there is no time zone `{name}`"), Some(&hint));
     }
@@ -128,6 +131,7 @@ fn check_slots(
     } else if let Pattern::At(at) = schedule.pattern
         && at <= now
     {
+        let hint = "it fires no more, unless it was due within `lateness.max`";
         named.warning(report, Code::PastSchedule, "this time has passed", Some(hint));
     }
 }
