@@ -175,8 +175,11 @@ fn outcomes(row: &Row<'_>, look: &Look) -> String {
         .filter(|(column, count)| **column == "accepted" || count != "0")
         .map(|(column, count)| {
             let part = count.parse::<f64>().ok().filter(|_| audience > 0.0);
-            // Cut, not rounded: 100 % is everyone.
-            let share = part.map(|part| (1_000.0 * part / audience).floor() / 10.0);
+            // 100 % is everyone, and 0 % nobody.
+            let share = part.map(|part| match 100.0 * part / audience {
+                share if part > 0.0 && part < audience => share.clamp(0.1, 99.9),
+                share => share,
+            });
             let share = share.map(|share| format!("{share:.1}%")).unwrap_or_default();
             vec![column.replace('_', " "), count, share]
         })
