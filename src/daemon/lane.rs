@@ -142,6 +142,12 @@ impl Lane {
     /// Takes a turn, from the promise to the committed answer.
     async fn take(&self, turn: Turn) {
         let run = turn.assignment.run.clone();
+        if turn.drains {
+            self.drain(&turn).await;
+            self.turns().end(&turn, Done::Nothing);
+            self.changed.notify_waiters();
+            return;
+        }
         match self.begin(&turn).await {
             Ok(Some(begun)) => {
                 let asked = begun.recipients.len() as u64;
@@ -170,7 +176,13 @@ impl Lane {
                 self.turns().end(&turn, Done::Nothing);
             }
             Err(Hindrance::Ledger(error)) => {
-                self.turns().end(&turn, Done::Nothing);
+                {
+                    let mut turns = self.turns();
+                    turns.end(&turn, Done::Nothing);
+                    if turn.late.is_some() {
+                        turns.not_told(&run);
+                    }
+                }
                 tracing::error!(%run, %error, "nothing is sent that cannot be recorded");
                 tokio::time::sleep(LEDGER_RETRY).await;
             }
@@ -180,9 +192,10 @@ impl Lane {
 
     /// Commits the intent of the run's next batch; None when it has none, or must not send now.
     async fn begin(&self, turn: &Turn) -> Result<Option<Begun>, Hindrance> {
-        let (assignment, now) = (&turn.assignment, self.parts.clock.now());
+        let assignment = &turn.assignment;
         let run = assignment.run.clone();
         if let Some(late) = turn.late {
+            let now = self.parts.clock.now();
             let stopped =
                 self.parts.ledger.call(move |store| store.run_event(&run, late.event(), late.missed(), now));
             return match stopped.await {
@@ -195,6 +208,11 @@ impl Lane {
             self.rest(*answer);
             return Err(Hindrance::Provider);
         }
+        // Getting ready may have taken its time.
+        if self.turns().is_stopping() {
+            return Ok(None);
+        }
+        let now = self.parts.clock.now();
         let stamp = self
             .gateway
             .stamps_send_time(&assignment.message)
@@ -247,8 +265,11 @@ impl Lane {
         if !settlement.unexplained.is_empty() {
             self.explain(assignment, begun.batch, asked.len(), &settlement).await;
         }
-        if state.is_some_and(|state| state.is_over()) {
-            self.finish(assignment).await;
+        match state {
+            Some(state) if state.is_over() => self.finish(assignment).await,
+            Some(RunState::Ending { .. }) => self.turns().drain_soon(&assignment.run),
+            _ if !settlement.unexplained.is_empty() => self.turns().drain_soon(&assignment.run),
+            _ => {}
         }
         true
     }
@@ -303,9 +324,12 @@ impl Lane {
             match drained {
                 Ok(Drain::More) => {}
                 Ok(Drain::Over(_)) => return self.finish(assignment).await,
+                // A turn that only drains has not asked whether there is something to send.
+                Ok(Drain::Busy) if turn.drains => return,
                 Ok(Drain::Busy) => return self.turns().park(turn),
                 Err(error) => {
                     tracing::error!(run = %assignment.run, %error, "the run cannot be ended yet");
+                    self.turns().drain_soon(&assignment.run);
                     tokio::time::sleep(LEDGER_RETRY).await;
                     return;
                 }

@@ -332,8 +332,8 @@ pub trait Store: Send {
     fn recover(&mut self, now: Timestamp) -> Stored<u64>;
 
     // Batches
-    /// Commits the next batch of a running run to being asked: None when there is none, or the run
-    /// does not run.
+    /// Commits the next batch of a running run to being asked: None when there is none, the run does
+    /// not run, or it is too late.
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>>;
     /// Records an answer with everything that follows from it; gives the run's state after it. A run
     /// of which nothing is pending or in flight is over, unless somebody is yet to be explained.

@@ -131,7 +131,7 @@ pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<Pendi
 
 pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> {
     let (run, state, ..) = runs::standing(connection, intent.run.as_str())?;
-    if state != RunState::Running {
+    if state != RunState::Running || is_late(connection, run, intent.at)? {
         return Ok(None);
     }
     let Some(mut batch) = pending(connection, run, 1)?.pop() else { return Ok(None) };
@@ -184,6 +184,15 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
         recipients: batch.recipients,
         send_time_ms,
     }))
+}
+
+/// Whether it is too late to ask anything, or to ask the first.
+fn is_late(connection: &Connection, run: i64, at: Timestamp) -> Stored<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT ?2 > finish_by OR (started_at IS NULL AND ?2 > start_by) FROM run WHERE id = ?1",
+        )?
+        .query_row(params![run, at.as_millisecond()], |row| row.get(0))?)
 }
 
 fn operation_id(connection: &Connection, attempt: i64) -> Stored<String> {

@@ -271,10 +271,12 @@ pub fn event(
     let (id, state, ..) = standing(connection, run.as_str())?;
     // A run that never opened and ends has no audience to account for.
     let unopened = state == RunState::Pending && !matches!(event, RunEvent::Sealed);
-    let after = state.after(event)?;
+    let after = state.clone().after(event)?;
     if unopened {
         unopen(connection, run)?;
     }
+    // What ends already is not missed for another reason.
+    let missed = missed.filter(|_| after != state);
     write_state(connection, id, &after, now)?;
     if after == RunState::Running
         && let Some(reason) = people::paused_reason(connection, run)?
