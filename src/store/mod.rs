@@ -144,7 +144,7 @@ pub struct RunRecord {
     pub campaign: CampaignID,
     pub trigger: Trigger,
     pub state: RunState,
-    /// The bytes and path of the revision that the run was made from.
+    /// The path of the revision that the run was made from, where its file has moved to, and its bytes.
     pub path: String,
     pub yaml: Vec<u8>,
     pub gateway: String,
@@ -301,7 +301,7 @@ pub trait Store: Send {
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID>;
     fn runs_open(&mut self) -> Stored<Vec<RunRecord>>;
     fn run(&mut self, run: &RunID) -> Stored<RunRecord>;
-    /// Whether a run of the revision in force, for its whole audience, was made since then.
+    /// Whether a run of the revision in force, for its whole audience, is open or began since then.
     fn ran_since(&mut self, campaign: &CampaignID, since: Timestamp) -> Stored<bool>;
     /// Throws away what an opening that was not sealed has written.
     fn run_unopen(&mut self, run: &RunID) -> Stored<()>;
@@ -369,7 +369,8 @@ pub trait Store: Send {
     fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>>;
     fn act_record(&mut self, act: &Act, action: &str, target: &str) -> Stored<()>;
     fn question_ask(&mut self, question: &Question, now: Timestamp) -> Stored<i64>;
-    fn questions_open(&mut self) -> Stored<Vec<(i64, Question)>>;
+    /// Questions without an answer, with their numbers and when they were asked.
+    fn questions_open(&mut self) -> Stored<Vec<(i64, Timestamp, Question)>>;
     fn question_answer(&mut self, question: i64, reply: &Reply) -> Stored<()>;
     fn question_reply(&mut self, question: i64) -> Stored<Option<Reply>>;
     /// Takes back a question that has no reply: nobody will answer it any more.

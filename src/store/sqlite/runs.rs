@@ -17,8 +17,9 @@ use crate::{
     },
 };
 
-const RUN: &str =
-    "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.path, v.yaml,
+const RUN: &str = "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.yaml,
+        -- Where the revision's file is now: its lists are beside it.
+        coalesce((SELECT c.path FROM campaign c WHERE c.revision = r.revision), v.path) AS path,
         r.gateway, r.only_to, r.due_at, r.start_by, r.finish_by, r.started_at, r.audience, r.accepted,
         r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight
      FROM run r JOIN revision v ON v.revision = r.revision ";
@@ -204,7 +205,7 @@ pub fn ran_since(connection: &Connection, campaign: &CampaignID, since: Timestam
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM run r JOIN campaign c ON c.campaign = r.campaign
                 WHERE r.campaign = ?1 AND r.revision = c.revision AND r.trigger <> 'test'
-                    AND r.started_at >= ?2)",
+                    AND (r.started_at >= ?2 OR r.state IN ('pending', 'running', 'paused', 'ending')))",
         )?
         .query_row(params![campaign.as_str(), since.as_millisecond()], |row| row.get(0))?)
 }

@@ -1,5 +1,12 @@
 //! Single histories, each the smallest that once broke a promise.
 
+use campaignd::gateway::{
+    Pending,
+    openim::{
+        OpenIM,
+        transport::{Headers, RawAnswer, Transport, TransportFault},
+    },
+};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -59,9 +66,11 @@ async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
-const RUNS: &str = "SELECT state || ' ' || coalesce(reason, '') || ' accepted ' || accepted || ' pending ' || pending
+const RUNS: &str =
+    "SELECT state || ' ' || coalesce(reason, '') || ' accepted ' || accepted || ' pending ' || pending
     || ' expired ' || expired || ' cancelled ' || cancelled FROM run_summary ORDER BY occurrence";
-const SLOTS: &str = "SELECT substr(occurrence, 12, 8) || ' ' || decision || ' ' || coalesce(reason, '') || ' ' || count
+const SLOTS: &str =
+    "SELECT substr(occurrence, 12, 8) || ' ' || decision || ' ' || coalesce(reason, '') || ' ' || count
     FROM occurrence_log ORDER BY occurrence";
 
 fn ids(count: u32) -> String {
@@ -71,10 +80,14 @@ fn ids(count: u32) -> String {
 #[test]
 fn a_run_is_told_that_its_time_is_over_although_the_ledger_failed_then() {
     play(async |simulation| {
-        simulation.write("a.yaml", &format!(
-            "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nfinishWithin: 30s\n\
-             delivery: {{batchSize: 1, concurrency: 1, limits: {{recipients: 10/min}}}}\n", ids(30)
-        ));
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nfinishWithin: 30s\n\
+             delivery: {{batchSize: 1, concurrency: 1, limits: {{recipients: 10/min}}}}\n",
+                ids(30)
+            ),
+        );
         let daemon = simulation.daemon();
         seconds(80).await;
         simulation.spoil(
@@ -95,10 +108,14 @@ fn a_run_is_told_that_its_time_is_over_although_the_ledger_failed_then() {
 #[test]
 fn a_run_that_its_limits_hold_back_ends_when_its_time_is_over() {
     play(async |simulation| {
-        simulation.write("a.yaml", &format!(
-            "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nfinishWithin: 30m\n\
-             delivery: {{limits: {{recipients: 10/day}}}}\n", ids(30)
-        ));
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nfinishWithin: 30m\n\
+             delivery: {{limits: {{recipients: 10/day}}}}\n",
+                ids(30)
+            ),
+        );
         let daemon = simulation.daemon();
         seconds(45 * 60).await;
         assert_eq!(
@@ -112,10 +129,14 @@ fn a_run_that_its_limits_hold_back_ends_when_its_time_is_over() {
 #[test]
 fn a_run_that_its_limits_hold_back_is_cancelled_at_once() {
     play(async |simulation| {
-        simulation.write("a.yaml", &format!(
-            "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
-             delivery: {{limits: {{recipients: 10/day}}}}\n", ids(30)
-        ));
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
+             delivery: {{limits: {{recipients: 10/day}}}}\n",
+                ids(30)
+            ),
+        );
         let daemon = simulation.daemon();
         seconds(120).await;
         simulation.act(&Target::Run(RunID::from_text("a@20261111T000100Z".to_owned())), Control::Cancel);
@@ -131,10 +152,17 @@ fn a_run_that_its_limits_hold_back_is_cancelled_at_once() {
 #[test]
 fn a_run_is_cancelled_at_once_while_its_provider_is_away() {
     play(async |simulation| {
-        simulation.world.set_faults(Faults { unreachable: Some(Times { times: 1_000, path: Some("/".to_owned()) }), ..Faults::default() });
-        simulation.write("a.yaml", &format!(
-            "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nlateness: {{max: 4h}}\n", ids(30)
-        ));
+        simulation.world.set_faults(Faults {
+            unreachable: Some(Times { times: 1_000, path: Some("/".to_owned()) }),
+            ..Faults::default()
+        });
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nlateness: {{max: 4h}}\n",
+                ids(30)
+            ),
+        );
         let daemon = simulation.daemon();
         seconds(3_600).await;
         simulation.act(&Target::Run(RunID::from_text("a@20261111T000100Z".to_owned())), Control::Cancel);
@@ -150,10 +178,14 @@ fn a_run_is_cancelled_at_once_while_its_provider_is_away() {
 #[test]
 fn a_run_whose_last_answer_was_explained_is_over_although_its_limit_is_used_up() {
     play(async |simulation| {
-        simulation.write("a.yaml", &format!(
-            "{MESSAGE}\nrecvIDs: [nobody, {}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
-             delivery: {{limits: {{recipients: 10/day}}}}\n", ids(9)
-        ));
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [nobody, {}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
+             delivery: {{limits: {{recipients: 10/day}}}}\n",
+                ids(9)
+            ),
+        );
         let daemon = simulation.daemon();
         seconds(120).await;
         assert_eq!(simulation.ask(RUNS), ["completed  accepted 9 pending 0 expired 0 cancelled 0"]);
@@ -165,14 +197,18 @@ fn a_run_whose_last_answer_was_explained_is_over_although_its_limit_is_used_up()
 fn a_run_whose_first_call_outlasts_its_lateness_is_not_missed() {
     play(async |simulation| {
         simulation.world.set_faults(Faults { latency_ms: 1_000.0, ..Faults::default() });
-        simulation.write("a.yaml", &format!(
-            "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nlateness: {{max: 3s}}\n\
-             delivery: {{batchSize: 10, concurrency: 1}}\n", ids(40)
-        ));
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nlateness: {{max: 3s}}\n\
+             delivery: {{batchSize: 10, concurrency: 2, limits: {{recipients: 10/min}}}}\n",
+                ids(20)
+            ),
+        );
         let daemon = simulation.daemon();
         seconds(180).await;
         assert_eq!(simulation.ask(SLOTS), ["00:01:00 run  1"]);
-        assert_eq!(simulation.ask(RUNS), ["completed  accepted 40 pending 0 expired 0 cancelled 0"]);
+        assert_eq!(simulation.ask(RUNS), ["completed  accepted 20 pending 0 expired 0 cancelled 0"]);
         daemon.stop().await;
     });
 }
@@ -180,10 +216,14 @@ fn a_run_whose_first_call_outlasts_its_lateness_is_not_missed() {
 #[test]
 fn a_sealed_run_reaches_its_lane_although_the_ledger_failed_then() {
     play(async |simulation| {
-        simulation.write("a.yaml", &format!(
-            "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
-             delivery: {{limits: {{recipients: 100/min}}}}\n", ids(3)
-        ));
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
+             delivery: {{limits: {{recipients: 100/min}}}}\n",
+                ids(3)
+            ),
+        );
         let daemon = simulation.daemon();
         seconds(10).await;
         // Once the run is sealed, the calls of the past cannot be read.
@@ -205,7 +245,9 @@ fn a_sealed_run_reaches_its_lane_although_the_ledger_failed_then() {
 #[test]
 fn a_slot_that_waits_for_a_pause_is_accounted_for_when_its_file_is_edited() {
     play(async |simulation| {
-        let file = |text: &str| format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 10m}}]\ndescription: {text}\n");
+        let file = |text: &str| {
+            format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 10m}}]\ndescription: {text}\n")
+        };
         simulation.write("a.yaml", &file("one"));
         let daemon = simulation.daemon();
         seconds(60).await;
@@ -224,9 +266,14 @@ fn a_slot_that_waits_for_a_pause_is_accounted_for_when_its_file_is_edited() {
 #[test]
 fn a_slot_that_came_while_its_file_was_away_runs_when_the_file_is_back_with_an_edit() {
     play(async |simulation| {
-        let file = |text: &str| format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 10m}}]\ndescription: {text}\n");
+        let file = |text: &str| {
+            format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 10m}}]\ndescription: {text}\n")
+        };
         simulation.write("a.yaml", &file("one"));
-        simulation.write("b.yaml", &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"));
+        simulation.write(
+            "b.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"),
+        );
         let daemon = simulation.daemon();
         seconds(9 * 60 + 50).await;
         simulation.folder.files.lock().unwrap().remove("a.yaml");
@@ -244,7 +291,10 @@ fn a_slot_that_came_while_its_file_was_away_runs_when_the_file_is_back_with_an_e
 fn a_file_removed_while_nothing_ran_sends_nothing_at_the_start() {
     play(async |simulation| {
         simulation.write("a.yaml", &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 10m}}]\n"));
-        simulation.write("b.yaml", &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"));
+        simulation.write(
+            "b.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"),
+        );
         let daemon = simulation.daemon();
         seconds(60).await;
         daemon.stop().await;
@@ -263,7 +313,11 @@ fn a_file_removed_while_nothing_ran_sends_nothing_at_the_start() {
 #[test]
 fn no_slot_of_a_long_outage_is_lost_when_the_file_was_edited_meanwhile() {
     play(async |simulation| {
-        let file = |text: &str| format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 1s}}]\nlateness: {{max: 1s}}\ndescription: {text}\n");
+        let file = |text: &str| {
+            format!(
+                "{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 1s}}]\nlateness: {{max: 1s}}\ndescription: {text}\n"
+            )
+        };
         simulation.write("a.yaml", &file("one"));
         let daemon = simulation.daemon();
         seconds(10).await;
@@ -282,7 +336,10 @@ fn no_slot_of_a_long_outage_is_lost_when_the_file_was_edited_meanwhile() {
 fn a_question_that_nobody_waits_for_any_more_is_not_obeyed() {
     use campaignd::store::{Question, Store};
     play(async |simulation| {
-        simulation.write("a.yaml", &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"));
+        simulation.write(
+            "a.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"),
+        );
         let daemon = simulation.daemon();
         seconds(5).await;
         daemon.stop().await;
@@ -299,7 +356,10 @@ fn a_question_that_nobody_waits_for_any_more_is_not_obeyed() {
         seconds(5).await;
         assert_eq!(simulation.ask(RUNS), [""; 0]);
         // And twice at once is once.
-        simulation.world.set_faults(Faults { unreachable: Some(Times { times: 5, path: Some("/".to_owned()) }), ..Faults::default() });
+        simulation.world.set_faults(Faults {
+            unreachable: Some(Times { times: 5, path: Some("/".to_owned()) }),
+            ..Faults::default()
+        });
         ask();
         ask();
         seconds(600).await;
@@ -312,10 +372,14 @@ fn a_question_that_nobody_waits_for_any_more_is_not_obeyed() {
 fn a_run_whose_gateway_left_the_settings_can_be_cancelled_and_expires() {
     play(async |simulation| {
         for name in ["a", "b"] {
-            simulation.write(&format!("{name}.yaml"), &format!(
-                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nfinishWithin: 2h\n\
-                 delivery: {{limits: {{recipients: 10/day}}}}\n", ids(30)
-            ));
+            simulation.write(
+                &format!("{name}.yaml"),
+                &format!(
+                    "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\nfinishWithin: 2h\n\
+                 delivery: {{limits: {{recipients: 10/day}}}}\n",
+                    ids(30)
+                ),
+            );
         }
         let daemon = simulation.daemon();
         seconds(120).await;
@@ -344,10 +408,14 @@ fn a_run_whose_gateway_left_the_settings_can_be_cancelled_and_expires() {
 #[test]
 fn a_daemon_whose_answer_cannot_be_recorded_still_stops() {
     play(async |simulation| {
-        simulation.write("a.yaml", &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2026-11-11T00:01}}]\n"));
+        simulation.write(
+            "a.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2026-11-11T00:01}}]\n"),
+        );
         let daemon = simulation.daemon();
         seconds(10).await;
-        simulation.spoil("CREATE TRIGGER fail BEFORE INSERT ON delivery BEGIN SELECT RAISE(ABORT, 'spoilt'); END");
+        simulation
+            .spoil("CREATE TRIGGER fail BEFORE INSERT ON delivery BEGIN SELECT RAISE(ABORT, 'spoilt'); END");
         seconds(60).await;
         let stopped = tokio::time::timeout(Duration::from_secs(600), daemon.stop()).await;
         assert!(stopped.is_ok(), "it goes on trying for ever");
@@ -362,7 +430,10 @@ fn a_daemon_whose_answer_cannot_be_recorded_still_stops() {
 #[test]
 fn a_folder_that_is_never_quiet_delays_no_slot() {
     play(async |simulation| {
-        simulation.write("a.yaml", &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 10s}}]\nlateness: {{max: 2s}}\n"));
+        simulation.write(
+            "a.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{every: 10s}}]\nlateness: {{max: 2s}}\n"),
+        );
         let daemon = simulation.daemon();
         let signals = Arc::clone(&daemon.signals);
         let noise = tokio::spawn(async move {
@@ -374,6 +445,171 @@ fn a_folder_that_is_never_quiet_delays_no_slot() {
         seconds(120).await;
         noise.abort();
         assert_eq!(simulation.ask("SELECT CAST(max(late_ms) < 100 AS TEXT) FROM occurrence_log"), ["1"]);
+        daemon.stop().await;
+    });
+}
+
+/// A clock that somebody sets.
+struct SetClock {
+    steady: Arc<ElapsedClock>,
+    ahead_seconds: std::sync::atomic::AtomicI64,
+}
+
+impl SetClock {
+    fn set(&self, ahead_seconds: i64) {
+        self.ahead_seconds.store(ahead_seconds, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        let ahead_seconds = self.ahead_seconds.load(std::sync::atomic::Ordering::Relaxed);
+        self.steady.now() + SignedDuration::from_secs(ahead_seconds)
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.steady.now()
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    play(async |simulation| {
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
+             delivery: {{limits: {{recipients: 10/min}}}}\n",
+                ids(30)
+            ),
+        );
+        let clock = Arc::new(SetClock { steady: simulation.clock.clone(), ahead_seconds: 0.into() });
+        let mut parts = simulation.parts(&Arc::default());
+        parts.clock = clock.clone();
+        let daemon = Running::start(parts);
+        seconds(70).await;
+        clock.set(-3_600);
+        seconds(130).await;
+        assert_eq!(simulation.ask(RUNS), ["completed  accepted 30 pending 0 expired 0 cancelled 0"]);
+        simulation.write(
+            "b.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2026-11-10T23:10}}]\n"),
+        );
+        daemon.signals.folder.notify_one();
+        seconds(600).await;
+        assert_eq!(simulation.ask(RUNS).len(), 2);
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn a_clock_that_was_ahead_before_a_restart_does_not_hold_limits() {
+    play(async |simulation| {
+        simulation.write(
+            "a.yaml",
+            &format!(
+                "{MESSAGE}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}, {{at: 2026-11-11T00:10}}]\n\
+             delivery: {{limits: {{recipients: 10/min}}}}\n",
+                ids(10)
+            ),
+        );
+        let daemon = simulation.daemon();
+        seconds(61).await;
+        daemon.stop().await;
+        simulation.spoil("UPDATE attempt SET finished_at = finished_at + 31536000000");
+        let daemon = simulation.daemon();
+        seconds(700).await;
+        assert_eq!(simulation.ask(RUNS), ["completed  accepted 10 pending 0 expired 0 cancelled 0"; 2]);
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn a_campaign_that_moved_finds_its_lists_beside_it() {
+    use campaignd::store::Store;
+    play(async |simulation| {
+        let file = format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2026-11-11T00:01}}]\n");
+        simulation.write("old/a.yaml", &file);
+        simulation.write(
+            "b.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"),
+        );
+        let daemon = simulation.daemon();
+        seconds(5).await;
+        simulation.folder.files.lock().unwrap().remove("old/a.yaml");
+        simulation.write("new/a.yaml", &file);
+        daemon.signals.folder.notify_one();
+        seconds(60).await;
+        let run = simulation.store().run(&RunID::from_text("a@20261111T000100Z".to_owned())).unwrap();
+        assert_eq!(run.path, "new/a.yaml");
+        daemon.stop().await;
+    });
+}
+
+/// A provider that answers like nobody else.
+struct Odd(sandbox::transport::InProcess);
+
+impl Transport for Odd {
+    fn post<'a>(
+        &'a self,
+        path: &'a str,
+        headers: Headers<'a>,
+        body: Vec<u8>,
+    ) -> Pending<'a, Result<RawAnswer, TransportFault>> {
+        Box::pin(async move {
+            // Every page of users is the first.
+            let body = match path {
+                "/user/get_users" => String::from_utf8(body).unwrap().replace(":2,", ":1,").into_bytes(),
+                _ => body,
+            };
+            let answer = self.0.post(path, headers, body).await?;
+            // A message to a group gets no name.
+            let nameless = br#"{"errCode":0,"data":{}}"#.to_vec();
+            Ok(if path == "/msg/send_msg" { RawAnswer { body: nameless, ..answer } } else { answer })
+        })
+    }
+}
+
+impl Simulation {
+    fn odd_daemon(&self) -> Running {
+        let mut parts = self.parts(&Arc::default());
+        let transport = Arc::new(Odd(sandbox::transport::InProcess::new(self.world.clone())));
+        let gateway = OpenIM::new(sandbox::account(), transport, self.clock.clone());
+        parts.gateways.0.get_mut("sandbox").unwrap().gateway = Arc::new(gateway);
+        Running::start(parts)
+    }
+}
+
+#[test]
+fn a_group_whose_answer_names_no_message_is_unknown_and_not_an_unregistered_user() {
+    play(async |simulation| {
+        simulation.write(
+            "a.yaml",
+            &format!("{MESSAGE}\ngroupIDs: [g1001]\nschedules: [{{at: 2026-11-11T00:01}}]\n"),
+        );
+        let daemon = simulation.odd_daemon();
+        seconds(70).await;
+        assert_eq!(
+            simulation.ask("SELECT outcome || ' ' || reason_code FROM delivery_log"),
+            ["unknown noMessageID"]
+        );
+        assert_eq!(simulation.ask(RUNS), ["completed  accepted 0 pending 0 expired 0 cancelled 0"]);
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn users_whose_pages_do_not_go_on_are_no_audience() {
+    play(async |simulation| {
+        simulation
+            .write("a.yaml", &format!("{MESSAGE}\nisSendAll: true\nschedules: [{{at: 2026-11-11T00:01}}]\n"));
+        let daemon = simulation.odd_daemon();
+        let over = async {
+            while simulation.ask(SLOTS) != ["00:01:00 missed audience 1"] {
+                seconds(5).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(600), over).await.unwrap();
         daemon.stop().await;
     });
 }
