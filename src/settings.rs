@@ -42,7 +42,7 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// The zone of campaigns that name none.
     pub zone: Option<TimeZone>,
-    /// The gateway of campaigns that name none; one of `gateways`.
+    /// The gateway of campaigns that name none; one of `gateways`. The only one, when nothing is said.
     pub default_gateway: Option<String>,
     /// At least one.
     pub gateways: BTreeMap<String, GatewaySettings>,
@@ -207,6 +207,13 @@ mod tests {
         let loaded = load_from(None, &[], false).unwrap();
         assert_eq!(loaded.origin, Origin::BuiltIn);
         assert_eq!(loaded.settings.zone, Some(TimeZone::UTC));
+    }
+
+    #[test]
+    fn the_only_gateway_is_the_default() {
+        let default = |text: &str| read("s.yaml", text.as_bytes(), Path::new("")).0.unwrap().default_gateway;
+        assert_eq!(default(GOOD).as_deref(), Some("sandbox"));
+        assert_eq!(default("gateways: {a: {kind: sandbox}, b: {kind: sandbox}}"), None);
     }
 
     #[test]

@@ -58,7 +58,6 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it a process")]
 enum Command {
     Serve(Box<serve::ServeArgs>),
     New(new::NewArgs),

@@ -15,14 +15,14 @@ use crate::{
     daemon::{self, Parts, Posts, Signals, housekeeping},
     folder::{self, DiskFolder},
     review,
-    settings::{Loaded, Origin, Settings},
+    settings::{self, Loaded, Origin, Settings},
     store::{Ledger, owner::Owner, sqlite::SqliteStore},
 };
 
 /// Watch the campaigns folder, send what is due, record every outcome.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "SIGTERM stops after what is in flight has been answered; SIGHUP reads the folder again.\n\
+    after_help = "SIGTERM stops after what is in flight has been answered; SIGHUP reads the settings and the folder again.\n\
     Examples:\n  campaignd serve\n  campaignd --config /etc/campaignd/campaignd.yaml serve --log json"
 )]
 pub struct ServeArgs {
@@ -56,7 +56,7 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let signals = Arc::new(Signals::default());
     let parts = Parts {
         clock,
-        ledger,
+        ledger: ledger.clone(),
         folder: Arc::new(DiskFolder::new(&settings.campaigns)),
         gateways,
         default_zone: settings.zone.clone(),
@@ -73,9 +73,10 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let _watcher = watch(&settings.campaigns, &signals);
     let _housekeeping = housekeeping::start(&signals).await.context("the housekeeping cannot be started")?;
     let review = listener.map(|listener| tokio::spawn(review::serve(listener, Arc::clone(&signals))));
-    tokio::spawn(obey_signals(Arc::clone(&signals), signal(SignalKind::hangup())?));
+    tokio::spawn(obey_signals(Arc::clone(&signals), signal(SignalKind::hangup())?, origin, settings.clone()));
     tokio::spawn(tell_ready(Arc::clone(&signals), sandboxes, settings.clone()));
     daemon::serve(parts).await?;
+    ledger.close().await;
     if let Some(review) = review {
         review.abort();
     }
@@ -131,8 +132,8 @@ fn watch(root: &Path, signals: &Arc<Signals>) -> Option<impl Sized> {
         .ok()
 }
 
-/// SIGTERM and SIGINT stop; SIGHUP reads the folder again.
-async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal) {
+/// SIGTERM and SIGINT stop; SIGHUP reads the settings and the folder again.
+async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal, origin: Origin, settings: Settings) {
     let interrupted = interrupted();
     tokio::pin!(interrupted);
     loop {
@@ -144,10 +145,25 @@ async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal) {
                 return;
             }
             Some(()) = hangup.recv() => {
-                tracing::info!("SIGHUP: the folder is read again");
+                tracing::info!("SIGHUP: the settings and the folder are read again");
+                if let Origin::File(path) = &origin {
+                    compare_settings(path, &settings);
+                }
                 signals.folder.notify_one();
             }
         }
+    }
+}
+
+/// Tells what has become of the settings in force: every change of them needs a restart, and bad ones
+/// would fail it.
+fn compare_settings(path: &Path, in_force: &Settings) {
+    match settings::load(Some(path)) {
+        Err(error) => tracing::error!(%error, "the settings in force stay so; `campaignd check` tells more"),
+        Ok(loaded) if format!("{:?}", loaded.settings) != format!("{in_force:?}") => {
+            tracing::warn!("{} has changed: a restart takes it", path.display());
+        }
+        Ok(_) => tracing::info!("the settings are the same"),
     }
 }
 

@@ -194,10 +194,13 @@ impl Turns {
         self.stopping
     }
 
-    /// The provider did nothing for this cause. Gives until when there are no turns, if it rests.
+    /// The provider did nothing for this cause. Gives until when there are no turns, if a rest begins,
+    /// or becomes longer.
     pub fn rest(&mut self, steady: Timestamp, cause: Cause, reason: Reason) -> Option<Timestamp> {
+        let until = |rest: &Rest| rest.until(steady).map(|(until, _)| until);
+        let before = until(&self.rest);
         self.rest.failed(steady, cause, reason);
-        self.rest.until(steady).map(|(until, _)| until)
+        until(&self.rest).filter(|after| Some(*after) != before)
     }
 
     /// The provider did something.

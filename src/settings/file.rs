@@ -96,12 +96,14 @@ fn settings(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<S
         }
         Some(name.to_owned())
     });
+    // The only gateway there is needs no naming.
+    let only = gateways.keys().next().filter(|_| gateways.len() == 1).cloned();
     Some(Settings {
         campaigns: campaigns.unwrap_or_else(|| folder.join(DEFAULT_CAMPAIGNS)),
         database: database.unwrap_or_else(|| folder.join(DEFAULT_DATABASE)),
         listen: listen.unwrap_or(Some(Some(DEFAULT_LISTEN)))?,
         zone: zone.flatten(),
-        default_gateway: default_gateway.flatten(),
+        default_gateway: default_gateway.map_or(only, |named| named),
         gateways: gateways.into_iter().filter_map(|(name, gateway)| Some((name, gateway?))).collect(),
     })
 }

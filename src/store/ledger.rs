@@ -21,9 +21,16 @@ pub struct Ledger {
 #[derive(Clone)]
 enum Writer {
     /// A thread of its own, with group commit.
-    Thread(mpsc::Sender<Job>),
+    Thread(mpsc::Sender<Order>),
     /// The caller's thread, a commit each: one seed is one history.
     Inline(Arc<Mutex<Box<dyn Store>>>),
+}
+
+/// What the writer is told.
+enum Order {
+    Change(Job),
+    /// No change after this one: the store is closed, and then it is said so.
+    Close(oneshot::Sender<()>),
 }
 
 /// A change that waits for the writer: applied to the open transaction, or told why there is none.
@@ -35,10 +42,19 @@ type Kept = Box<dyn FnOnce(Stored<()>) + Send>;
 impl Ledger {
     /// A writer thread that ends when the last handle is dropped.
     pub fn threaded(mut store: Box<dyn Store>) -> std::io::Result<Ledger> {
-        let (sender, mut jobs) = mpsc::channel::<Job>(QUEUE);
+        let (sender, mut orders) = mpsc::channel(QUEUE);
         std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            while let Some(first) = jobs.blocking_recv() {
-                write_together(store.as_mut(), first, &mut jobs);
+            while let Some(order) = orders.blocking_recv() {
+                let close = match order {
+                    Order::Change(first) => write_together(store.as_mut(), first, &mut orders),
+                    Order::Close(closed) => Some(closed),
+                };
+                if let Some(closed) = close {
+                    drop(store);
+                    // Whoever waits for it may be gone.
+                    let _ = closed.send(());
+                    return;
+                }
             }
         })?;
         Ok(Ledger { writer: Writer::Thread(sender) })
@@ -63,12 +79,24 @@ impl Ledger {
                     let outcome = transaction.and_then(|store| in_step(store, work));
                     Box::new(move |committed: Stored<()>| {
                         // A caller that is gone does not want to know.
-                        let _ = reply.send(committed.and(outcome));
+                        let _ = reply.send(outcome.and_then(|value| committed.map(|()| value)));
                     })
                 });
                 let closed = || StoreError::Failed("its writer has ended".to_owned());
-                sender.send(job).await.map_err(|_| closed())?;
+                sender.send(Order::Change(job)).await.map_err(|_| closed())?;
                 result.await.map_err(|_| closed())?
+            }
+        }
+    }
+
+    /// Closes the ledger when what was asked before is done, so that its file stands by itself. Any
+    /// handle that is left can do nothing any more.
+    pub async fn close(self) {
+        if let Writer::Thread(sender) = self.writer {
+            let (closed, done) = oneshot::channel();
+            // A writer that has ended has closed it.
+            if sender.send(Order::Close(closed)).await.is_ok() {
+                let _ = done.await;
             }
         }
     }
@@ -95,24 +123,42 @@ fn write_alone<R>(store: &mut dyn Store, work: impl FnOnce(&mut dyn Store) -> St
 
 fn in_step<R>(store: &mut dyn Store, work: impl FnOnce(&mut dyn Store) -> Stored<R>) -> Stored<R> {
     store.step_begin()?;
-    let result = work(store);
-    store.step_end(result.is_ok())?;
-    result
+    match work(store) {
+        Ok(value) => store.step_end(true).map(|()| value),
+        Err(error) => {
+            // Where this fails too the transaction is lost, and with it all that shares it: `commit` tells.
+            let _ = store.step_end(false);
+            Err(error)
+        }
+    }
 }
 
-fn write_together(store: &mut dyn Store, first: Job, jobs: &mut mpsc::Receiver<Job>) {
+/// Commits a change and those that wait behind it. Gives back the order to close, when that is met.
+fn write_together(
+    store: &mut dyn Store,
+    first: Job,
+    orders: &mut mpsc::Receiver<Order>,
+) -> Option<oneshot::Sender<()>> {
     if let Err(error) = store.begin() {
         first(Err(error))(Ok(()));
-        return;
+        return None;
     }
     let mut kept = vec![first(Ok(&mut *store))];
+    let mut last = None;
     while kept.len() < CHANGES_A_COMMIT
-        && let Ok(job) = jobs.try_recv()
+        && let Ok(order) = orders.try_recv()
     {
-        kept.push(job(Ok(&mut *store)));
+        match order {
+            Order::Change(job) => kept.push(job(Ok(&mut *store))),
+            Order::Close(closed) => {
+                last = Some(closed);
+                break;
+            }
+        }
     }
     let committed = store.commit().inspect_err(|_| store.roll_back());
     for reply in kept {
         reply(committed.clone());
     }
+    last
 }

@@ -301,7 +301,8 @@ pub trait Store: Send {
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID>;
     fn runs_open(&mut self) -> Stored<Vec<RunRecord>>;
     fn run(&mut self, run: &RunID) -> Stored<RunRecord>;
-    /// Whether a run of the revision in force, for its whole audience, is open or began since then.
+    /// Whether a run of the revision in force, for its whole audience, was under way since then, or is
+    /// about to be.
     fn ran_since(&mut self, campaign: &CampaignID, since: Timestamp) -> Stored<bool>;
     /// Throws away what an opening that was not sealed has written.
     fn run_unopen(&mut self, run: &RunID) -> Stored<()>;

@@ -148,10 +148,15 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Sends it a signal, `TERM` or `HUP`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
     /// Lets it end by itself.
     pub fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         assert!(self.child.wait().unwrap().success());
     }
 }

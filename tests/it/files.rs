@@ -103,6 +103,18 @@ fn good_campaigns_are_taken() {
 }
 
 #[test]
+fn a_campaign_written_by_another_program_is_the_same() {
+    let settings = one_gateway(Some(shanghai()));
+    for path in yaml_files("tests/fixtures/campaigns/good") {
+        let text = fs::read_to_string(package(&path)).unwrap();
+        let value: serde_yaml::Value = serde_yaml::from_str(text.trim_start_matches('\u{feff}')).unwrap();
+        let written = serde_yaml::to_string(&value).unwrap();
+        let (again, problems) = read(&path, Some(written.as_bytes()), &settings);
+        assert_eq!(again, Some(good(&path, &settings)), "{written}\n{}", human(&problems));
+    }
+}
+
+#[test]
 fn what_is_not_said_has_the_documented_default() {
     let campaign = good("tests/fixtures/campaigns/good/shortest.yaml", &one_gateway(Some(shanghai())));
     assert_eq!(campaign.id.as_str(), "shortest");

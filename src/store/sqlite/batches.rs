@@ -110,12 +110,12 @@ impl<'c> Deliveries<'c> {
     }
 }
 
+pub const PENDING: &str = "SELECT id, number, attempts, recipients FROM batch
+     WHERE run = ?1 AND state = 'pending' ORDER BY position LIMIT ?2";
+
 /// The first batches in the order of sending.
 pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<PendingBatch>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, number, attempts, recipients FROM batch
-         WHERE run = ?1 AND state = 'pending' ORDER BY position LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare_cached(PENDING)?;
     let mut rows = statement.query(params![run, most])?;
     let mut batches = Vec::new();
     while let Some(row) = rows.next()? {
@@ -131,7 +131,7 @@ pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<Pendi
 
 pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> {
     let (run, state, ..) = runs::standing(connection, intent.run.as_str())?;
-    if state != RunState::Running || is_late(connection, run, intent.at)? {
+    if state != RunState::Running || runs::is_late(connection, run, intent.at)? {
         return Ok(None);
     }
     let Some(mut batch) = pending(connection, run, 1)?.pop() else { return Ok(None) };
@@ -186,15 +186,6 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
     }))
 }
 
-/// Whether it is too late to ask anything, or to ask the first.
-fn is_late(connection: &Connection, run: i64, at: Timestamp) -> Stored<bool> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT ?2 > finish_by OR (started_at IS NULL AND ?2 > start_by) FROM run WHERE id = ?1",
-        )?
-        .query_row(params![run, at.as_millisecond()], |row| row.get(0))?)
-}
-
 fn operation_id(connection: &Connection, attempt: i64) -> Stored<String> {
     Ok(connection
         .prepare_cached("SELECT operation_id FROM attempt WHERE attempt = ?1")?
@@ -244,12 +235,12 @@ struct UnderWay {
     asked: u64,
 }
 
+pub const UNDER_WAY: &str = "SELECT b.run, r.run, b.id, b.number, b.attempts, a.send_time, b.count
+     FROM attempt a JOIN batch b ON b.run = a.run AND b.number = a.batch JOIN run r ON r.id = a.run
+     WHERE a.attempt = ?1 AND a.finished_at IS NULL AND b.attempt = a.attempt";
+
 fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
-    let mut statement = connection.prepare_cached(
-        "SELECT b.run, r.run, b.id, b.number, b.attempts, a.send_time, b.count
-         FROM attempt a JOIN batch b ON b.run = a.run AND b.number = a.batch JOIN run r ON r.id = a.run
-         WHERE a.attempt = ?1 AND a.finished_at IS NULL AND b.attempt = a.attempt",
-    )?;
+    let mut statement = connection.prepare_cached(UNDER_WAY)?;
     let mut rows = statement.query([attempt])?;
     let row = rows
         .next()?
@@ -394,7 +385,7 @@ pub fn look_begin(
     recipients: u64,
     now: Timestamp,
 ) -> Stored<(i64, String)> {
-    connection
+    let made = connection
         .prepare_cached(
             "INSERT INTO attempt (kind, run, batch, gateway, operation_id, started_at, recipients)
              SELECT 'look', id, ?2, gateway,
@@ -404,9 +395,17 @@ pub fn look_begin(
              FROM run WHERE run = ?1",
         )?
         .execute(params![run.as_str(), batch as i64, now.as_millisecond(), recipients as i64])?;
+    if made == 0 {
+        return Err(StoreError::NotFound { what: "run", name: run.to_string() });
+    }
     let attempt = connection.last_insert_rowid();
     Ok((attempt, operation_id(connection, attempt)?))
 }
+
+pub const READ: &str = "UPDATE delivery SET outcome = ?3, reason_code = ?4, reason = ?5,
+        server_msg_id = coalesce(?6, server_msg_id), client_msg_id = coalesce(?7, client_msg_id),
+        updated_at = ?8
+     WHERE run = ?1 AND recipient = ?2 AND outcome = 'unknown'";
 
 pub fn look_settle(
     connection: &Connection,
@@ -427,25 +426,19 @@ pub fn look_settle(
         let reason = outcome.reason();
         let receipt = match outcome {
             Outcome::Accepted(receipt) => receipt.clone(),
-            _ => Default::default(),
+            Outcome::Refused(_) | Outcome::Unknown(_) => Default::default(),
+            other => return Err(StoreError::Corrupt(format!("{recipient} was read as {}", other.name()))),
         };
-        let changed = connection
-            .prepare_cached(
-                "UPDATE delivery SET outcome = ?3, reason_code = ?4, reason = ?5,
-                    server_msg_id = coalesce(?6, server_msg_id), client_msg_id = coalesce(?7, client_msg_id),
-                    updated_at = ?8
-                 WHERE run = ?1 AND recipient = ?2 AND outcome = 'unknown'",
-            )?
-            .execute(params![
-                run,
-                recipient.as_str(),
-                outcome.name(),
-                reason.map(|reason| reason.code.as_str()),
-                reason.map(|reason| reason.text.as_str()),
-                receipt.server_msg_id,
-                receipt.client_msg_id,
-                end.at.as_millisecond(),
-            ])?;
+        let changed = connection.prepare_cached(READ)?.execute(params![
+            run,
+            recipient.as_str(),
+            outcome.name(),
+            reason.map(|reason| reason.code.as_str()),
+            reason.map(|reason| reason.text.as_str()),
+            receipt.server_msg_id,
+            receipt.client_msg_id,
+            end.at.as_millisecond(),
+        ])?;
         *counts.of(outcome) += changed as u64;
     }
     connection
@@ -458,17 +451,17 @@ pub fn look_settle(
     end_attempt(connection, end, &counts, verdict)
 }
 
+pub const PAST_CALLS: &str = "SELECT a.finished_at, a.recipients FROM attempt a JOIN run r ON r.id = a.run
+     WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.verdict <> 'withdrawn'
+        AND (?3 IS NULL OR r.campaign = ?3)";
+
 pub fn past_calls(
     connection: &Connection,
     gateway: &str,
     campaign: Option<&CampaignID>,
     since: Timestamp,
 ) -> Stored<Vec<PastCall>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT a.finished_at, a.recipients FROM attempt a JOIN run r ON r.id = a.run
-         WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.verdict <> 'withdrawn'
-            AND (?3 IS NULL OR r.campaign = ?3)",
-    )?;
+    let mut statement = connection.prepare_cached(PAST_CALLS)?;
     let mut rows =
         statement.query(params![gateway, since.as_millisecond(), campaign.map(CampaignID::as_str)])?;
     let mut calls = Vec::new();

@@ -10,6 +10,8 @@ mod campaigns;
 mod people;
 pub mod review;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::{
@@ -66,6 +68,7 @@ impl SqliteStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(|error| opened(path, error))?;
         connection.busy_timeout(BUSY).map_err(|error| opened(path, error))?;
+        check_schema(&connection, path)?;
         connection.set_prepared_statement_cache_capacity(128);
         connection
             .execute_batch(
@@ -76,6 +79,15 @@ impl SqliteStore {
             .map_err(|error| opened(path, error))?;
         migrate(&mut connection, path, now)?;
         Ok(SqliteStore { connection })
+    }
+
+    /// A full disk ends a whole transaction, not one statement. What comes after must not begin one of its
+    /// own unnoticed: its caller is told that nothing happened.
+    fn in_transaction(&self) -> Stored<()> {
+        match self.connection.is_autocommit() {
+            false => Ok(()),
+            true => Err(StoreError::Failed("a change that shared the commit undid all of it".to_owned())),
+        }
     }
 }
 
@@ -89,27 +101,32 @@ fn make_file(path: &Path) -> Stored<()> {
     }
 }
 
-/// The schema version of the newest migration.
-pub(crate) fn known_version() -> i64 {
-    MIGRATIONS.len() as i64
-}
-
-fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+/// How many migrations the ledger at `path` has had, none when it is empty. Refuses what is not ours, and
+/// what a newer campaignd has written, before anything is changed.
+fn check_schema(connection: &Connection, path: &Path) -> Stored<usize> {
+    // One statement, so that a ledger is seen before or after another process makes it.
+    let (found, tables, ours): (i64, i64, bool) = connection
+        .query_row(
+            "SELECT (SELECT user_version FROM pragma_user_version), count(*),
+                coalesce(max(name = 'ledger' AND type = 'table'), 0)
+             FROM sqlite_schema",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .map_err(|error| opened(path, error))?;
+    match usize::try_from(found) {
+        Ok(0) if tables == 0 => Ok(0),
+        Ok(applied @ 1..) if ours && applied <= MIGRATIONS.len() => Ok(applied),
+        Ok(1..) if ours => Err(StoreError::NewerSchema { found, known: MIGRATIONS.len() as i64 }),
+        _ => Err(StoreError::NotALedger { path: path.display().to_string() }),
+    }
 }
 
 fn migrate(connection: &mut Connection, path: &Path, now: Timestamp) -> Stored<()> {
     let transaction =
         Transaction::new(connection, TransactionBehavior::Immediate).map_err(|error| opened(path, error))?;
-    let found = schema_version(&transaction)?;
-    if found > known_version() {
-        return Err(StoreError::NewerSchema { found, known: known_version() });
-    }
-    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if found == 0 && tables > 0 {
-        return Err(StoreError::NotALedger { path: path.display().to_string() });
-    }
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(found.max(0) as usize) {
+    let found = check_schema(&transaction, path)?;
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(found) {
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "user_version", index as i64 + 1)?;
     }
@@ -124,6 +141,7 @@ fn migrate(connection: &mut Connection, path: &Path, now: Timestamp) -> Stored<(
 /// An error of the first touch, where the file itself may be the trouble.
 fn opened(path: &Path, error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
+        _ if path.is_dir() => StoreError::NotALedger { path: path.display().to_string() },
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             StoreError::NotALedger { path: path.display().to_string() }
         }
@@ -182,6 +200,7 @@ impl Store for SqliteStore {
     }
 
     fn commit(&mut self) -> Stored<()> {
+        self.in_transaction()?;
         Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
     }
 
@@ -191,6 +210,7 @@ impl Store for SqliteStore {
     }
 
     fn step_begin(&mut self) -> Stored<()> {
+        self.in_transaction()?;
         Ok(self.connection.prepare_cached("SAVEPOINT step")?.execute([]).map(|_| ())?)
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Params, params, types::ValueRef};
 
 use super::{
     super::{Discrepancy, StoreError, Stored},
-    known_version, opened, schema_version, verify,
+    check_schema, opened, verify,
 };
 
 /// One cell of a view.
@@ -78,10 +78,8 @@ impl Review {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| opened(path, error))?;
         connection.busy_timeout(super::BUSY)?;
-        let found = schema_version(&connection).map_err(|error| opened(path, error))?;
-        match found {
+        match check_schema(&connection, path)? {
             0 => Err(StoreError::NotALedger { path: path.display().to_string() }),
-            _ if found > known_version() => Err(StoreError::NewerSchema { found, known: known_version() }),
             _ => Ok(Review { connection }),
         }
     }

@@ -17,12 +17,16 @@ use crate::{
     },
 };
 
-const RUN: &str = "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.yaml,
+pub const RUN: &str =
+    "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.yaml,
         -- Where the revision's file is now: its lists are beside it.
-        coalesce((SELECT c.path FROM campaign c WHERE c.revision = r.revision), v.path) AS path,
+        coalesce((SELECT c.path FROM campaign c
+            WHERE c.campaign = r.campaign AND c.revision = r.revision), v.path) AS path,
         r.gateway, r.only_to, r.due_at, r.start_by, r.finish_by, r.started_at, r.audience, r.accepted,
         r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight
      FROM run r JOIN revision v ON v.revision = r.revision ";
+
+pub const OPEN: &str = "WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id";
 
 pub fn slots_decide(
     connection: &Connection,
@@ -58,7 +62,7 @@ pub fn slots_decide(
             (Fate::Skipped(_) | Fate::Missed(_), _) => {}
         }
     }
-    connection
+    let known = connection
         .prepare_cached(
             "UPDATE campaign SET decided_until = max(decided_until, ?2), next_occurrence = ?3
              WHERE campaign = ?1",
@@ -68,7 +72,10 @@ pub fn slots_decide(
             decided_until.as_millisecond(),
             next_occurrence.map(Timestamp::as_millisecond)
         ])?;
-    Ok(made)
+    match known {
+        1 => Ok(made),
+        _ => Err(StoreError::NotFound { what: "campaign", name: campaign.to_string() }),
+    }
 }
 
 pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Stored<RunID> {
@@ -113,9 +120,7 @@ fn runs_by_hand(connection: &Connection, campaign: &CampaignID, new: &NewRun) ->
 }
 
 pub fn open(connection: &Connection) -> Stored<Vec<RunRecord>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "{RUN} WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id"
-    ))?;
+    let mut statement = connection.prepare_cached(&format!("{RUN} {OPEN}"))?;
     let mut rows = statement.query([])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
@@ -191,13 +196,23 @@ fn state(row: &Row<'_>) -> Stored<RunState> {
     })
 }
 
+pub const STANDING: &str = "SELECT id, state, ending, reason, pending, in_flight FROM run WHERE run = ?1";
+
 /// The row id, the state, and what is pending and in flight.
 pub fn standing(connection: &Connection, run: &str) -> Stored<(i64, RunState, u64, u64)> {
-    let mut statement = connection
-        .prepare_cached("SELECT id, state, ending, reason, pending, in_flight FROM run WHERE run = ?1")?;
+    let mut statement = connection.prepare_cached(STANDING)?;
     let mut rows = statement.query([run])?;
     let row = rows.next()?.ok_or_else(|| StoreError::NotFound { what: "run", name: run.to_owned() })?;
     Ok((row.get("id")?, state(row)?, row.get("pending")?, row.get("in_flight")?))
+}
+
+/// Whether it is too late to ask anything, or to ask the first.
+pub fn is_late(connection: &Connection, run: i64, at: Timestamp) -> Stored<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT ?2 > finish_by OR (started_at IS NULL AND ?2 > start_by) FROM run WHERE id = ?1",
+        )?
+        .query_row(params![run, at.as_millisecond()], |row| row.get(0))?)
 }
 
 pub fn ran_since(connection: &Connection, campaign: &CampaignID, since: Timestamp) -> Stored<bool> {
@@ -205,7 +220,7 @@ pub fn ran_since(connection: &Connection, campaign: &CampaignID, since: Timestam
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM run r JOIN campaign c ON c.campaign = r.campaign
                 WHERE r.campaign = ?1 AND r.revision = c.revision AND r.trigger <> 'test'
-                    AND (r.started_at >= ?2 OR r.state IN ('pending', 'running', 'paused', 'ending')))",
+                    AND (r.started_at >= ?2 OR r.finished_at IS NULL))",
         )?
         .query_row(params![campaign.as_str(), since.as_millisecond()], |row| row.get(0))?)
 }
@@ -272,18 +287,18 @@ pub fn event(
     let (id, state, ..) = standing(connection, run.as_str())?;
     // A run that never opened and ends has no audience to account for.
     let unopened = state == RunState::Pending && !matches!(event, RunEvent::Sealed);
-    let after = state.clone().after(event)?;
+    let mut after = state.clone().after(event)?;
     if unopened {
         unopen(connection, run)?;
     }
     // What ends already is not missed for another reason.
     let missed = missed.filter(|_| after != state);
-    write_state(connection, id, &after, now)?;
     if after == RunState::Running
         && let Some(reason) = people::paused_reason(connection, run)?
     {
-        write_state(connection, id, &RunState::Paused { reason }, now)?;
+        after = RunState::Paused { reason };
     }
+    write_state(connection, id, &after, now)?;
     if let Some(reason) = missed {
         connection.execute(
             "UPDATE occurrence SET decision = 'missed', reason = ?2, decided_at = ?3
@@ -347,13 +362,14 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     Ok(Drain::More)
 }
 
+pub const REASONS: &str =
+    "SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(min(d.reason), ''), count(*) AS recipients
+     FROM delivery d JOIN run r ON r.id = d.run
+     WHERE r.run = ?1 AND d.outcome <> 'accepted'
+     GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2";
+
 pub fn reasons(connection: &Connection, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(min(d.reason), ''), count(*) AS recipients
-         FROM delivery d JOIN run r ON r.id = d.run
-         WHERE r.run = ?1 AND d.outcome <> 'accepted'
-         GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare_cached(REASONS)?;
     let rows = statement.query_map(params![run.as_str(), most], |row| {
         Ok(CountedReason {
             outcome: row.get(0)?,

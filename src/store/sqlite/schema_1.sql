@@ -249,7 +249,8 @@ SELECT r.run, r.campaign,
     strftime('%Y-%m-%dT%H:%M:%fZ', d.send_time / 1000.0, 'unixepoch') AS send_time,
     strftime('%Y-%m-%dT%H:%M:%fZ', d.confirmed_at / 1000.0, 'unixepoch') AS confirmed_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', d.updated_at / 1000.0, 'unixepoch') AS updated_at
-FROM delivery d JOIN run r ON r.id = d.run;
+-- The order is told, so that one person's history is one probe a run.
+FROM run r CROSS JOIN delivery d ON d.run = r.id;
 
 CREATE VIEW waiting_log AS
 SELECT r.run, r.campaign, e.value AS recipient, b.state, b.number AS batch

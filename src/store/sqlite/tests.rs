@@ -1,0 +1,140 @@
+use std::sync::mpsc;
+
+use super::{super::Ledger, *};
+
+fn store() -> (tempfile::TempDir, SqliteStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("campaignd.db"), Timestamp::UNIX_EPOCH).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn what_is_asked_for_every_batch_is_found_by_an_index() {
+    let (_folder, store) = store();
+    let open = format!("{} {}", runs::RUN, runs::OPEN);
+    let pending: &[&str] = &["SEARCH batch USING INDEX batch_waiting (run=?)"];
+    for (sql, expected) in [
+        (batches::PENDING, pending),
+        (runs::STANDING, &["SEARCH run USING INDEX sqlite_autoindex_run_1 (run=?)"]),
+        (
+            batches::UNDER_WAY,
+            &[
+                "SEARCH a USING INTEGER PRIMARY KEY (rowid=?)",
+                "SEARCH b USING INDEX sqlite_autoindex_batch_1 (run=? AND number=?)",
+                "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
+            ],
+        ),
+        (batches::READ, &["SEARCH delivery USING PRIMARY KEY (run=? AND recipient=?)"]),
+        (
+            batches::PAST_CALLS,
+            &[
+                "SEARCH a USING INDEX attempt_of_gateway (gateway=? AND finished_at>?)",
+                "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
+            ],
+        ),
+        (
+            &open,
+            &[
+                "SCAN r USING INDEX run_open",
+                "SEARCH v USING INTEGER PRIMARY KEY (rowid=?)",
+                "CORRELATED SCALAR SUBQUERY 1",
+                "SEARCH c USING PRIMARY KEY (campaign=?)",
+            ],
+        ),
+        (
+            "SELECT * FROM delivery_log WHERE recipient = ?",
+            &["SCAN r", "SEARCH d USING PRIMARY KEY (run=? AND recipient=?)"],
+        ),
+        (
+            "SELECT * FROM delivery_log WHERE run = ?",
+            &["SEARCH r USING INDEX sqlite_autoindex_run_1 (run=?)", "SEARCH d USING PRIMARY KEY (run=?)"],
+        ),
+        (
+            runs::REASONS,
+            &[
+                "SEARCH r USING COVERING INDEX sqlite_autoindex_run_1 (run=?)",
+                "SEARCH d USING INDEX delivery_not_accepted (run=?)",
+                "USE TEMP B-TREE FOR GROUP BY",
+                "USE TEMP B-TREE FOR ORDER BY",
+            ],
+        ),
+    ] {
+        let mut statement = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let nothing = rusqlite::params_from_iter(vec![None::<i64>; statement.parameter_count()]);
+        let steps = statement.query_map(nothing, |row| row.get::<_, String>("detail")).unwrap();
+        let steps: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
+        assert_eq!(steps, expected, "{sql}");
+    }
+}
+
+fn question() -> Question {
+    Question::Send { campaign: "sale".to_owned(), to: Vec::new(), again: false }
+}
+
+/// More than the ledger may grow by.
+fn huge() -> NewRevision {
+    NewRevision {
+        campaign: "sale".parse().unwrap(),
+        path: String::new(),
+        sha256: String::new(),
+        yaml: vec![0; 1 << 20],
+        commit_id: None,
+        dirty: None,
+        gateway: "openim".to_owned(),
+        labels: "{}".to_owned(),
+        enabled: true,
+        applied_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// A store that may grow by a few pages only, as on a disk that is nearly full.
+fn nearly_full() -> (tempfile::TempDir, Box<dyn Store>) {
+    let (folder, store) = store();
+    let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    let _: i64 = store
+        .connection
+        .pragma_update_and_check(None, "max_page_count", pages + 20, |row| row.get(0))
+        .unwrap();
+    (folder, Box::new(store))
+}
+
+#[tokio::test]
+async fn a_full_disk_undoes_what_shares_the_commit_and_says_so() {
+    let (_folder, store) = nearly_full();
+    let ledger = Ledger::threaded(store).unwrap();
+    let (go, wait) = mpsc::channel::<()>();
+    let ask = |store: &mut dyn Store| store.question_ask(&question(), Timestamp::UNIX_EPOCH);
+    // The first change holds the writer until the others wait for it, so that all share one commit.
+    let (before, full, after, ()) = tokio::join!(
+        ledger.call(move |store| {
+            wait.recv().unwrap();
+            ask(store)
+        }),
+        ledger.call(|store| store.campaign_apply(&huge())),
+        ledger.call(ask),
+        async { go.send(()).unwrap() },
+    );
+    assert!(matches!(full, Err(StoreError::DiskFull)), "{full:?}");
+    assert!(before.is_err(), "its commit is lost: {before:?}");
+    assert!(after.is_err(), "its commit was lost before it: {after:?}");
+    assert_eq!(ledger.call(|store| store.questions_open()).await.unwrap(), []);
+    // What still fits goes on.
+    let asked = ledger.call(ask).await.unwrap();
+    let open = ledger.call(|store| store.questions_open()).await.unwrap();
+    assert_eq!(open, [(asked, Timestamp::UNIX_EPOCH, question())]);
+}
+
+#[tokio::test]
+async fn a_full_disk_undoes_a_change_whole() {
+    let (_folder, store) = nearly_full();
+    let ledger = Ledger::inline(store);
+    let full = ledger
+        .call(|store| {
+            store.question_ask(&question(), Timestamp::UNIX_EPOCH)?;
+            store.campaign_apply(&huge())
+        })
+        .await;
+    assert!(matches!(full, Err(StoreError::DiskFull)), "{full:?}");
+    assert_eq!(ledger.call(|store| store.questions_open()).await.unwrap(), []);
+    assert_eq!(ledger.call(|store| store.campaigns()).await.unwrap(), []);
+}

@@ -1,0 +1,142 @@
+//! Slots: each is decided once, and one run comes of each.
+
+use campaignd::{
+    plan::{Decision, Fate, Miss, Skip},
+    run::{RunID, RunState, Trigger},
+    store::{NewRun, Store, Stored},
+};
+
+use super::{
+    RunEvent, accepted, answered, at, begin, campaign, change, end, is_not_found, new_run, on_every_store,
+    opened, recipients, revision,
+};
+
+/// An hour in milliseconds: slots are that far apart here.
+const HOUR: i64 = 3_600_000;
+
+fn decision(slot: i64, count: u64, fate: Fate) -> (Decision, Option<NewRun>) {
+    let until = at((slot + count as i64 - 1) * HOUR);
+    let run = (fate == Fate::Run).then(|| new_run(Trigger::Schedule, at(slot * HOUR)));
+    (Decision { slot: at(slot * HOUR), until, count, fate }, run)
+}
+
+fn decide(
+    store: &mut dyn Store,
+    decisions: &[(Decision, Option<NewRun>)],
+    until: i64,
+) -> Stored<Option<RunID>> {
+    let (sale, until) = (campaign("sale"), at(until * HOUR));
+    change(store, |store| store.slots_decide(&sale, decisions, until, None, until))
+}
+
+fn apply(store: &mut dyn Store) {
+    change(store, |store| store.campaign_apply(&revision("sale", at(0)))).unwrap();
+}
+
+#[test]
+fn a_slot_has_one_run_however_often_it_is_decided() {
+    on_every_store(|store| {
+        apply(store);
+        let decisions = [decision(1, 2, Fate::Missed(Miss::Late)), decision(3, 1, Fate::Run)];
+        let run = decide(store, &decisions, 3).unwrap().unwrap();
+        assert_eq!(run.as_str(), "sale@20261111T040000Z");
+        for _ in 0..3 {
+            assert_eq!(decide(store, &decisions, 3).unwrap(), None);
+        }
+        let open = store.runs_open().unwrap();
+        assert_eq!(open.len(), 1);
+        assert_eq!((&open[0].id, &open[0].state, open[0].slot), (&run, &RunState::Pending, at(3 * HOUR)));
+        assert_eq!(open[0], store.run(&run).unwrap());
+    });
+}
+
+#[test]
+fn a_decision_stands() {
+    on_every_store(|store| {
+        apply(store);
+        assert_eq!(decide(store, &[decision(1, 1, Fate::Skipped(Skip::Overlap))], 1).unwrap(), None);
+        assert_eq!(decide(store, &[decision(1, 1, Fate::Run)], 1).unwrap(), None);
+        assert_eq!(store.runs_open().unwrap(), []);
+    });
+}
+
+#[test]
+fn the_slots_decided_never_become_fewer() {
+    on_every_store(|store| {
+        apply(store);
+        for (until, expected) in [(2, 2), (1, 2), (5, 5)] {
+            decide(store, &[], until).unwrap();
+            assert_eq!(store.campaigns().unwrap()[0].decided_until, at(expected * HOUR));
+        }
+    });
+}
+
+#[test]
+fn slots_of_no_campaign_are_not_decided() {
+    on_every_store(|store| {
+        is_not_found(decide(store, &[decision(1, 1, Fate::Missed(Miss::Late))], 1));
+        is_not_found(decide(store, &[decision(1, 1, Fate::Run)], 1));
+        // Neither left anything behind.
+        apply(store);
+        assert!(decide(store, &[decision(1, 1, Fate::Run)], 1).unwrap().is_some());
+    });
+}
+
+#[test]
+fn runs_by_hand_of_the_same_second_have_names_of_their_own() {
+    on_every_store(|store| {
+        apply(store);
+        let named = NewRun { only_to: Some(recipients(2)), ..new_run(Trigger::Test, at(0)) };
+        let mut make = |new: &NewRun| change(store, |store| store.run_make(&campaign("sale"), new)).unwrap();
+        let runs = [
+            make(&new_run(Trigger::Manual, at(0))),
+            make(&new_run(Trigger::Manual, at(999))),
+            make(&named),
+            make(&NewRun { slot: at(1), ..named.clone() }),
+            make(&new_run(Trigger::Manual, at(1000))),
+        ];
+        let names = runs.each_ref().map(RunID::as_str);
+        let expected = [
+            "sale@20261111T010000Z.m1",
+            "sale@20261111T010000Z.m2",
+            "sale@20261111T010000Z.t1",
+            "sale@20261111T010000Z.t2",
+            "sale@20261111T010001Z.m1",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(store.run(&runs[2]).unwrap().only_to, Some(recipients(2)));
+        is_not_found(change(store, |store| store.run_make(&campaign("none"), &named)));
+        is_not_found(store.run(&RunID::from_text("none")));
+    });
+}
+
+#[test]
+fn a_revision_that_ran_or_is_about_to_is_known() {
+    on_every_store(|store| {
+        let ran_since = |store: &mut dyn Store, ms| store.ran_since(&campaign("sale"), at(ms)).unwrap();
+        apply(store);
+        assert!(!ran_since(store, 0));
+        let test = NewRun { only_to: Some(recipients(1)), ..new_run(Trigger::Test, at(0)) };
+        change(store, |store| store.run_make(&campaign("sale"), &test)).unwrap();
+        assert!(!ran_since(store, 0), "a test send is not the audience");
+        let run = opened(store, "sale", 1, 1);
+        assert!(ran_since(store, 0), "it will be asked any moment");
+        let begun = begin(store, &run, 1, 10).unwrap();
+        change(store, |store| store.batch_settle(&end(begun.attempt, 20), &answered(&begun, &[accepted()])))
+            .unwrap();
+        assert!(ran_since(store, 10));
+        assert!(!ran_since(store, 11));
+        apply(store);
+        assert!(!ran_since(store, 0), "this revision has not run");
+    });
+}
+
+#[test]
+fn a_run_that_was_never_asked_has_not_run() {
+    on_every_store(|store| {
+        let run = super::made(store, "sale");
+        let failed = RunEvent::OpeningFailed { reason: "no list".to_owned() };
+        change(store, |store| store.run_event(&run, failed, None, at(5))).unwrap();
+        assert!(!store.ran_since(&campaign("sale"), at(0)).unwrap());
+    });
+}
