@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 /// The largest campaign file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Everything that the folder holds, by path relative to it, with `/`.
+/// Everything that the folder holds, by path relative to it, with `/`. A folder inside of it that cannot
+/// be read is there as an unreadable file whose path ends with `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     pub files: BTreeMap<String, FileState>,
@@ -82,8 +83,15 @@ impl DiskFolder {
             // Follows links: a ConfigMap's files are links.
             let metadata = std::fs::metadata(&path);
             if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
-                // One that vanishes meanwhile holds nothing.
-                let _ = self.scan_folder(&path, &format!("{relative}/"), seen, snapshot);
+                let inner = format!("{relative}/");
+                match self.scan_folder(&path, &inner, seen, snapshot) {
+                    Ok(()) => {}
+                    // One that vanishes meanwhile holds nothing.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => {
+                        snapshot.files.insert(inner, FileState::Unreadable(error.to_string()));
+                    }
+                }
             } else if name.ends_with(".yaml") || name.ends_with(".yml") {
                 let state = match metadata {
                     Ok(metadata) if metadata.is_file() => read(&path, metadata.len()),

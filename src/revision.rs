@@ -44,7 +44,7 @@ pub enum Change {
     Apply { campaign: CampaignID, path: String },
     /// The same bytes under another name.
     Move { campaign: CampaignID, path: String },
-    /// This file was the campaign and has problems now: the last good revision stays.
+    /// This file was the campaign and has problems, or cannot be seen: the last good revision stays.
     Reject { campaign: CampaignID },
     /// The edit is taken back: the file is the revision in force again.
     Accept { campaign: CampaignID },
@@ -103,7 +103,10 @@ pub fn compare(
         let campaign = campaign.clone();
         // A file at the campaign's path that is not the campaign any more: broken, unless it has
         // become another one.
-        let broken = found.iter().any(|file| file.path == known.path && file.campaign.is_none());
+        let holds = |file: &Found| {
+            file.path == known.path || (file.path.ends_with('/') && known.path.starts_with(&file.path))
+        };
+        let broken = found.iter().any(|file| file.campaign.is_none() && holds(file));
         match known.gone_since {
             _ if broken => {
                 if known.gone_since.is_some() || known.held {
@@ -236,6 +239,8 @@ mod tests {
         };
         check(vec![known("a", "a.yaml", "1")], &[("a.yaml", "9", None)], &["reject a"]);
         check(rejected(), &[("a.yaml", "9", None)], &[]);
+        // Its folder cannot be read.
+        check(vec![known("a", "team/a.yaml", "1")], &[("team/", "", None)], &["reject a"]);
         check(rejected(), &[("a.yaml", "1", Some("a"))], &["accept a"]);
         check(rejected(), &[("a.yaml", "2", Some("a"))], &["apply a a.yaml"]);
     }

@@ -34,6 +34,10 @@ pub fn read_list(
 ) -> Result<(), ListFault> {
     let name = path.display().to_string();
     let unreadable = |error| ListFault::Unreadable { path: name.clone(), error };
+    // A pipe would be waited for without end.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::other("it is no regular file")));
+    }
     let file = File::open(path).map_err(unreadable)?;
     let mut reader = BufReader::with_capacity(256 << 10, file);
     if reader.fill_buf().map_err(unreadable)?.starts_with(b"\xEF\xBB\xBF") {
@@ -162,6 +166,12 @@ mod tests {
         check(b"name\nx\n", Some("userID"), Err("list has no column \"userID\"; it has name"));
         check(b"userID,n\nu1,1\nu2\n", Some("userID"), Err("list:3: the line has 1 fields, the header 2"));
         check(b"userID,n\nu1,1\n,2\n", Some("userID"), Err("list:3: the id is empty"));
+    }
+
+    #[test]
+    fn a_list_that_is_no_file_is_told() {
+        let fault = read_list(Path::new("/dev/zero"), &ListFormat::Lines, &|_| Ok(()), &mut |_| Ok(()));
+        assert_eq!(fault.unwrap_err().to_string(), "/dev/zero cannot be read: it is no regular file");
     }
 
     #[test]

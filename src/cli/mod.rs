@@ -126,11 +126,15 @@ pub type Ended = Result<Exit, Failure>;
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let ended = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(run(cli)));
+    let ended =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::from).and_then(
+            |runtime| {
+                let ended = runtime.block_on(run(cli));
+                // What only reads, a list of millions say, is not waited for.
+                runtime.shutdown_background();
+                ended
+            },
+        );
     let exit = ended.unwrap_or_else(|failure| {
         // Whoever has read enough of the output wants to hear nothing more.
         if failure.exit != Exit::Good {

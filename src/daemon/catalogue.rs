@@ -112,6 +112,21 @@ impl Catalogue {
         }
     }
 
+    /// A campaign's file is gone since then, or there again; the ledger will say so too.
+    pub fn gone(&mut self, campaign: &CampaignID, since: Option<Timestamp>) {
+        if let Some(entry) = self.entries.get_mut(campaign) {
+            entry.record.gone_since = since;
+        }
+    }
+
+    /// Every campaign wants a decision.
+    pub fn wake_all(&mut self, at: Timestamp) {
+        for (campaign, entry) in &mut self.entries {
+            entry.next_at = Some(at);
+            self.due.push(Reverse((at, campaign.clone())));
+        }
+    }
+
     /// When the next campaign wants a decision.
     pub fn next_at(&self) -> Option<Timestamp> {
         self.due.peek().map(|Reverse((at, _))| *at)

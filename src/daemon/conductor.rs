@@ -13,7 +13,7 @@ use super::{
     Parts, ServeError,
     assignment::Assignment,
     catalogue::Catalogue,
-    handover::{give_turns, open_and_hand_over},
+    handover::{await_end, by_steady_clock, give_turns, open_and_hand_over},
     intake::Intake,
     lane::{Lane, RunOver, wants_turns},
     reading::read_revision,
@@ -24,15 +24,15 @@ use crate::{
     folder::Snapshot,
     limits::SlidingLog,
     plan::{self, Fate, plan},
-    revision,
+    revision::{self, Change},
     run::{RunID, Trigger},
-    store::{NewRun, RunRecord, Stored},
+    store::{CampaignRecord, NewRun, RunRecord, Stored},
 };
 
 /// The longest time between two looks at the ledger for what a person has asked.
-const LOOK: SignedDuration = SignedDuration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(200);
 /// The folder counts as quiet when nothing has changed for so long.
-const QUIET: Duration = Duration::from_millis(150);
+const QUIET: SignedDuration = SignedDuration::from_millis(150);
 /// A folder that is never quiet is read all the same after so long.
 const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
 /// How long the conductor waits after the ledger failed.
@@ -41,6 +41,14 @@ const LEDGER_RETRY: SignedDuration = SignedDuration::from_secs(1);
 const OPENINGS: usize = 8;
 /// Runs that may wait for the conductor to hear that they are over.
 const OVER_QUEUE: usize = 1_024;
+
+/// Something changes in the folder: when it will have been quiet for long enough, and when it is read
+/// however unquiet it is, by the steady clock.
+struct Unrest {
+    quiet_at: Timestamp,
+    give_up_at: Timestamp,
+}
+
 /// Everything that is decided about, and who works on it.
 pub(super) struct Conductor {
     pub(super) parts: Parts,
@@ -49,6 +57,8 @@ pub(super) struct Conductor {
     intake: Intake,
     /// When the folder wants another look, because a removal waits for its grace.
     scan_at: Option<Timestamp>,
+    /// While something changes in the folder.
+    unrest: Option<Unrest>,
     /// The ledger's change mark when it was last looked at.
     pub(super) seen: Option<i64>,
     openings: JoinSet<()>,
@@ -68,24 +78,21 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
     tokio::pin!(stopped);
     loop {
         parts.signals.rounds.send_modify(|rounds| *rounds += 1);
-        conductor.decide().await;
-        let now = parts.clock.now();
-        let look_at = now + LOOK;
-        let wake_at = [conductor.catalogue.next_at(), conductor.scan_at]
-            .into_iter()
-            .flatten()
-            .fold(look_at, Timestamp::min);
+        // What cannot be recorded has been told, and is tried again.
+        let _ = conductor.decide().await;
+        let wake_at = [conductor.catalogue.next_at(), conductor.scan_at].into_iter().flatten().min();
         tokio::select! {
             biased;
             () = &mut stopped => break,
-            () = parts.signals.folder.notified() => {
-                conductor.wait_for_quiet().await;
-                conductor.scan().await;
-            }
+            () = parts.signals.folder.notified() => conductor.folder_changes(),
             Some(over) = runs_over.recv() => conductor.catalogue.run_over(&over.campaign, &over.run),
-            () = sleep_until(parts.clock.as_ref(), wake_at) => {}
+            () = sleep_until(parts.clock.as_ref(), wake_at.unwrap_or(Timestamp::MAX)) => {}
+            // By elapsed time: whoever sets the clock back does not put the daemon to sleep.
+            () = tokio::time::sleep(conductor.quiet_in().map_or(LOOK, |quiet| quiet.min(LOOK))) => {}
         }
-        if conductor.scan_at.is_some_and(|at| at <= parts.clock.now()) {
+        if conductor.scan_at.is_some_and(|at| at <= parts.clock.now())
+            || conductor.quiet_in() == Some(Duration::ZERO)
+        {
             conductor.scan().await;
         }
         conductor.look().await;
@@ -119,6 +126,7 @@ impl Conductor {
             let reach_ms = SlidingLog::new(&post.limits).longest_window_ms();
             let (gateway, since) = (name.clone(), now - SignedDuration::from_millis(reach_ms));
             let past = parts.ledger.call(move |store| store.past_calls(&gateway, None, since)).await?;
+            let past = by_steady_clock(parts.clock.as_ref(), past);
             let lane = Lane::new(name, post, &parts, &past, over.clone());
             lane.start(workers);
             lanes.insert(name.clone(), lane);
@@ -129,6 +137,7 @@ impl Conductor {
             lanes,
             intake: Intake::default(),
             scan_at: None,
+            unrest: None,
             seen: None,
             openings: JoinSet::new(),
             opening_places: Arc::new(Semaphore::new(OPENINGS)),
@@ -138,39 +147,47 @@ impl Conductor {
         conductor.refresh().await?;
         let open = conductor.parts.ledger.call(|store| store.runs_open()).await?;
         for record in open {
-            conductor.take_up(record).await;
+            conductor.take_up(record);
         }
         Ok(conductor)
     }
 
     pub(super) async fn refresh(&mut self) -> Stored<()> {
         let records = self.parts.ledger.call(|store| store.campaigns()).await?;
+        self.take(records);
+        Ok(())
+    }
+
+    fn take(&mut self, records: Vec<CampaignRecord>) {
         let parts = &self.parts;
         self.catalogue.refresh(records, parts.clock.now(), |record| {
             read_revision(parts, &record.path, &record.yaml, record.id.as_str())
         });
-        Ok(())
     }
 
     /// Goes on with a run that is not over.
-    pub(super) async fn take_up(&mut self, record: RunRecord) {
+    pub(super) fn take_up(&mut self, record: RunRecord) {
         let id = record.campaign.clone();
+        if record.trigger != Trigger::Test {
+            self.catalogue.run_made(&id, &record.id);
+        }
         let Some(campaign) = read_revision(&self.parts, &record.path, &record.yaml, id.as_str()) else {
             tracing::error!(
                 run = %record.id,
                 "the run waits: its revision does not fit the settings any more; restore them or cancel it"
             );
+            let (parts, over) = (self.parts.clone(), self.over.clone());
+            self.openings.spawn(async move {
+                await_end(&parts, &record).await;
+                let _ = over.send(RunOver { run: record.id, campaign: id }).await;
+            });
             return;
         };
-        if record.trigger != Trigger::Test {
-            self.catalogue.run_made(&id, &record.id);
-        }
         let (state, started) = (record.state.clone(), record.started_at.is_some());
         let assignment = Arc::new(Assignment::new(record, campaign));
         if wants_turns(&state) {
-            if let Err(error) = give_turns(&self.parts, &self.lanes, assignment, started).await {
-                tracing::error!(%error, "a run cannot be taken up");
-            }
+            let (parts, lanes) = (self.parts.clone(), self.lanes.clone());
+            self.openings.spawn(async move { give_turns(&parts, &lanes, assignment, started).await });
         } else {
             self.open(assignment);
         }
@@ -192,8 +209,9 @@ impl Conductor {
         });
     }
 
-    /// Decides every slot that is due and starts the runs that this makes.
-    async fn decide(&mut self) {
+    /// Decides every slot that is due and starts the runs that this makes. Where that cannot be
+    /// recorded, it waits, and so must whatever would follow.
+    async fn decide(&mut self) -> Stored<()> {
         let now = self.parts.clock.now();
         let due = self.catalogue.take_due(now);
         let mut planned = Vec::new();
@@ -203,7 +221,7 @@ impl Conductor {
             planned.push((id, campaign, plan));
         }
         if planned.is_empty() {
-            return;
+            return Ok(());
         }
         let (work, again): (Vec<_>, Vec<_>) = planned
             .iter()
@@ -237,7 +255,7 @@ impl Conductor {
                 for id in again {
                     self.catalogue.wake_at(&id, Some(now + LEDGER_RETRY));
                 }
-                return;
+                return Err(error);
             }
         };
         for ((id, campaign, plan), run) in planned.into_iter().zip(made) {
@@ -252,6 +270,7 @@ impl Conductor {
                 self.start_run(&id, run, &campaign, &plan);
             }
         }
+        Ok(())
     }
 
     fn start_run(&mut self, id: &CampaignID, run: RunID, campaign: &Arc<Campaign>, plan: &plan::Plan) {
@@ -275,19 +294,22 @@ impl Conductor {
         self.open(Arc::new(assignment));
     }
 
-    /// Waits until nothing has changed in the folder for a moment.
-    async fn wait_for_quiet(&self) {
-        let give_up_at = self.parts.clock.now() + NEVER_QUIET;
-        while self.parts.clock.now() < give_up_at {
-            let more = self.parts.signals.folder.notified();
-            if tokio::time::timeout(QUIET, more).await.is_err() {
-                return;
-            }
-        }
+    /// Something changes in the folder: it is read once nothing has for a moment.
+    fn folder_changes(&mut self) {
+        let steady = self.parts.clock.steady();
+        let give_up_at = self.unrest.as_ref().map_or(steady + NEVER_QUIET, |unrest| unrest.give_up_at);
+        self.unrest = Some(Unrest { quiet_at: give_up_at.min(steady + QUIET), give_up_at });
+    }
+
+    /// How long until the folder has been quiet, while it changes.
+    fn quiet_in(&self) -> Option<Duration> {
+        let left = self.unrest.as_ref()?.quiet_at.duration_since(self.parts.clock.steady());
+        Some(Duration::try_from(left).unwrap_or_default())
     }
 
     /// Reads the folder and obeys it.
     async fn scan(&mut self) {
+        self.unrest = None;
         let folder = Arc::clone(&self.parts.folder);
         let scanned = tokio::task::spawn_blocking(move || folder.scan()).await;
         let obeyed = match scanned {
@@ -328,22 +350,37 @@ impl Conductor {
         if wishes.changes.is_empty() {
             return Ok(());
         }
-        // Slots up to now belong to the revisions in force until now.
-        self.decide().await;
+        // A file that is gone, perhaps since before this daemon began, starts nothing any more; one that is
+        // back with an edit goes on as if it had never been gone.
+        for change in &wishes.changes {
+            match change {
+                Change::Suspend { campaign } => self.catalogue.gone(campaign, Some(now)),
+                Change::Apply { campaign, .. } => self.catalogue.gone(campaign, None),
+                _ => {}
+            }
+        }
+        // Slots up to now belong to the revisions in force until now: all of them, of which a call decides
+        // only so many.
+        self.catalogue.wake_all(now);
+        while self.catalogue.next_at().is_some_and(|at| at <= self.parts.clock.now()) {
+            self.decide().await?;
+        }
         let steps = wishes.changes.into_iter();
         let steps: Vec<_> = steps
             .flat_map(|change| self.intake.steps(change, &snapshot, &self.catalogue, &in_force, now))
             .collect();
-        self.parts
+        let records = self
+            .parts
             .ledger
             .call(move |store| {
                 for step in &steps {
                     step.take(store, now)?;
                 }
-                Ok(())
+                store.campaigns()
             })
             .await?;
-        self.refresh().await
+        self.take(records);
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Handing a run over: from the decision, through the opening of its audience, to its lane.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use tokio::sync::Semaphore;
@@ -13,37 +13,85 @@ use super::{
     report,
 };
 use crate::{
-    clock::sleep_until,
+    clock::Clock,
     limits::SlidingLog,
-    run::{RunEvent, RunID, RunState},
-    store::{StoreError, Stored},
+    run::{Ending, RunEvent, RunID, RunState},
+    store::{Drain, PastCall, RunRecord, StoreError},
 };
 
 /// How long is waited after the ledger failed.
-const LEDGER_RETRY: SignedDuration = SignedDuration::from_secs(1);
+const LEDGER_RETRY: Duration = Duration::from_secs(1);
+/// Between two looks at a run that nobody can send.
+const END_LOOK: Duration = Duration::from_secs(1);
+/// Pending batches that get their ending in one transaction.
+const BATCHES_A_DRAIN: u32 = 200;
 
-/// Gives a sealed run to the lane of its gateway.
+/// Calls of the past as the steady clock would have timed them, which limits go by.
+pub fn by_steady_clock(clock: &dyn Clock, past: Vec<PastCall>) -> Vec<PastCall> {
+    let (now, steady) = (clock.now(), clock.steady());
+    let ago = |call: &PastCall| now.duration_since(call.ended_at).max(SignedDuration::ZERO);
+    past.into_iter().map(|call| PastCall { ended_at: steady - ago(&call), ..call }).collect()
+}
+
+/// Gives a sealed run to the lane of its gateway, however long the ledger needs.
 pub async fn give_turns(
     parts: &Parts,
     lanes: &BTreeMap<String, Arc<Lane>>,
     assignment: Arc<Assignment>,
     started: bool,
-) -> Stored<()> {
+) {
     let Some(lane) = lanes.get(&assignment.campaign.gateway) else {
         tracing::error!(run = %assignment.run, "the run waits: its gateway is not in the settings any more");
-        return Ok(());
+        return;
     };
     let limits = &assignment.campaign.delivery.limits;
     let reach_ms = SlidingLog::new(limits).longest_window_ms();
-    let past = if reach_ms == 0 {
-        Vec::new()
-    } else {
+    let past = if reach_ms == 0 { Vec::new() } else { past_calls(parts, &assignment, reach_ms).await };
+    lane.add(assignment, started, &past);
+}
+
+/// The calls of a run's campaign, as far as its own limits reach back.
+async fn past_calls(parts: &Parts, assignment: &Assignment, reach_ms: i64) -> Vec<PastCall> {
+    loop {
         let (gateway, id) = (assignment.campaign.gateway.clone(), assignment.campaign_id().clone());
         let since = parts.clock.now() - SignedDuration::from_millis(reach_ms);
-        parts.ledger.call(move |store| store.past_calls(&gateway, Some(&id), since)).await?
-    };
-    lane.add(assignment, started, &past);
-    Ok(())
+        match parts.ledger.call(move |store| store.past_calls(&gateway, Some(&id), since)).await {
+            Ok(past) => return by_steady_clock(parts.clock.as_ref(), past),
+            Err(error) => {
+                tracing::error!(run = %assignment.run, %error, "the run waits: its limits cannot be read");
+                tokio::time::sleep(LEDGER_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Waits for the end of a run that nobody can send any more: a person cancels it, or its time is over.
+pub async fn await_end(parts: &Parts, record: &RunRecord) {
+    let (start_by, finish_by) = (record.start_by, record.finish_by);
+    loop {
+        let (run, now) = (record.id.clone(), parts.clock.now());
+        let looked = parts.ledger.call(move |store| {
+            match store.run(&run)?.state {
+                RunState::Pending if now > start_by => {
+                    let reason = "audience: its revision does not fit the settings any more".to_owned();
+                    store.run_event(&run, RunEvent::OpeningFailed { reason }, Some("audience"), now)?;
+                }
+                RunState::Running | RunState::Paused { .. } if now > finish_by => {
+                    let reason = "finishWithin is over".to_owned();
+                    store.run_event(&run, RunEvent::Stop { ending: Ending::Expired, reason }, None, now)?;
+                }
+                _ => {}
+            }
+            store.run_drain(&run, BATCHES_A_DRAIN, now)
+        });
+        match looked.await {
+            Ok(Drain::Over(_)) => return report::run_over(parts, &record.id).await,
+            Ok(Drain::More) => continue,
+            Ok(Drain::Busy) => {}
+            Err(error) => tracing::error!(run = %record.id, %error, "the run cannot be looked at"),
+        }
+        tokio::time::sleep(END_LOOK).await;
+    }
 }
 
 /// Opens a run and gives it to its lane. Tells whether the run is over instead.
@@ -60,10 +108,10 @@ pub async fn open_and_hand_over(
                 report::run_over(parts, &run).await;
                 return true;
             }
-            Ok(_) => match give_turns(parts, lanes, Arc::clone(assignment), false).await {
-                Ok(()) => return false,
-                Err(error) => OpeningFault::Ledger(error),
-            },
+            Ok(_) => {
+                give_turns(parts, lanes, Arc::clone(assignment), false).await;
+                return false;
+            }
             Err(fault) => fault,
         };
         let over = match fault {
@@ -71,7 +119,7 @@ pub async fn open_and_hand_over(
             OpeningFault::Ledger(StoreError::Transition(_) | StoreError::Corrupt(_)) => true,
             OpeningFault::Ledger(error) => {
                 tracing::error!(%run, %error, "the audience cannot be recorded, and waits");
-                sleep_until(parts.clock.as_ref(), parts.clock.now() + LEDGER_RETRY).await;
+                tokio::time::sleep(LEDGER_RETRY).await;
                 false
             }
             fault => {
@@ -100,7 +148,7 @@ async fn opening_failed(parts: &Parts, run: &RunID, reason: String) -> bool {
         Err(StoreError::Transition(_)) => true,
         Err(error) => {
             tracing::error!(%error, "an opening that failed cannot be recorded, and waits");
-            sleep_until(parts.clock.as_ref(), now + LEDGER_RETRY).await;
+            tokio::time::sleep(LEDGER_RETRY).await;
             false
         }
     }

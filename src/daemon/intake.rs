@@ -13,7 +13,7 @@ use crate::{
     campaign::{Campaign, CampaignID, file::read},
     document::{Code, Problem, Severity},
     folder::{FileState, Snapshot},
-    plan::{self, plan},
+    plan,
     revision::{Change, Found, InForce},
     store::{CampaignMark, NewRevision, ProblemRecord, Store, Stored},
 };
@@ -129,7 +129,10 @@ impl Intake {
         match change {
             Change::Apply { campaign, path } => {
                 let is_new = in_force.get(&campaign).is_none_or(|known| known.removed);
-                self.apply(campaign, path, snapshot, is_new, now).into_iter().collect()
+                let paused = catalogue.standing(&campaign).filter(|(_, at)| at.hold == plan::Hold::Paused);
+                let mut steps = give_up(&campaign, paused, plan::Hold::Replaced, now);
+                steps.extend(self.apply(campaign, path, snapshot, is_new, now));
+                steps
             }
             Change::Move { campaign, path } => {
                 tracing::info!(%campaign, %path, "renamed");
@@ -151,11 +154,9 @@ impl Intake {
             }
             Change::Remove { campaign: id } => {
                 tracing::info!(campaign = %id, "removed");
-                let missed = catalogue.standing(&id).map(|(campaign, standing)| {
-                    let standing = plan::Standing { hold: plan::Hold::Removed, ..standing };
-                    Step::Decide(id.clone(), plan(now, &campaign, standing))
-                });
-                missed.into_iter().chain([Step::Mark(id, CampaignMark::Removed)]).collect()
+                let mut steps = give_up(&id, catalogue.standing(&id), plan::Hold::Removed, now);
+                steps.push(Step::Mark(id, CampaignMark::Removed));
+                steps
             }
         }
     }
@@ -187,6 +188,18 @@ impl Intake {
         let late = if tell_late { plan::applied_late(now, &campaign) } else { Vec::new() };
         Some(Step::Apply(Box::new(revision), late))
     }
+}
+
+/// Decides the slots that a campaign will not run any more.
+fn give_up(
+    id: &CampaignID,
+    standing: Option<(Arc<Campaign>, plan::Standing)>,
+    hold: plan::Hold,
+    now: Timestamp,
+) -> Vec<Step> {
+    let Some((campaign, standing)) = standing else { return Vec::new() };
+    let plans = plan::give_up(now, &campaign, plan::Standing { hold, ..standing });
+    plans.into_iter().map(|plan| Step::Decide(id.clone(), plan)).collect()
 }
 
 /// What a change of the folder does to the ledger.

@@ -23,8 +23,7 @@ use super::{
 };
 use crate::{
     campaign::CampaignID,
-    clock::sleep_until,
-    gateway::{Call, Gateway},
+    gateway::{Addressees, Call, Gateway},
     run::{
         Outcome, RunID, RunState, Settlement,
         reply::{Answer, Cause, Reply},
@@ -37,6 +36,10 @@ use crate::{
 const OLDEST_INTENT: SignedDuration = SignedDuration::from_secs(5);
 /// How long a worker waits after the ledger failed.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
+/// The longest time between two looks of a worker at what it waits for.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+/// How often a daemon that stops tries to record an answer.
+const TRIES_AT_STOP: u32 = 10;
 /// Pending batches that get their ending in one transaction.
 const BATCHES_A_DRAIN: u32 = 200;
 
@@ -127,9 +130,11 @@ impl Lane {
             match next {
                 Next::Turn(turn) => self.take(turn).await,
                 Next::At(steady) => {
-                    let wake_at = clock.now() + steady.duration_since(clock.steady());
+                    // By elapsed time, whatever somebody sets the clock to; not long, since lateness
+                    // goes by the time of day.
+                    let left = Duration::try_from(steady.duration_since(clock.steady()));
                     tokio::select! {
-                        () = sleep_until(clock, wake_at) => {}
+                        () = tokio::time::sleep(left.unwrap_or_default().min(LONGEST_SLEEP)) => {}
                         () = &mut changed => {}
                     }
                 }
@@ -142,6 +147,12 @@ impl Lane {
     /// Takes a turn, from the promise to the committed answer.
     async fn take(&self, turn: Turn) {
         let run = turn.assignment.run.clone();
+        if turn.drains {
+            self.drain(&turn).await;
+            self.turns().end(&turn, Done::Nothing);
+            self.changed.notify_waiters();
+            return;
+        }
         match self.begin(&turn).await {
             Ok(Some(begun)) => {
                 let asked = begun.recipients.len() as u64;
@@ -170,7 +181,13 @@ impl Lane {
                 self.turns().end(&turn, Done::Nothing);
             }
             Err(Hindrance::Ledger(error)) => {
-                self.turns().end(&turn, Done::Nothing);
+                {
+                    let mut turns = self.turns();
+                    turns.end(&turn, Done::Nothing);
+                    if turn.late.is_some() {
+                        turns.not_told(&run);
+                    }
+                }
                 tracing::error!(%run, %error, "nothing is sent that cannot be recorded");
                 tokio::time::sleep(LEDGER_RETRY).await;
             }
@@ -197,6 +214,9 @@ impl Lane {
             return Err(Hindrance::Provider);
         }
         // Getting ready may have taken its time.
+        if self.turns().is_stopping() {
+            return Ok(None);
+        }
         let now = self.parts.clock.now();
         let stamp = self
             .gateway
@@ -232,7 +252,13 @@ impl Lane {
             provider_message: answer.provider_message.clone(),
         };
         let settlement = match settle(&asked, answer.reply.clone()) {
-            Ok(settlement) => Arc::new(settlement),
+            Ok(mut settlement) => {
+                // Only users can be asked about: a group would be explained as a user who is not there.
+                if matches!(call.to, Addressees::Group(_)) {
+                    settlement.unexplained.clear();
+                }
+                Arc::new(settlement)
+            }
             Err(error) => {
                 // A fault of ours: what was asked stays in flight, and is unknown at the next start.
                 tracing::error!(run = %assignment.run, %error, "an answer cannot be recorded");
@@ -250,8 +276,11 @@ impl Lane {
         if !settlement.unexplained.is_empty() {
             self.explain(assignment, begun.batch, asked.len(), &settlement).await;
         }
-        if state.is_some_and(|state| state.is_over()) {
-            self.finish(assignment).await;
+        match state {
+            Some(state) if state.is_over() => self.finish(assignment).await,
+            Some(RunState::Ending { .. }) => self.turns().drain_soon(&assignment.run),
+            _ if !settlement.unexplained.is_empty() => self.turns().drain_soon(&assignment.run),
+            _ => {}
         }
         true
     }
@@ -306,9 +335,12 @@ impl Lane {
             match drained {
                 Ok(Drain::More) => {}
                 Ok(Drain::Over(_)) => return self.finish(assignment).await,
+                // A turn that only drains has not asked whether there is something to send.
+                Ok(Drain::Busy) if turn.drains => return,
                 Ok(Drain::Busy) => return self.turns().park(turn),
                 Err(error) => {
                     tracing::error!(run = %assignment.run, %error, "the run cannot be ended yet");
+                    self.turns().drain_soon(&assignment.run);
                     tokio::time::sleep(LEDGER_RETRY).await;
                     return;
                 }
@@ -327,14 +359,19 @@ impl Lane {
     }
 
     /// Records what has happened, however long the ledger needs: the request cannot be unmade. None
-    /// when the ledger says that it never can be.
+    /// when the ledger says that it never can be, or a daemon that stops has tried often enough: then
+    /// what is in flight is unknown at the next start.
     async fn recorded<R: Send + 'static>(
         &self,
         run: &RunID,
         work: impl Fn(&mut dyn Store) -> Stored<R> + Send + Sync + 'static,
     ) -> Option<R> {
         let work = Arc::new(work);
+        let mut tries_left = TRIES_AT_STOP;
         loop {
+            if self.turns().is_stopping() {
+                tries_left = tries_left.checked_sub(1)?;
+            }
             let again = Arc::clone(&work);
             match self.parts.ledger.call(move |store| again(store)).await {
                 Ok(result) => return Some(result),

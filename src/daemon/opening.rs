@@ -9,7 +9,6 @@ use super::{Parts, assignment::Assignment};
 use crate::{
     audience::{Gatherer, ListFault, Member, Members, Side, read_list},
     campaign::{Audience, Dialect, Message, RecipientID, Source},
-    clock::sleep_until,
     gateway::{Gateway, ReadFault},
     run::{
         RunEvent, RunID, RunState,
@@ -35,6 +34,10 @@ pub enum OpeningFault {
     Sorting(#[from] io::Error),
     #[error("the provider's users could not be listed in time: {0}")]
     Users(ReadFault),
+    #[error("the provider's users could not be listed in time")]
+    TooMany,
+    #[error("page {0} of the provider's users is the one before it again")]
+    Repeated(u32),
     #[error("the provider's users changed in each of {PASSES} passes over them")]
     Unstable,
     #[error("the audience has {size} recipients; expected are {min} to {max}")]
@@ -154,8 +157,16 @@ async fn everyone(
     for pass in 1..=PASSES {
         let before = known.len();
         let mut page_number = 1;
+        let mut page_before = Vec::new();
         loop {
             let page = page(parts, assignment, gateway, &assignment.message, page_number).await?;
+            // A list without an end is given up: so is one whose pages do not go on.
+            if page.more && parts.clock.now() > assignment.start_by {
+                return Err(OpeningFault::TooMany);
+            }
+            if !page.users.is_empty() && page.users == page_before {
+                return Err(OpeningFault::Repeated(page_number));
+            }
             for id in &page.users {
                 if known.insert(fingerprint(id)) {
                     gatherer.add(id, Side::Include)?;
@@ -165,6 +176,7 @@ async fn everyone(
                 break;
             }
             page_number += 1;
+            page_before = page.users;
         }
         if pass > 1 && known.len() == before {
             return Ok(());
@@ -196,7 +208,7 @@ async fn page(
                     return Err(OpeningFault::Users(fault));
                 }
                 tracing::warn!(run = %assignment.run, page = page_number, %fault, "a page of users failed");
-                sleep_until(parts.clock.as_ref(), again_at).await;
+                tokio::time::sleep(PAGE_RETRY.unsigned_abs()).await;
             }
         }
     }

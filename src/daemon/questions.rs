@@ -1,6 +1,6 @@
 //! What people have asked or changed through the ledger.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::conductor::{Conductor, new_run};
 use crate::{
@@ -11,6 +11,8 @@ use crate::{
 
 /// A run of the same revision within this time wants `--again`.
 const AGAIN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+/// A question that is older has nobody who waits for its answer.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
 
 impl Conductor {
     /// Looks at the ledger for what people have asked or changed.
@@ -28,8 +30,8 @@ impl Conductor {
         // First what people have changed: a send is not to miss a pause that came before it.
         self.refresh().await?;
         let questions = self.parts.ledger.call(|store| store.questions_open()).await?;
-        for (number, question) in questions {
-            self.answer(number, question).await?;
+        for (number, asked_at, question) in questions {
+            self.answer(number, asked_at, question).await?;
         }
         for lane in self.lanes.values() {
             lane.look_again();
@@ -39,13 +41,16 @@ impl Conductor {
     }
 
     /// Does what a command asks, and says so.
-    async fn answer(&mut self, number: i64, question: Question) -> Stored<()> {
+    async fn answer(&mut self, number: i64, asked_at: Timestamp, question: Question) -> Stored<()> {
         let Question::Send { campaign: name, to, again } = question;
         let id: Option<CampaignID> = name.parse().ok();
         let entry = id.as_ref().and_then(|id| Some((id, self.catalogue.get(id)?)));
         let refuse = |why: String| async {
             self.parts.ledger.call(move |store| store.question_answer(number, &Reply::Refused(why))).await
         };
+        if self.parts.clock.now().duration_since(asked_at).abs() > LONGEST_WAIT {
+            return refuse("it was asked too long ago: ask again".to_owned()).await;
+        }
         let Some((id, entry)) = entry.filter(|(_, entry)| !entry.record.removed) else {
             return refuse(format!("there is no campaign {name:?} in force")).await;
         };
@@ -84,7 +89,7 @@ impl Conductor {
             })
             .await?;
         if let Some(record) = record {
-            self.take_up(record).await;
+            self.take_up(record);
         }
         Ok(())
     }

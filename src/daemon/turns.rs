@@ -44,6 +44,8 @@ struct Waiting {
     started: bool,
     /// It has been told that its time is over.
     told_late: bool,
+    /// Something may have ended it, which neither limits nor rests delay.
+    to_drain: bool,
 }
 
 /// One turn: a promise of the limits for a run.
@@ -53,6 +55,8 @@ pub struct Turn {
     pub most_recipients: u64,
     /// Its time is over, for this reason: it sends nothing any more.
     pub late: Option<Late>,
+    /// It only asks whether the run is over, or ends what was stopped.
+    pub drains: bool,
     happened: u64,
 }
 
@@ -155,12 +159,30 @@ impl Turns {
             happened: 0,
             started,
             told_late: false,
+            to_drain: false,
         });
     }
 
     /// Something may have happened to any run: each is asked again.
     pub fn look_again(&mut self) {
-        self.runs.iter_mut().for_each(Waiting::something_happened);
+        for waiting in &mut self.runs {
+            waiting.something_happened();
+            waiting.to_drain = true;
+        }
+    }
+
+    /// Something may have ended the run: it is asked as soon as none of its turns is under way.
+    pub fn drain_soon(&mut self, run: &RunID) {
+        if let Some(waiting) = self.waiting(run) {
+            waiting.to_drain = true;
+        }
+    }
+
+    /// The run could not be told that its time is over: it is told again.
+    pub fn not_told(&mut self, run: &RunID) {
+        if let Some(waiting) = self.waiting(run) {
+            waiting.told_late = false;
+        }
     }
 
     /// No further turns.
@@ -168,13 +190,17 @@ impl Turns {
         self.stopping = true;
     }
 
-    /// The provider did nothing for this cause. Gives until when there are no turns, if a rest begins.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// The provider did nothing for this cause. Gives until when there are no turns, if a rest begins,
+    /// or becomes longer.
     pub fn rest(&mut self, steady: Timestamp, cause: Cause, reason: Reason) -> Option<Timestamp> {
-        if self.rest.until(steady).is_some() {
-            return None;
-        }
+        let until = |rest: &Rest| rest.until(steady).map(|(until, _)| until);
+        let before = until(&self.rest);
         self.rest.failed(steady, cause, reason);
-        self.rest.until(steady).map(|(until, _)| until)
+        until(&self.rest).filter(|after| Some(*after) != before)
     }
 
     /// The provider did something.
@@ -195,17 +221,20 @@ impl Turns {
         for place in 0..self.runs.len() {
             let waiting = &mut self.runs[place];
             let assignment = &waiting.assignment;
-            let late = Late::of(assignment, waiting.started, now).filter(|_| !waiting.told_late);
-            if late.is_none() && waiting.parked {
-                let limit = if waiting.started { assignment.finish_by } else { assignment.start_by };
-                if !waiting.told_late {
-                    wake(steady + limit.duration_since(now) + SignedDuration::from_millis(1));
-                }
+            // A first call that is under way may have been asked in time.
+            let started = waiting.started || waiting.under_way > 0;
+            let late = Late::of(assignment, started, now).filter(|_| !waiting.told_late);
+            if late.is_none() && !waiting.told_late {
+                // Whatever holds it back, it is told when its time is over.
+                let limit = if started { assignment.finish_by } else { assignment.start_by };
+                wake(steady + limit.duration_since(now) + SignedDuration::from_millis(1));
+            }
+            let drains = late.is_none() && waiting.to_drain && waiting.under_way == 0;
+            let sends = late.is_none() && !drains;
+            if sends && waiting.parked {
                 continue;
             }
-            if late.is_none()
-                && let Some(until) = resting
-            {
+            if sends && let Some(until) = resting {
                 wake(until);
                 continue;
             }
@@ -218,8 +247,8 @@ impl Turns {
                 .min(own.most_recipients_a_call());
             let allowances =
                 [self.account.allowance(steady, most_recipients), own.allowance(steady, most_recipients)];
-            // One that is too late sends nothing: it is only told so.
-            if late.is_none() && allowances != [Allowance::Now; 2] {
+            // One that is too late, or only asked whether it is over, sends nothing.
+            if sends && allowances != [Allowance::Now; 2] {
                 for allowance in allowances {
                     if let Allowance::At(at) = allowance {
                         wake(at);
@@ -231,10 +260,12 @@ impl Turns {
             own.begin(most_recipients);
             waiting.under_way += 1;
             waiting.told_late |= late.is_some();
+            waiting.to_drain &= !drains;
             let turn = Turn {
                 assignment: Arc::clone(assignment),
                 most_recipients,
                 late,
+                drains,
                 happened: waiting.happened,
             };
             // To the back of the row: the others come first.

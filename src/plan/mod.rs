@@ -32,6 +32,8 @@ pub enum Hold {
     Gone,
     /// It has left the folder for good.
     Removed,
+    /// Paused by a person, and another revision takes its place: slots that wait never run.
+    Replaced,
 }
 
 /// The decisions of one call, and when to call again.
@@ -127,6 +129,7 @@ pub fn plan(now: Timestamp, campaign: &Campaign, standing: Standing) -> Plan {
         let late = now.duration_since(slot) > campaign.lateness.max;
         match (standing.hold, late) {
             (Hold::Removed, _) => add(&mut decisions, slot, Fate::Missed(Miss::Removed)),
+            (Hold::Replaced, _) => add(&mut decisions, slot, Fate::Missed(Miss::Paused)),
             (Hold::Gone, _) | (_, false) => waiting.push(slot),
             (Hold::Paused, true) => add(&mut decisions, slot, Fate::Missed(Miss::Paused)),
             (Hold::None, true) => add(&mut decisions, slot, Fate::Missed(Miss::Late)),
@@ -160,6 +163,20 @@ pub fn plan(now: Timestamp, campaign: &Campaign, standing: Standing) -> Plan {
     };
     let next_occurrence = next.filter(|_| standing.hold != Hold::Removed);
     Plan { decisions, decided_until, next_at, next_occurrence }
+}
+
+/// Decides every slot up to now of a campaign that will not run them any more.
+pub fn give_up(now: Timestamp, campaign: &Campaign, mut standing: Standing) -> Vec<Plan> {
+    let mut plans: Vec<Plan> = Vec::new();
+    loop {
+        let plan = plan(now, campaign, standing);
+        let more_is_due = plan.next_at.is_some_and(|at| at <= now);
+        standing.decided_until = plan.decided_until;
+        plans.push(plan);
+        if !more_is_due {
+            return plans;
+        }
+    }
 }
 
 /// The `at` slots that passed shortly before their campaign first appeared at `applied_at`: too

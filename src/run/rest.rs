@@ -15,37 +15,50 @@ pub struct Rest {
     /// Calls in a row that did nothing.
     failures: u32,
     until: Option<(Timestamp, Reason)>,
+    /// What the provider has asked for, which other calls' success does not take back.
+    throttled_until: Option<(Timestamp, Reason)>,
 }
 
 impl Rest {
     /// The provider did nothing for this cause. A first refused token costs no rest: the next call
     /// fetches another.
     ///
-    /// What fails while it rests already was under way before, and tells nothing new.
+    /// What fails while it rests already was under way before, and tells nothing new, unless the
+    /// provider asks for a longer rest.
     pub fn failed(&mut self, now: Timestamp, cause: Cause, reason: Reason) {
-        if self.until(now).is_some() {
+        let resting_until = self.until(now).map(|(until, _)| until);
+        if let Cause::Throttled { retry_after: Some(asked) } = cause {
+            let until = now + asked.max(FIRST);
+            if resting_until.is_none_or(|resting| until > resting) {
+                self.throttled_until = Some((until, reason));
+            }
+            return;
+        }
+        if resting_until.is_some() {
             return;
         }
         self.failures += 1;
         let backoff = FIRST * 2i32.saturating_pow(self.failures.min(9) - 1);
         let rest = match cause {
             Cause::Token if self.failures == 1 => return,
-            Cause::Throttled { retry_after: Some(asked) } => asked.max(FIRST),
-            Cause::Throttled { retry_after: None } | Cause::Token | Cause::Unreachable | Cause::Outage => {
-                backoff
-            }
+            Cause::Throttled { .. } | Cause::Token | Cause::Unreachable | Cause::Outage => backoff,
         };
-        self.until = Some((now + rest.min(LONGEST), reason));
+        let until = Some((now + rest.min(LONGEST), reason));
+        match cause {
+            Cause::Throttled { .. } => self.throttled_until = until,
+            Cause::Token | Cause::Unreachable | Cause::Outage => self.until = until,
+        }
     }
 
     /// The provider did something.
     pub fn worked(&mut self) {
-        *self = Rest::default();
+        *self = Rest { throttled_until: self.throttled_until.take(), ..Rest::default() };
     }
 
     /// Until when nothing leaves, and why; None when calls may leave.
     pub fn until(&self, now: Timestamp) -> Option<(Timestamp, &Reason)> {
-        self.until.as_ref().filter(|(until, _)| *until > now).map(|(until, reason)| (*until, reason))
+        let rests = [&self.until, &self.throttled_until].into_iter().flatten();
+        rests.filter(|(until, _)| *until > now).map(|(until, reason)| (*until, reason)).max()
     }
 }
 
@@ -68,7 +81,8 @@ mod tests {
         }
         assert_eq!(rests, expected);
         rest.worked();
-        assert_eq!(rest, Rest::default());
+        assert_eq!(rest.failures, 0);
+        assert_eq!(rest.until(now), None);
     }
 
     #[test]
@@ -90,6 +104,20 @@ mod tests {
     #[test]
     fn a_throttle_is_obeyed() {
         let asked = Cause::Throttled { retry_after: Some(SignedDuration::from_secs(60)) };
-        check(&[asked, Cause::Throttled { retry_after: None }], &[60, 4]);
+        check(&[asked, Cause::Throttled { retry_after: None }], &[60, 2]);
+        let long = Cause::Throttled { retry_after: Some(SignedDuration::from_secs(600)) };
+        check(&[long], &[600]);
+    }
+
+    #[test]
+    fn a_throttle_outlasts_other_calls() {
+        let now = Timestamp::UNIX_EPOCH;
+        let asked = Cause::Throttled { retry_after: Some(SignedDuration::from_secs(60)) };
+        let mut rest = Rest::default();
+        rest.failed(now, Cause::Unreachable, Reason::new("x", "y"));
+        rest.failed(now, asked, Reason::new("429", "slow down"));
+        rest.worked();
+        let until = rest.until(now).map(|(until, _)| until.duration_since(now).as_secs());
+        assert_eq!(until, Some(60));
     }
 }

@@ -15,7 +15,7 @@ impl Schedule {
     pub fn next_after(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         // `from` is inclusive: the walk begins just before it.
         let after = match self.from {
-            Some(from) => after.max(from - SignedDuration::from_nanos(1)),
+            Some(from) => after.max(from.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(from)),
             None => after,
         };
         let next = match &self.pattern {

@@ -144,7 +144,7 @@ pub struct RunRecord {
     pub campaign: CampaignID,
     pub trigger: Trigger,
     pub state: RunState,
-    /// The bytes and path of the revision that the run was made from.
+    /// The path of the revision that the run was made from, where its file has moved to, and its bytes.
     pub path: String,
     pub yaml: Vec<u8>,
     pub gateway: String,
@@ -333,8 +333,8 @@ pub trait Store: Send {
     fn recover(&mut self, now: Timestamp) -> Stored<u64>;
 
     // Batches
-    /// Commits the next batch of a running run to being asked: None when there is none, or the run
-    /// does not run.
+    /// Commits the next batch of a running run to being asked: None when there is none, the run does
+    /// not run, or it is too late.
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>>;
     /// Records an answer with everything that follows from it; gives the run's state after it. A run
     /// of which nothing is pending or in flight is over, unless somebody is yet to be explained.
@@ -370,7 +370,8 @@ pub trait Store: Send {
     fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>>;
     fn act_record(&mut self, act: &Act, action: &str, target: &str) -> Stored<()>;
     fn question_ask(&mut self, question: &Question, now: Timestamp) -> Stored<i64>;
-    fn questions_open(&mut self) -> Stored<Vec<(i64, Question)>>;
+    /// Questions without an answer, with their numbers and when they were asked.
+    fn questions_open(&mut self) -> Stored<Vec<(i64, Timestamp, Question)>>;
     fn question_answer(&mut self, question: i64, reply: &Reply) -> Stored<()>;
     fn question_reply(&mut self, question: i64) -> Stored<Option<Reply>>;
     /// Takes back a question that has no reply: nobody will answer it any more.

@@ -131,7 +131,7 @@ pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<Pendi
 
 pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> {
     let (run, state, ..) = runs::standing(connection, intent.run.as_str())?;
-    if state != RunState::Running {
+    if state != RunState::Running || runs::is_late(connection, run, intent.at)? {
         return Ok(None);
     }
     let Some(mut batch) = pending(connection, run, 1)?.pop() else { return Ok(None) };

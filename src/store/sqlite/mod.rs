@@ -352,7 +352,7 @@ impl Store for SqliteStore {
         people::ask(&self.connection, question, now)
     }
 
-    fn questions_open(&mut self) -> Stored<Vec<(i64, Question)>> {
+    fn questions_open(&mut self) -> Stored<Vec<(i64, Timestamp, Question)>> {
         people::open(&self.connection)
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     super::{Act, Control, Question, Reply, StoreError, Stored, Target},
-    json, runs,
+    json, runs, time,
 };
 use crate::run::{Ending, RunEvent, RunID, RunState};
 
@@ -145,9 +145,9 @@ pub fn ask(connection: &Connection, question: &Question, now: Timestamp) -> Stor
     Ok(connection.last_insert_rowid())
 }
 
-pub fn open(connection: &Connection) -> Stored<Vec<(i64, Question)>> {
+pub fn open(connection: &Connection) -> Stored<Vec<(i64, Timestamp, Question)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT request, question FROM request WHERE answer IS NULL ORDER BY request LIMIT 100",
+        "SELECT request, question, at FROM request WHERE answer IS NULL ORDER BY request LIMIT 100",
     )?;
     let mut rows = statement.query([])?;
     let mut questions = Vec::new();
@@ -155,7 +155,7 @@ pub fn open(connection: &Connection) -> Stored<Vec<(i64, Question)>> {
         let text: String = row.get(1)?;
         let question = serde_json::from_str(&text)
             .map_err(|error| StoreError::Corrupt(format!("a request {text:?}: {error}")))?;
-        questions.push((row.get(0)?, question));
+        questions.push((row.get(0)?, time(row.get(2)?)?, question));
     }
     Ok(questions)
 }

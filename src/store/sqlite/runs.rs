@@ -18,7 +18,10 @@ use crate::{
 };
 
 pub const RUN: &str =
-    "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.path, v.yaml,
+    "SELECT r.id, r.run, r.campaign, r.slot, r.trigger, r.state, r.ending, r.reason, v.yaml,
+        -- Where the revision's file is now: its lists are beside it.
+        coalesce((SELECT c.path FROM campaign c
+            WHERE c.campaign = r.campaign AND c.revision = r.revision), v.path) AS path,
         r.gateway, r.only_to, r.due_at, r.start_by, r.finish_by, r.started_at, r.audience, r.accepted,
         r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight
      FROM run r JOIN revision v ON v.revision = r.revision ";
@@ -203,6 +206,15 @@ pub fn standing(connection: &Connection, run: &str) -> Stored<(i64, RunState, u6
     Ok((row.get("id")?, state(row)?, row.get("pending")?, row.get("in_flight")?))
 }
 
+/// Whether it is too late to ask anything, or to ask the first.
+pub fn is_late(connection: &Connection, run: i64, at: Timestamp) -> Stored<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT ?2 > finish_by OR (started_at IS NULL AND ?2 > start_by) FROM run WHERE id = ?1",
+        )?
+        .query_row(params![run, at.as_millisecond()], |row| row.get(0))?)
+}
+
 pub fn ran_since(connection: &Connection, campaign: &CampaignID, since: Timestamp) -> Stored<bool> {
     Ok(connection
         .prepare_cached(
@@ -275,10 +287,12 @@ pub fn event(
     let (id, state, ..) = standing(connection, run.as_str())?;
     // A run that never opened and ends has no audience to account for.
     let unopened = state == RunState::Pending && !matches!(event, RunEvent::Sealed);
-    let mut after = state.after(event)?;
+    let mut after = state.clone().after(event)?;
     if unopened {
         unopen(connection, run)?;
     }
+    // What ends already is not missed for another reason.
+    let missed = missed.filter(|_| after != state);
     if after == RunState::Running
         && let Some(reason) = people::paused_reason(connection, run)?
     {

@@ -7,6 +7,7 @@
 
 mod auditor;
 mod dice;
+mod histories;
 
 use std::{
     collections::BTreeMap,

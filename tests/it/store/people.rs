@@ -138,7 +138,7 @@ fn questions_are_answered_or_taken_back() {
             change(store, |store| store.question_ask(&send(name), at(0))).unwrap()
         };
         let [first, second, third] = ["a", "b", "c"].map(|name| ask(store, name));
-        let open = [(first, send("a")), (second, send("b")), (third, send("c"))];
+        let open = [(first, at(0), send("a")), (second, at(0), send("b")), (third, at(0), send("c"))];
         assert_eq!(store.questions_open().unwrap(), open);
         assert_eq!(store.question_reply(first).unwrap(), None);
 

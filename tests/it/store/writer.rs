@@ -44,13 +44,14 @@ async fn some_fail(ledger: Ledger) {
         assert!(!open.is_empty(), "only {} of {} are recorded", recorded.len(), kept.len());
         recorded.extend(open.clone());
         ledger
-            .call(move |store| open.iter().try_for_each(|(asked, _)| store.question_withdraw(*asked)))
+            .call(move |store| open.iter().try_for_each(|(asked, ..)| store.question_withdraw(*asked)))
             .await
             .unwrap();
     }
     assert_eq!(ledger.call(|store| store.questions_open()).await.unwrap(), []);
-    let mut expected: Vec<_> = kept.into_iter().map(|(number, asked)| (asked, question(number))).collect();
-    expected.sort_by_key(|(asked, _)| *asked);
+    let mut expected: Vec<_> =
+        kept.into_iter().map(|(number, asked)| (asked, at(0), question(number))).collect();
+    expected.sort_by_key(|(asked, ..)| *asked);
     assert_eq!(recorded, expected);
 }
 
