@@ -3,7 +3,7 @@
 use super::{
     Ended, Exit, Failure, names,
     output::{self, Look},
-    runs,
+    runs, status,
     table::{self, Column, Format, Kind, Row, Sheet},
 };
 use crate::{
@@ -107,6 +107,12 @@ fn json(review: &Review, name: &str, row: &Row<'_>) -> Result<String, Failure> {
 fn page(review: &Review, name: &str, row: &Row<'_>, settings: &Settings) -> Result<(), Failure> {
     let look = Look::new(settings);
     output::write(&provenance(row, settings, &look))?;
+    if !row.text("pending").is_empty() && row.text("pending") != "0" {
+        let resting = status::resting_text(&review.resting_gateways()?, &row.text("gateway"), &look);
+        if let Some(rests) = resting {
+            output::write(&format!("Waits     its gateway rests {rests}\n"))?;
+        }
+    }
     output::write(&look.heading("Outcomes"))?;
     output::write(&outcomes(row, &look))?;
     let reasons = review.reasons(name, REASONS)?;

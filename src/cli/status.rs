@@ -8,7 +8,10 @@ use super::{
 use crate::{
     limits::Limits,
     settings::Settings,
-    store::{owner::Owner, sqlite::review::Review},
+    store::{
+        owner::Owner,
+        sqlite::review::{Review, Rows},
+    },
 };
 
 /// Show the campaigns in force, what is wrong in the folder, the gateways, and whether a daemon works.
@@ -72,6 +75,12 @@ pub fn run(args: &StatusArgs, settings: &Settings) -> Ended {
     }
     output::write(&look.heading("Gateways"))?;
     output::write(&gateways(settings, &look))?;
+    let resting = review.resting_gateways()?;
+    for name in settings.gateways.keys() {
+        if let Some(rests) = resting_text(&resting, name, &look) {
+            output::write(&format!("{name} rests {rests}\n"))?;
+        }
+    }
     Ok(Exit::Good)
 }
 
@@ -125,6 +134,18 @@ fn gateways(settings: &Settings, look: &Look) -> String {
         ("LIMITS", Kind::Text, 0),
     ];
     Sheet::new(headings, look).block(&rows)
+}
+
+/// Why a gateway rests, and until when, if it does.
+pub fn resting_text(resting: &Rows, gateway: &str, look: &Look) -> Option<String> {
+    let row = table::rows(resting).find(|row| row.text("gateway") == gateway)?;
+    Some(format!(
+        "since {}, tries again at {}: {} ({})",
+        look.time(&row.text("since")),
+        look.time(&row.text("until")),
+        row.text("reason"),
+        row.text("code")
+    ))
 }
 
 /// Limits as the settings write them: `recipients 200/s 100000/day, calls 100/min`.

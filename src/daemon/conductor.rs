@@ -118,7 +118,8 @@ impl Conductor {
         let unknown = parts.ledger.call(move |store| store.recover(now)).await?;
         if unknown > 0 {
             tracing::warn!(
-                "{unknown} recipients were asked and not answered when campaignd ended last: they are unknown"
+                "{unknown} recipients were asked and not answered when campaignd ended last: they are unknown. \
+                 See: campaignd deliveries --outcome unknown"
             );
         }
         let mut lanes = BTreeMap::new();
@@ -314,7 +315,7 @@ impl Conductor {
         let scanned = tokio::task::spawn_blocking(move || folder.scan()).await;
         let obeyed = match scanned {
             Ok(Ok(snapshot)) => {
-                let empty = snapshot.files.is_empty().then(|| "it is empty".to_owned());
+                let empty = snapshot.files.is_empty().then(|| "the campaigns folder is empty".to_owned());
                 self.obey(snapshot, empty).await
             }
             Ok(Err(fault)) => self.obey(Snapshot::default(), Some(fault.to_string())).await,
@@ -335,10 +336,13 @@ impl Conductor {
         let wishes = revision::compare(&in_force, &found, held.is_some(), now);
         self.scan_at = wishes.look_again_at;
         let anything_in_force = in_force.values().any(|known| !known.removed);
-        let held = held.filter(|_| anything_in_force);
         if held != self.held {
-            if let Some(reason) = &held {
-                tracing::warn!("the campaigns in force stay so: the campaigns folder is held: {reason}");
+            match &held {
+                Some(reason) if anything_in_force => {
+                    tracing::warn!("the campaigns in force stay so: the campaigns folder is held: {reason}");
+                }
+                Some(reason) => tracing::warn!("there is no campaign: {reason}"),
+                None => {}
             }
             self.held = held;
         }

@@ -142,7 +142,10 @@ impl Intake {
                 tracing::warn!(%campaign, "its last edit is rejected; the revision in force stays so");
                 vec![Step::Mark(campaign, CampaignMark::Rejected)]
             }
-            Change::Accept { campaign } => vec![Step::Mark(campaign, CampaignMark::Accepted)],
+            Change::Accept { campaign } => {
+                tracing::info!(%campaign, "its file is the revision in force again");
+                vec![Step::Mark(campaign, CampaignMark::Accepted)]
+            }
             Change::Suspend { campaign } => {
                 tracing::warn!(%campaign, "its file is gone: it waits, and is removed in 60 s");
                 vec![Step::Mark(campaign, CampaignMark::Gone { since: now })]

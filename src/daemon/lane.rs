@@ -29,7 +29,7 @@ use crate::{
         reply::{Answer, Cause, Reply},
         settlement::{settle, suspect},
     },
-    store::{AttemptEnd, Begun, Drain, Intent, PastCall, Store, StoreError, Stored},
+    store::{AttemptEnd, Begun, Drain, GatewayRest, Intent, PastCall, Store, StoreError, Stored},
 };
 
 /// An intent that is older when its request would leave is taken back: time is checked again then.
@@ -210,7 +210,7 @@ impl Lane {
             };
         }
         if let Err(answer) = self.gateway.prepare().await {
-            self.rest(*answer);
+            self.rest(*answer).await;
             return Err(Hindrance::Provider);
         }
         // Getting ready may have taken its time.
@@ -249,7 +249,7 @@ impl Lane {
             at: clock.now(),
             http_status: answer.http_status,
             provider_code: answer.provider_code,
-            provider_message: answer.provider_message.clone(),
+            provider_message: answer.provider_message.clone().or_else(|| why_not(&answer.reply)),
         };
         let settlement = match settle(&asked, answer.reply.clone()) {
             Ok(mut settlement) => {
@@ -266,8 +266,8 @@ impl Lane {
             }
         };
         match &settlement.rest {
-            Some(_) => self.rest(answer),
-            None => self.turns().worked(),
+            Some(_) => self.rest(answer).await,
+            None => self.worked().await,
         }
         let state = {
             let (end, settlement) = (end.clone(), Arc::clone(&settlement));
@@ -393,20 +393,47 @@ impl Lane {
     }
 
     /// The provider did nothing: the lane rests as long as that asks for.
-    fn rest(&self, answer: Answer) {
+    async fn rest(&self, answer: Answer) {
         let (cause, reason) = match answer.reply {
             Reply::NothingDone(cause, reason) => (cause, reason),
             Reply::Rejected(reason) | Reply::Unanswered(reason) => (Cause::Outage, reason),
             Reply::Answered(_) => return,
         };
-        let now = self.parts.clock.steady();
-        let until = self.turns().rest(now, cause, reason.clone());
-        if let Some(until) = until {
-            let seconds = until.duration_since(now).as_secs();
-            tracing::warn!(
-                gateway = %self.name, code = %reason.code,
-                "the gateway rests for {seconds} s: {}", reason.text
-            );
+        let (now, steady) = (self.parts.clock.now(), self.parts.clock.steady());
+        let Some(until) = self.turns().rest(steady, cause, reason.clone()) else { return };
+        let length = until.duration_since(steady);
+        let rest = GatewayRest { since: now, until: now + length, reason: reason.clone() };
+        self.tell_rest(Some(rest)).await;
+        tracing::warn!(
+            gateway = %self.name, code = %reason.code,
+            "the gateway rests for {} s: {}", length.as_secs(), reason.text
+        );
+    }
+
+    /// The provider did something: a rest is over.
+    async fn worked(&self) {
+        if self.turns().worked() {
+            tracing::info!(gateway = %self.name, "the gateway works again");
+            self.tell_rest(None).await;
+        }
+    }
+
+    /// Writes down whether the gateway rests, for people; nothing depends on it.
+    async fn tell_rest(&self, rest: Option<GatewayRest>) {
+        let name = self.name.clone();
+        let told = self.parts.ledger.call(move |store| store.gateway_rests(&name, rest.as_ref())).await;
+        if let Err(error) = told {
+            tracing::error!(gateway = %self.name, %error, "whether it rests cannot be recorded");
+        }
+    }
+}
+
+/// Why a call brought nothing, where the provider has said no word of its own.
+fn why_not(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Answered(_) => None,
+        Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => {
+            Some(reason.text.clone())
         }
     }
 }

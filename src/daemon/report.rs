@@ -23,8 +23,15 @@ pub async fn run_over(parts: &Parts, run: &RunID) {
     let mut line =
         format!("{run} {}{why}: {} of {} accepted", record.state.name(), counts.accepted, counts.audience);
     for counted in &reasons {
-        let code = &counted.reason.code;
-        line += &format!(", {} {} ({code})", counted.recipients, counted.outcome);
+        line += &format!(", {} {}", counted.recipients, counted.outcome);
+        if counted.reason.code != counted.outcome {
+            line += &format!(" ({})", counted.reason.code);
+        }
+    }
+    let named: u64 = reasons.iter().map(|counted| counted.recipients).sum();
+    let others = counts.decided() - counts.accepted - named.min(counts.decided() - counts.accepted);
+    if others > 0 {
+        line += &format!(", {others} others");
     }
     line += &format!(". See: campaignd show {run}");
     let nowhere = parts.gateways.0.get(&record.gateway).is_some_and(|post| !post.gateway.delivers());

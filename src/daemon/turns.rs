@@ -203,9 +203,9 @@ impl Turns {
         until(&self.rest).filter(|after| Some(*after) != before)
     }
 
-    /// The provider did something.
-    pub fn worked(&mut self) {
-        self.rest.worked();
+    /// The provider did something. Tells whether it had not before.
+    pub fn worked(&mut self) -> bool {
+        self.rest.worked()
     }
 
     /// Who may send now: the runs take turns, and a run that the limits hold back lets others pass.

@@ -20,8 +20,8 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// The provider did nothing for this cause. A first refused token costs no rest: the next call
-    /// fetches another.
+    /// The provider did nothing for this cause. A refused token costs no rest: the next call fetches
+    /// another, and one that is never accepted is told as an outage.
     ///
     /// What fails while it rests already was under way before, and tells nothing new, unless the
     /// provider asks for a longer rest.
@@ -34,25 +34,23 @@ impl Rest {
             }
             return;
         }
-        if resting_until.is_some() {
+        if resting_until.is_some() || cause == Cause::Token {
             return;
         }
         self.failures += 1;
         let backoff = FIRST * 2i32.saturating_pow(self.failures.min(9) - 1);
-        let rest = match cause {
-            Cause::Token if self.failures == 1 => return,
-            Cause::Throttled { .. } | Cause::Token | Cause::Unreachable | Cause::Outage => backoff,
-        };
-        let until = Some((now + rest.min(LONGEST), reason));
+        let until = Some((now + backoff.min(LONGEST), reason));
         match cause {
             Cause::Throttled { .. } => self.throttled_until = until,
             Cause::Token | Cause::Unreachable | Cause::Outage => self.until = until,
         }
     }
 
-    /// The provider did something.
-    pub fn worked(&mut self) {
+    /// The provider did something. Tells whether it had not before.
+    pub fn worked(&mut self) -> bool {
+        let had_failed = self.until.is_some() || self.throttled_until.is_some();
         *self = Rest { throttled_until: self.throttled_until.take(), ..Rest::default() };
+        had_failed
     }
 
     /// Until when nothing leaves, and why; None when calls may leave.
@@ -80,7 +78,7 @@ mod tests {
             now = until;
         }
         assert_eq!(rests, expected);
-        rest.worked();
+        assert!(rest.worked());
         assert_eq!(rest.failures, 0);
         assert_eq!(rest.until(now), None);
     }
@@ -91,14 +89,8 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_tried_again_at_once_and_only_once() {
-        let now = Timestamp::UNIX_EPOCH;
-        let mut rest = Rest::default();
-        let mut refused = || {
-            rest.failed(now, Cause::Token, Reason::new("1507", "no such token"));
-            rest.until(now).is_some()
-        };
-        assert_eq!([refused(), refused()], [false, true]);
+    fn a_refused_token_costs_no_rest() {
+        check(&[Cause::Token, Cause::Unreachable, Cause::Token, Cause::Outage], &[0, 2, 0, 4]);
     }
 
     #[test]

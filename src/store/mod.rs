@@ -209,6 +209,14 @@ pub struct CountedReason {
     pub recipients: u64,
 }
 
+/// Why a gateway makes no calls, since when and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayRest {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    pub reason: Reason,
+}
+
 /// A call of the past, for the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PastCall {
@@ -365,6 +373,9 @@ pub trait Store: Send {
         campaign: Option<&CampaignID>,
         since: Timestamp,
     ) -> Stored<Vec<PastCall>>;
+
+    /// Tells whether a gateway rests. A rest that follows another one keeps the first's `since`.
+    fn gateway_rests(&mut self, gateway: &str, rest: Option<&GatewayRest>) -> Stored<()>;
 
     // People
     fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>>;

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params, params};
 
 use super::{
-    super::{AttemptEnd, Begun, Intent, PastCall, StoreError, Stored},
-    json, recipients, runs, time,
+    super::{AttemptEnd, Begun, Intent, StoreError, Stored},
+    json, recipients, runs,
 };
 use crate::{
-    campaign::{CampaignID, RecipientID},
+    campaign::RecipientID,
     run::{
         Counts, Outcome, RunEvent, RunID, RunState, Settlement,
         reply::{Reason, Reply},
@@ -369,6 +369,7 @@ pub fn recover(connection: &Connection, now: Timestamp) -> Stored<u64> {
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
         settle(connection, &end_without_answer(attempt, now), &settlement)?;
     }
+    connection.execute("DELETE FROM gateway_rest", [])?;
     // A look changes nothing by itself; one that was interrupted is simply over.
     connection.execute(
         "UPDATE attempt SET finished_at = max(?1, started_at), verdict = 'unanswered'
@@ -449,24 +450,4 @@ pub fn look_settle(
         .execute(params![run, counts.accepted, counts.refused])?;
     let verdict = if answered { "answered" } else { "unanswered" };
     end_attempt(connection, end, &counts, verdict)
-}
-
-pub const PAST_CALLS: &str = "SELECT a.finished_at, a.recipients FROM attempt a JOIN run r ON r.id = a.run
-     WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.verdict <> 'withdrawn'
-        AND (?3 IS NULL OR r.campaign = ?3)";
-
-pub fn past_calls(
-    connection: &Connection,
-    gateway: &str,
-    campaign: Option<&CampaignID>,
-    since: Timestamp,
-) -> Stored<Vec<PastCall>> {
-    let mut statement = connection.prepare_cached(PAST_CALLS)?;
-    let mut rows =
-        statement.query(params![gateway, since.as_millisecond(), campaign.map(CampaignID::as_str)])?;
-    let mut calls = Vec::new();
-    while let Some(row) = rows.next()? {
-        calls.push(PastCall { ended_at: time(row.get(0)?)?, recipients: row.get(1)? });
-    }
-    Ok(calls)
 }

@@ -7,6 +7,7 @@
 
 mod batches;
 mod campaigns;
+mod gateways;
 mod people;
 pub mod review;
 mod runs;
@@ -25,9 +26,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
-    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, CountedReason, Discrepancy, Drain, Intent,
-    NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored,
-    Target,
+    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, CountedReason, Discrepancy, Drain,
+    GatewayRest, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord, Store,
+    StoreError, Stored, Target,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
@@ -337,7 +338,11 @@ impl Store for SqliteStore {
         campaign: Option<&CampaignID>,
         since: Timestamp,
     ) -> Stored<Vec<PastCall>> {
-        batches::past_calls(&self.connection, gateway, campaign, since)
+        gateways::past_calls(&self.connection, gateway, campaign, since)
+    }
+
+    fn gateway_rests(&mut self, gateway: &str, rest: Option<&GatewayRest>) -> Stored<()> {
+        gateways::gateway_rests(&self.connection, gateway, rest)
     }
 
     fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>> {

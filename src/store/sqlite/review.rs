@@ -255,6 +255,16 @@ impl Review {
         verify::verify(&self.connection)
     }
 
+    /// The gateways that rest: gateway, since, until, code, reason.
+    pub fn resting_gateways(&self) -> Stored<Rows> {
+        self.query(
+            "SELECT gateway, strftime('%Y-%m-%dT%H:%M:%fZ', since / 1000.0, 'unixepoch') AS since,
+                strftime('%Y-%m-%dT%H:%M:%fZ', until / 1000.0, 'unixepoch') AS until, code, reason
+             FROM gateway_rest ORDER BY gateway",
+            [],
+        )
+    }
+
     /// How many runs are over.
     pub fn runs_over(&self) -> Stored<i64> {
         let sql = "SELECT count(*) FROM run WHERE state IN ('completed', 'cancelled', 'failed')";

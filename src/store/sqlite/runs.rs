@@ -344,7 +344,13 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     if pending == 0 {
         return Ok(Drain::Busy);
     }
-    let event = DeliveryEvent::Stopped(ending, Reason::new(ending.as_str(), reason));
+    let code = match ending {
+        Ending::Cancelled => "cancelled",
+        Ending::Expired => "expired",
+        // Not tried and failed: the provider had refused the request itself before.
+        Ending::Failed => "notAsked",
+    };
+    let event = DeliveryEvent::Stopped(ending, Reason::new(code, reason));
     let Ok(Delivery::Decided(outcome)) = Delivery::Pending.after(event) else {
         return Err(StoreError::Corrupt("a stop that decides nothing".to_owned()));
     };

@@ -167,6 +167,15 @@ CREATE TABLE stamp (
     PRIMARY KEY (gateway, sender)
 ) STRICT, WITHOUT ROWID;
 
+-- Gateways that rest because their provider does nothing: since when, until when, why.
+CREATE TABLE gateway_rest (
+    gateway TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL CHECK (until >= since),
+    code TEXT NOT NULL,
+    reason TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE problem (
     path TEXT NOT NULL,
     campaign TEXT,
@@ -209,7 +218,9 @@ SELECT c.campaign,
         WHEN c.gone_since IS NOT NULL AND c.state <> 'removed' THEN 'fileGone'
     END AS problem,
     c.gateway, v.labels, c.revision, c.path, v.commit_id,
-    strftime('%Y-%m-%dT%H:%M:%fZ', c.next_occurrence / 1000.0, 'unixepoch') AS next_occurrence,
+    CASE WHEN c.gone_since IS NULL
+        THEN strftime('%Y-%m-%dT%H:%M:%fZ', c.next_occurrence / 1000.0, 'unixepoch')
+    END AS next_occurrence,
     r.run AS last_run,
     CASE r.state WHEN 'ending' THEN 'running' ELSE r.state END AS last_state
 FROM campaign c

@@ -26,7 +26,7 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
         ),
         (batches::READ, &["SEARCH delivery USING PRIMARY KEY (run=? AND recipient=?)"]),
         (
-            batches::PAST_CALLS,
+            gateways::PAST_CALLS,
             &[
                 "SEARCH a USING INDEX attempt_of_gateway (gateway=? AND finished_at>?)",
                 "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
