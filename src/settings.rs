@@ -103,7 +103,12 @@ pub enum LoadError {
     Unreadable { path: PathBuf, error: io::Error },
     /// For the problem printer, which shows the source line.
     #[error("the settings file has problems")]
-    Problems { problems: Vec<Problem>, source_text: String },
+    Problems {
+        problems: Vec<Problem>,
+        source_text: String,
+        /// The ledger that it names all the same, so that a mistake elsewhere keeps nobody from a pause.
+        database: Option<PathBuf>,
+    },
 }
 
 /// Finds and reads the settings: the file named, else the first that is there of `campaignd.yaml`
@@ -155,13 +160,14 @@ fn load_from(explicit: Option<&Path>, usual: &[&Path], is_service: bool) -> Resu
 }
 
 fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Loaded, LoadError> {
-    match read(&path.to_string_lossy(), bytes, path.parent().unwrap_or(Path::new(""))) {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match read(&path.to_string_lossy(), bytes, folder) {
         (Some(settings), warnings) => {
             Ok(Loaded { settings, origin: Origin::File(path.to_owned()), warnings })
         }
         (None, problems) => {
             let source_text = String::from_utf8_lossy(bytes).into_owned();
-            Err(LoadError::Problems { problems, source_text })
+            Err(LoadError::Problems { problems, source_text, database: file::database(bytes, folder) })
         }
     }
 }
@@ -214,6 +220,19 @@ mod tests {
         let default = |text: &str| read("s.yaml", text.as_bytes(), Path::new("")).0.unwrap().default_gateway;
         assert_eq!(default(GOOD).as_deref(), Some("sandbox"));
         assert_eq!(default("gateways: {a: {kind: sandbox}, b: {kind: sandbox}}"), None);
+    }
+
+    #[test]
+    fn a_mistake_elsewhere_hides_no_ledger() {
+        let named = |text: &str| match from_bytes(Path::new("/etc/campaignd/campaignd.yaml"), text.as_bytes())
+        {
+            Err(LoadError::Problems { database, .. }) => database,
+            other => panic!("{other:?}"),
+        };
+        let at = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(named("database: /var/lib/c.db\nbogus: 1\n"), at("/var/lib/c.db"));
+        assert_eq!(named("bogus: 1\n"), at("/etc/campaignd/campaignd.db"));
+        assert_eq!(named("database: [\n"), None);
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Checked {
                 }
                 Ok(Some(settings))
             }
-            Err(LoadError::Problems { problems, source_text }) => {
+            Err(LoadError::Problems { problems, source_text, .. }) => {
                 let path = problems.first().map(|problem| PathBuf::from(&problem.file)).unwrap_or_default();
                 self.note_settings(path, source_text, problems);
                 self.without_settings = true;

@@ -155,13 +155,13 @@ async fn run(cli: Cli) -> Ended {
         Command::Check(args) => check::run(&args, config, now),
         Command::Preview(args) => preview::run(&args, &settings(config)?, clock),
         Command::Send(args) => send::run(args, &settings(config)?, clock.as_ref()).await,
-        Command::Status(args) => status::run(&args, &settings(config)?),
-        Command::Runs(args) => runs::run(&args, &settings(config)?),
-        Command::Show(args) => show::run(&args, &settings(config)?),
-        Command::Deliveries(args) => deliveries::run(&args, &settings(config)?, now),
-        Command::Pause(args) => control::pause(args, &settings(config)?, now).await,
-        Command::Resume(args) => control::resume(args, &settings(config)?, now).await,
-        Command::Cancel(args) => control::cancel(args, &settings(config)?, now).await,
+        Command::Status(args) => status::run(&args, &for_the_ledger(config)?),
+        Command::Runs(args) => runs::run(&args, &for_the_ledger(config)?),
+        Command::Show(args) => show::run(&args, &for_the_ledger(config)?),
+        Command::Deliveries(args) => deliveries::run(&args, &for_the_ledger(config)?, now),
+        Command::Pause(args) => control::pause(args, &for_the_ledger(config)?, now).await,
+        Command::Resume(args) => control::resume(args, &for_the_ledger(config)?, now).await,
+        Command::Cancel(args) => control::cancel(args, &for_the_ledger(config)?, now).await,
         Command::Db(args) => db::run(&args, &settings(config)?),
         Command::Sandbox(args) => {
             crate::sandbox::command::run(&args, clock, serve::interrupted()).await?;
@@ -175,13 +175,28 @@ fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
     load(config).map(|loaded| loaded.settings)
 }
 
+/// The settings, of which only the ledger counts: where they have problems, what they name of it is
+/// enough. A typo must not stand between an operator and a pause.
+fn for_the_ledger(config: Option<&Path>) -> Result<Settings, Failure> {
+    match settings::load(config) {
+        Ok(loaded) => Ok(loaded.settings),
+        Err(LoadError::Problems { database: Some(database), .. }) if database.exists() => {
+            output::say("the settings file has problems, which `campaignd check` tells; its ledger is used");
+            Ok(Settings { database, gateways: Default::default(), ..Settings::built_in() })
+        }
+        Err(error) => Err(told(error)),
+    }
+}
+
 /// The settings; their problems are printed as `check` prints them.
 fn load(config: Option<&Path>) -> Result<Loaded, Failure> {
-    settings::load(config).map_err(|error| {
-        if let LoadError::Problems { problems, source_text } = &error {
-            let format = problems::Format::Human { colours: false };
-            eprint!("{}", problems::write(problems, format, &|_| Some(source_text.clone())));
-        }
-        Failure::from(error)
-    })
+    settings::load(config).map_err(told)
+}
+
+fn told(error: LoadError) -> Failure {
+    if let LoadError::Problems { problems, source_text, .. } = &error {
+        let format = problems::Format::Human { colours: false };
+        eprint!("{}", problems::write(problems, format, &|_| Some(source_text.clone())));
+    }
+    Failure::from(error)
 }

@@ -80,6 +80,14 @@ pub fn read(file: &str, bytes: &[u8], folder: &Path) -> (Option<Settings>, Vec<P
     (settings, report.into_problems())
 }
 
+/// The ledger of a settings file that has problems, as far as it can be told.
+pub(super) fn database(bytes: &[u8], folder: &Path) -> Option<PathBuf> {
+    let node = yaml::parse("", bytes).ok()?;
+    let mut report = Report::new("");
+    let fields = Cursor::root(&node).fields(&mut report, KEYS)?;
+    Some(path(&fields, "database", folder, &mut report).unwrap_or_else(|| folder.join(DEFAULT_DATABASE)))
+}
+
 fn settings(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<Settings> {
     fields.not_supported(report, &[("retention", None), ("guard", None), ("token", None), ("alerts", None)]);
     let campaigns = path(fields, "campaigns", folder, report);

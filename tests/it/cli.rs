@@ -471,3 +471,16 @@ fn schemas_are_json() {
     }
     desk.ends(&["schema", "other"], 2);
 }
+
+#[test]
+fn a_typo_in_the_settings_stops_no_pause() {
+    let desk = Desk::new(SETTINGS, &[("hello.yaml", HELLO)]);
+    desk.serve().stop();
+    desk.write("campaignd.yaml", &format!("{SETTINGS}bogus: 1\n"));
+    for args in [&["pause", "--all", "--why", "now"] as &[&str], &["status"], &["runs"], &["resume", "--all"]]
+    {
+        let said = desk.ends(args, 0);
+        assert!(said.err.contains("the settings file has problems"), "{}", said.err);
+    }
+    desk.ends(&["serve"], 3);
+}
