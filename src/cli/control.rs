@@ -29,8 +29,11 @@ pub struct PauseArgs {
 
 /// Go on with a campaign, a run, or everything, that was paused.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Works whether the daemon is up or not, and prints what was resumed.\n\n\
-    Examples:\n  campaignd resume hello\n  campaignd resume --all --why 'the provider is back'")]
+#[command(
+    after_help = "Lifts the pause of what is named and no other: a run goes on when neither it, nor its \
+    campaign, nor everything is paused. Works whether the daemon is up or not, and prints what was resumed.\n\n\
+    Examples:\n  campaignd resume hello\n  campaignd resume --all --why 'the provider is back'"
+)]
 pub struct ResumeArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -98,8 +101,9 @@ async fn control(
     if let (Target::Run(run), Control::Cancel, None) = (&target, control, Owner::of(&settings.database)) {
         drain(&ledger, run, now).await?;
     }
-    let lines: String = told.iter().map(|name| format!("{done} {name}\n")).collect();
+    let lines: String = told.names.iter().map(|name| format!("{done} {name}\n")).collect();
     output::write(&lines)?;
+    told.still.iter().for_each(output::say);
     Ok(Exit::Good)
 }
 

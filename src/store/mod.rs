@@ -256,6 +256,37 @@ pub enum Control {
     Cancel,
 }
 
+/// Whose pause holds a run. Each is lifted by its own resume alone, and a run sends when none holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PausedBy {
+    /// A person's pause of the run itself, or the daemon's.
+    Run,
+    Campaign,
+    All,
+}
+
+impl PausedBy {
+    pub const ALL: [PausedBy; 3] = [PausedBy::Run, PausedBy::Campaign, PausedBy::All];
+
+    /// The word in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PausedBy::Run => "run",
+            PausedBy::Campaign => "campaign",
+            PausedBy::All => "all",
+        }
+    }
+}
+
+/// What a control has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Controlled {
+    /// The target, and the runs that it changed.
+    pub names: Vec<String>,
+    /// After a resume: what is still paused above or below the target, with the reason, for people.
+    pub still: Vec<String>,
+}
+
 /// Who did something, when and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Act {
@@ -378,7 +409,7 @@ pub trait Store: Send {
     fn gateway_rests(&mut self, gateway: &str, rest: Option<&GatewayRest>) -> Stored<()>;
 
     // People
-    fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>>;
+    fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Controlled>;
     fn act_record(&mut self, act: &Act, action: &str, target: &str) -> Stored<()>;
     fn question_ask(&mut self, question: &Question, now: Timestamp) -> Stored<i64>;
     /// Questions without an answer, with their numbers and when they were asked.

@@ -392,7 +392,11 @@ fn runs_are_held_and_ended_with_and_without_a_daemon() {
     desk.ends(&["resume", "slow"], 0);
     desk.ends(&["pause", "--all", "--why", "the provider is being moved"], 0);
     assert_eq!(desk.json(&["status"])[0]["state"], "paused");
-    desk.ends(&["resume", "slow"], 5);
+    let resumed = desk.ends(&["resume", "slow"], 0);
+    assert_eq!(
+        (resumed.out.as_str(), resumed.err.as_str()),
+        ("resumed slow\n", "campaignd: everything is still paused (the provider is being moved)\n")
+    );
     desk.ends(&["resume", "--all"], 0);
     desk.ends(&["send", "slow", "--yes", "--again"], 5);
     desk.ends(&["cancel", &run, "--why", "enough"], 0);

@@ -302,8 +302,7 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
     for event in settlement.run.clone().into_iter().chain(drained.then_some(RunEvent::Drained)) {
         // A run that a person has stopped meanwhile stays stopped.
         if let Ok(after) = state.clone().after(event) {
-            runs::write_state(connection, id, &after, end.at)?;
-            state = after;
+            state = runs::write_state(connection, id, after, end.at)?;
         }
     }
     Ok(state)

@@ -26,9 +26,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
-    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, CountedReason, Discrepancy, Drain,
-    GatewayRest, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord, Store,
-    StoreError, Stored, Target,
+    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, Controlled, CountedReason, Discrepancy,
+    Drain, GatewayRest, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord,
+    Store, StoreError, Stored, Target,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
@@ -345,7 +345,7 @@ impl Store for SqliteStore {
         gateways::gateway_rests(&self.connection, gateway, rest)
     }
 
-    fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>> {
+    fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Controlled> {
         people::control(&self.connection, target, control, act)
     }
 

@@ -4,101 +4,138 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    super::{Act, Control, Question, Reply, StoreError, Stored, Target},
+    super::{Act, Control, Controlled, PausedBy, Question, Reply, StoreError, Stored, Target},
     json, runs, time,
 };
 use crate::run::{Ending, RunEvent, RunID, RunState};
 
-pub fn control(connection: &Connection, target: &Target, control: Control, act: &Act) -> Stored<Vec<String>> {
-    let reason = act.why.clone().unwrap_or_else(|| format!("by {}", act.who));
-    let (verb, name) = (verb(control), target_name(target));
-    let mut told = Vec::new();
+pub fn control(connection: &Connection, target: &Target, control: Control, act: &Act) -> Stored<Controlled> {
+    let name = target_name(target);
+    // Of a campaign and of everything: what is written where the reason of the pause is kept.
+    let by = (control == Control::Pause).then(|| format!("by {}", act.who));
+    let why = act.why.as_ref().filter(|_| control == Control::Pause);
+    let mut told = Controlled::default();
     match (target, control) {
         (Target::Run(run), _) => {
-            if control == Control::Resume
-                && let Some(reason) = paused_reason(connection, run)?
-            {
-                return Err(StoreError::Refused(format!(
-                    "the campaign of {run}, or everything, is paused ({reason}): resume that first"
-                )));
-            }
-            let (id, state, ..) = runs::standing(connection, run.as_str())?;
-            let after = state.after(event(control, &reason))?;
-            if matches!(after, RunState::Cancelled { .. }) {
-                runs::unopen(connection, run)?;
-            }
-            runs::write_state(connection, id, &after, act.at)?;
-            told.push(run.to_string());
+            control_run(connection, run, control, act)?;
+            told.names.push(name.clone());
         }
         (_, Control::Cancel) => {
             return Err(StoreError::Refused("only a run can be cancelled: name one".to_owned()));
         }
         (Target::Campaign(campaign), _) => {
-            let value = (control == Control::Pause).then_some(&reason);
             let changed = connection.execute(
-                "UPDATE campaign SET paused_reason = ?2 WHERE campaign = ?1",
-                params![campaign.as_str(), value],
+                "UPDATE campaign SET paused_reason =
+                    CASE WHEN ?3 IS NOT NULL THEN coalesce(?2, paused_reason, ?3) END
+                 WHERE campaign = ?1",
+                params![campaign.as_str(), why, by],
             )?;
             if changed == 0 {
                 return Err(StoreError::NotFound { what: "campaign", name });
             }
-            told.push(campaign.to_string());
-            if control == Control::Resume
-                && connection
-                    .query_row("SELECT paused_reason IS NOT NULL FROM ledger", [], |row| row.get(0))?
-            {
-                return Err(StoreError::Refused(
-                    "everything is paused: `campaignd resume --all` comes first".to_owned(),
-                ));
-            }
-            told.extend(control_runs(connection, Some(campaign.as_str()), control, &reason, act.at)?);
+            told.names.push(name.clone());
+            told.names.extend(hold_anew(connection, Some(campaign.as_str()), PausedBy::Campaign, act.at)?);
         }
         (Target::All, _) => {
-            let value = (control == Control::Pause).then_some(&reason);
-            connection.execute("UPDATE ledger SET paused_reason = ?1", params![value])?;
-            if control == Control::Resume {
-                connection.execute("UPDATE campaign SET paused_reason = NULL", [])?;
-            }
-            told.push("everything".to_owned());
-            told.extend(control_runs(connection, None, control, &reason, act.at)?);
+            connection.execute(
+                "UPDATE ledger SET paused_reason =
+                    CASE WHEN ?2 IS NOT NULL THEN coalesce(?1, paused_reason, ?2) END",
+                params![why, by],
+            )?;
+            told.names.push("everything".to_owned());
+            told.names.extend(hold_anew(connection, None, PausedBy::All, act.at)?);
         }
     }
-    record(connection, act, verb, &name)?;
+    if control == Control::Resume {
+        told.still = still_paused(connection, target)?;
+    }
+    record(connection, act, verb(control), &name)?;
     Ok(told)
 }
 
-/// Lets the control happen to the open runs of a campaign, or of all; those it does not fit stay.
-fn control_runs(
-    connection: &Connection,
-    campaign: Option<&str>,
-    control: Control,
-    reason: &str,
-    now: Timestamp,
-) -> Stored<Vec<String>> {
-    let mut statement = connection.prepare(
-        "SELECT run FROM run WHERE state IN ('running', 'paused') AND (?1 IS NULL OR campaign = ?1)
-         ORDER BY id",
-    )?;
-    let names: Vec<String> =
-        statement.query_map(params![campaign], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut told = Vec::new();
-    for name in names {
-        let (id, state, ..) = runs::standing(connection, &name)?;
-        if let Ok(after) = state.after(event(control, reason)) {
-            runs::write_state(connection, id, &after, now)?;
-            told.push(name);
-        }
-    }
-    Ok(told)
-}
-
-fn event(control: Control, reason: &str) -> RunEvent {
-    let reason = reason.to_owned();
-    match control {
+fn control_run(connection: &Connection, run: &RunID, control: Control, act: &Act) -> Stored<()> {
+    let (id, state, ..) = runs::standing(connection, run.as_str())?;
+    let holder = paused_by(connection, id)?;
+    let reason = match (&act.why, holder, control) {
+        (Some(why), ..) => why.clone(),
+        // Said again without a reason: the first one stays.
+        (None, Some(PausedBy::Run), Control::Pause) => state.reason().unwrap_or_default().to_owned(),
+        (None, ..) => format!("by {}", act.who),
+    };
+    let event = match control {
         Control::Pause => RunEvent::Pause { reason },
         Control::Resume => RunEvent::Resume,
         Control::Cancel => RunEvent::Stop { ending: Ending::Cancelled, reason },
+    };
+    let why = state.reason().unwrap_or_default().to_owned();
+    let after = state.after(event)?;
+    if control == Control::Resume {
+        let (level, target) = match holder {
+            Some(PausedBy::Campaign) => ("its campaign", campaign_of(connection, run)?),
+            Some(PausedBy::All) => ("everything", "--all".to_owned()),
+            Some(PausedBy::Run) | None => ("", String::new()),
+        };
+        if !level.is_empty() {
+            return Err(StoreError::Refused(format!(
+                "{run} waits because {level} is paused ({why}): `campaignd resume {target}` goes on"
+            )));
+        }
     }
+    if matches!(after, RunState::Cancelled { .. }) {
+        runs::unopen(connection, run)?;
+    }
+    runs::write_state(connection, id, after, act.at)?;
+    Ok(())
+}
+
+/// Has the runs of a campaign, or all, that run or wait for this level follow what is paused now.
+/// Gives those that were paused or go on by it.
+fn hold_anew(
+    connection: &Connection,
+    campaign: Option<&str>,
+    level: PausedBy,
+    now: Timestamp,
+) -> Stored<Vec<String>> {
+    let mut statement = connection.prepare(
+        "SELECT run FROM run WHERE (state = 'running' OR paused_by = ?2) AND (?1 IS NULL OR campaign = ?1)
+         ORDER BY id",
+    )?;
+    let names: Vec<String> = statement
+        .query_map(params![campaign, level.as_str()], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut changed = Vec::new();
+    for name in names {
+        let (id, before, ..) = runs::standing(connection, &name)?;
+        let after = runs::write_state(connection, id, RunState::Running, now)?;
+        if after.name() != before.name() {
+            changed.push(name);
+        }
+    }
+    Ok(changed)
+}
+
+/// The pauses that hold the target still, or a part of it.
+fn still_paused(connection: &Connection, target: &Target) -> Stored<Vec<String>> {
+    let campaign = match target {
+        Target::All => None,
+        Target::Campaign(campaign) => Some(campaign.to_string()),
+        Target::Run(run) => Some(campaign_of(connection, run)?),
+    };
+    let is_run = matches!(target, Target::Run(_));
+    let mut statement = connection.prepare(
+        "SELECT 'everything' AS what, paused_reason AS why FROM ledger WHERE why IS NOT NULL
+         UNION ALL
+         SELECT campaign, paused_reason FROM campaign
+         WHERE paused_reason IS NOT NULL AND (?1 IS NULL OR campaign = ?1)
+         UNION ALL
+         SELECT run, coalesce(reason, '') FROM run
+         WHERE paused_by = 'run' AND NOT ?2 AND (?1 IS NULL OR campaign = ?1)",
+    )?;
+    let told = statement.query_map(params![campaign, is_run], |row| {
+        let (what, why): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok(format!("{what} is still paused ({why})"))
+    })?;
+    Ok(told.collect::<Result<_, _>>()?)
 }
 
 fn verb(control: Control) -> &'static str {
@@ -117,16 +154,26 @@ fn target_name(target: &Target) -> String {
     }
 }
 
-/// Why the campaign of a run is paused, or everything is.
-pub fn paused_reason(connection: &Connection, run: &RunID) -> Stored<Option<String>> {
-    let reason: Option<Option<String>> = connection
+/// What holds a run besides itself, and why: its campaign when that is paused, or everything.
+pub fn held_above(connection: &Connection, run: i64) -> Stored<Option<(PausedBy, String)>> {
+    let (campaign, all): (Option<String>, Option<String>) = connection
         .prepare_cached(
-            "SELECT coalesce(c.paused_reason, (SELECT paused_reason FROM ledger))
-             FROM run r JOIN campaign c ON c.campaign = r.campaign WHERE r.run = ?1",
+            "SELECT c.paused_reason, (SELECT paused_reason FROM ledger)
+             FROM run r JOIN campaign c ON c.campaign = r.campaign WHERE r.id = ?1",
         )?
-        .query_row([run.as_str()], |row| row.get(0))
-        .optional()?;
-    Ok(reason.flatten())
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let campaign = campaign.map(|reason| (PausedBy::Campaign, reason));
+    Ok(campaign.or(all.map(|reason| (PausedBy::All, reason))))
+}
+
+fn paused_by(connection: &Connection, run: i64) -> Stored<Option<PausedBy>> {
+    let word: Option<String> =
+        connection.query_row("SELECT paused_by FROM run WHERE id = ?1", [run], |row| row.get(0))?;
+    Ok(PausedBy::ALL.into_iter().find(|known| Some(known.as_str()) == word.as_deref()))
+}
+
+fn campaign_of(connection: &Connection, run: &RunID) -> Stored<String> {
+    Ok(connection.query_row("SELECT campaign FROM run WHERE run = ?1", [run.as_str()], |row| row.get(0))?)
 }
 
 pub fn record(connection: &Connection, act: &Act, verb: &str, target: &str) -> Stored<()> {

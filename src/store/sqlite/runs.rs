@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params, params};
 
 use super::{
-    super::{CountedReason, Drain, NewRun, RunRecord, StoreError, Stored},
+    super::{CountedReason, Drain, NewRun, PausedBy, RunRecord, StoreError, Stored},
     batches::{self, Deliveries},
     campaign_id, json, optional_time, people, recipients, time,
 };
@@ -287,18 +287,13 @@ pub fn event(
     let (id, state, ..) = standing(connection, run.as_str())?;
     // A run that never opened and ends has no audience to account for.
     let unopened = state == RunState::Pending && !matches!(event, RunEvent::Sealed);
-    let mut after = state.clone().after(event)?;
+    let after = state.clone().after(event)?;
     if unopened {
         unopen(connection, run)?;
     }
     // What ends already is not missed for another reason.
     let missed = missed.filter(|_| after != state);
-    if after == RunState::Running
-        && let Some(reason) = people::paused_reason(connection, run)?
-    {
-        after = RunState::Paused { reason };
-    }
-    write_state(connection, id, &after, now)?;
+    let after = write_state(connection, id, after, now)?;
     if let Some(reason) = missed {
         connection.execute(
             "UPDATE occurrence SET decision = 'missed', reason = ?2, decided_at = ?3
@@ -309,15 +304,25 @@ pub fn event(
     Ok(after)
 }
 
-/// Writes a state that the transition function gave.
-pub fn write_state(connection: &Connection, id: i64, state: &RunState, now: Timestamp) -> Stored<()> {
-    let ending = match state {
+/// Writes a state that the transition function gave, and gives what it has become: a run that is to
+/// run is paused while its campaign or everything is.
+pub fn write_state(connection: &Connection, id: i64, state: RunState, now: Timestamp) -> Stored<RunState> {
+    let (state, paused_by) = match state {
+        RunState::Running => match people::held_above(connection, id)? {
+            Some((level, reason)) => (RunState::Paused { reason }, Some(level)),
+            None => (RunState::Running, None),
+        },
+        RunState::Paused { .. } => (state, Some(PausedBy::Run)),
+        _ => (state, None),
+    };
+    let ending = match &state {
         RunState::Ending { ending, .. } => Some(ending.as_str()),
         _ => None,
     };
     connection
         .prepare_cached(
-            "UPDATE run SET state = :state, ending = :ending, reason = :reason, finished_at = :finished
+            "UPDATE run SET state = :state, ending = :ending, reason = :reason, paused_by = :paused_by,
+                finished_at = :finished
              WHERE id = :id",
         )?
         .execute(named_params! {
@@ -325,9 +330,10 @@ pub fn write_state(connection: &Connection, id: i64, state: &RunState, now: Time
             ":state": state.name(),
             ":ending": ending,
             ":reason": state.reason(),
+            ":paused_by": paused_by.map(PausedBy::as_str),
             ":finished": state.is_over().then_some(now.as_millisecond()),
         })?;
-    Ok(())
+    Ok(state)
 }
 
 pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Timestamp) -> Stored<Drain> {
@@ -337,8 +343,7 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     }
     if pending == 0 && in_flight == 0 && state != RunState::Pending {
         let after = state.after(RunEvent::Drained)?;
-        write_state(connection, id, &after, now)?;
-        return Ok(Drain::Over(after));
+        return Ok(Drain::Over(write_state(connection, id, after, now)?));
     }
     let RunState::Ending { ending, reason } = state else { return Ok(Drain::Busy) };
     if pending == 0 {

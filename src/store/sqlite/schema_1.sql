@@ -47,6 +47,8 @@ CREATE TABLE run (
         CHECK (state IN ('pending', 'running', 'paused', 'ending', 'completed', 'cancelled', 'failed')),
     ending TEXT CHECK (ending IN ('cancelled', 'expired', 'failed')),
     reason TEXT,
+    -- Whose resume it waits for.
+    paused_by TEXT CHECK (paused_by IN ('run', 'campaign', 'all')),
     revision INTEGER NOT NULL REFERENCES revision,
     gateway TEXT NOT NULL,
     -- Of a test send: the named ids, a JSON list.
@@ -72,6 +74,7 @@ CREATE TABLE run (
     CHECK (audience
         = accepted + refused + failed + unknown + excluded + expired + cancelled + pending + in_flight),
     CHECK ((state = 'ending') = (ending IS NOT NULL)),
+    CHECK ((state = 'paused') = (paused_by IS NOT NULL)),
     CHECK ((state IN ('completed', 'cancelled', 'failed')) = (finished_at IS NOT NULL)),
     CHECK (state NOT IN ('completed', 'cancelled', 'failed') OR pending + in_flight = 0),
     CHECK (trigger = 'test' OR only_to IS NULL)

@@ -295,12 +295,24 @@ impl Simulation {
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 
+    /// Lifts every pause: each is lifted by its own resume alone.
+    fn resume(&self) {
+        use campaignd::store::Store;
+        self.act(&Target::All, Control::Resume);
+        for campaign in self.store().campaigns().unwrap() {
+            self.act(&Target::Campaign(campaign.id), Control::Resume);
+        }
+        for run in self.store().runs_open().unwrap() {
+            self.act(&Target::Run(run.id), Control::Resume);
+        }
+    }
+
     /// No more trouble: everything is resumed, and the daemon comes to rest.
     async fn peace(&mut self) {
         self.tell("peace");
         self.world.set_faults(Faults::default());
         self.write_campaigns();
-        self.act(&Target::All, Control::Resume);
+        self.resume();
         let signals = Arc::new(Signals::default());
         let daemon = daemon::serve(self.parts(&signals));
         tokio::pin!(daemon);
@@ -310,7 +322,7 @@ impl Simulation {
             () = tokio::time::sleep(PEACE.unsigned_abs() / 2) => {}
         }
         // What paused itself in the first half goes on in the second.
-        self.act(&Target::All, Control::Resume);
+        self.resume();
         tokio::select! {
             biased;
             ended = &mut daemon => panic!("the daemon ended by itself: {ended:?}"),

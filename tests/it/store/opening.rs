@@ -90,5 +90,8 @@ fn a_run_of_a_paused_campaign_is_paused_when_it_is_sealed() {
         let state = change(store, |store| store.run_event(&run, RunEvent::Resume, None, at(3))).unwrap();
         assert_eq!(state, store.run(&run).unwrap().state);
         assert_eq!(state.name(), "paused");
+        // It waits for its campaign alone.
+        let told = change(store, |store| store.control(&target, Control::Resume, &act(""))).unwrap();
+        assert_eq!((told.names, told.still), (vec!["sale".to_owned(), run.to_string()], vec![]));
     });
 }

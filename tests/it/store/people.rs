@@ -1,8 +1,8 @@
 //! People: what they pause, resume and cancel, and what commands ask.
 
 use campaignd::{
-    run::{RunID, RunState},
-    store::{Act, Control, Question, Reply, Store, Stored, Target},
+    run::{RunEvent, RunID, RunState},
+    store::{Act, Control, Controlled, Question, Reply, Store, Stored, Target},
 };
 
 use super::{
@@ -16,7 +16,12 @@ pub fn act(why: &str) -> Act {
 
 /// A control with the reason `why`.
 pub fn control(store: &mut dyn Store, target: Target, control: Control) -> Stored<Vec<String>> {
-    change(store, |store| store.control(&target, control, &act("why")))
+    because(store, target, control, "why").map(|told| told.names)
+}
+
+/// A control with a reason; without one when it is empty.
+fn because(store: &mut dyn Store, target: Target, control: Control, why: &str) -> Stored<Controlled> {
+    change(store, |store| store.control(&target, control, &act(why)))
 }
 
 fn sale() -> Target {
@@ -98,11 +103,125 @@ fn everything_is_paused_and_resumed() {
         let told = ["everything", runs[0].as_str(), runs[1].as_str()];
         assert_eq!(control(store, Target::All, Control::Pause).unwrap(), told);
         assert!(store.campaigns().unwrap().iter().all(|campaign| campaign.paused.is_some()));
-        control(store, sale(), Control::Pause).unwrap();
         assert_eq!(control(store, Target::All, Control::Resume).unwrap(), told);
         assert!(store.campaigns().unwrap().iter().all(|campaign| campaign.paused.is_none()));
         assert!(runs.iter().all(|run| store.run(run).unwrap().state == RunState::Running));
     });
+}
+
+/// A run of the campaign `sale` after each of the steps: what is done to what (`run`, `sale` or
+/// `all`) with which reason; then the reason that it is paused for, empty when it runs, and what is
+/// told to be paused still.
+#[track_caller]
+fn check_holds(steps: &[(&str, &str, &str, &str, &[&str])]) {
+    on_every_store(|store| {
+        let run = opened(store, "sale", 4, 2);
+        for step @ (what, target, why, expected, still) in steps {
+            let target = match *target {
+                "run" => Target::Run(run.clone()),
+                "sale" => sale(),
+                _ => Target::All,
+            };
+            let control = if *what == "pause" { Control::Pause } else { Control::Resume };
+            let told = because(store, target, control, why);
+            match still {
+                ["refused", command] => {
+                    let text = told.unwrap_err().to_string();
+                    assert!(text.contains(command), "{step:?}: {text}");
+                }
+                _ => {
+                    assert_eq!(told.unwrap().still.join("\n").replace(run.as_str(), "run"), still.join("\n"))
+                }
+            }
+            let state = store.run(&run).unwrap().state;
+            let runs = state == RunState::Running;
+            assert_eq!(
+                (state.reason().unwrap_or_default(), runs),
+                (*expected, expected.is_empty()),
+                "{step:?}"
+            );
+            let begun = begin(store, &run, 2, 1);
+            assert_eq!(begun.is_some(), runs, "{step:?}");
+            if let Some(begun) = begun {
+                change(store, |store| store.batch_withdraw(begun.attempt, at(2))).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn each_pause_is_lifted_by_its_own_resume() {
+    // The outer one first.
+    check_holds(&[
+        ("pause", "sale", "list", "list", &[]),
+        ("pause", "all", "moving", "list", &[]),
+        ("resume", "all", "", "list", &["sale is still paused (list)"]),
+        ("resume", "sale", "", "", &[]),
+    ]);
+    check_holds(&[
+        ("pause", "run", "picture", "picture", &[]),
+        ("pause", "sale", "list", "picture", &[]),
+        ("resume", "sale", "", "picture", &["run is still paused (picture)"]),
+        ("pause", "all", "moving", "picture", &[]),
+        ("resume", "all", "", "picture", &["run is still paused (picture)"]),
+        ("resume", "run", "", "", &[]),
+    ]);
+    // The inner one first.
+    check_holds(&[
+        ("pause", "all", "moving", "moving", &[]),
+        ("pause", "sale", "list", "moving", &[]),
+        ("pause", "run", "picture", "picture", &[]),
+        (
+            "resume",
+            "run",
+            "",
+            "list",
+            &["everything is still paused (moving)", "sale is still paused (list)"],
+        ),
+        ("resume", "run", "", "list", &["refused", "`campaignd resume sale`"]),
+        ("resume", "sale", "", "moving", &["everything is still paused (moving)"]),
+        ("resume", "run", "", "moving", &["refused", "`campaignd resume --all`"]),
+        ("resume", "all", "", "", &[]),
+    ]);
+    // The campaign, which the run did not wait for.
+    check_holds(&[
+        ("pause", "all", "moving", "moving", &[]),
+        ("pause", "sale", "list", "moving", &[]),
+        ("resume", "sale", "", "moving", &["everything is still paused (moving)"]),
+        ("pause", "sale", "list", "moving", &[]),
+        ("resume", "all", "", "list", &["sale is still paused (list)"]),
+        ("resume", "sale", "", "", &[]),
+    ]);
+}
+
+#[test]
+fn the_daemons_own_pause_is_lifted_by_the_runs_resume_alone() {
+    on_every_store(|store| {
+        let run = opened(store, "sale", 4, 2);
+        control(store, Target::All, Control::Pause).unwrap();
+        let pause = RunEvent::Pause { reason: "everyone failed".to_owned() };
+        change(store, |store| store.run_event(&run, pause, None, at(2))).unwrap();
+        let told = because(store, Target::All, Control::Resume, "").unwrap();
+        assert_eq!(told.still, [format!("{run} is still paused (everyone failed)")]);
+        assert_eq!(store.run(&run).unwrap().state.name(), "paused");
+        assert_eq!(control(store, Target::Run(run.clone()), Control::Resume).unwrap(), [run.as_str()]);
+        assert_eq!(store.run(&run).unwrap().state, RunState::Running);
+    });
+}
+
+#[test]
+fn a_pause_that_is_repeated_has_a_new_reason_only_when_one_is_given() {
+    for target in ["run", "sale", "all"] {
+        check_holds(&[
+            ("pause", target, "one", "one", &[]),
+            ("pause", target, "", "one", &[]),
+            ("pause", target, "two", "two", &[]),
+            ("resume", target, "", "", &[]),
+            ("pause", target, "", "by alice", &[]),
+        ]);
+    }
+    // What holds a run besides is no reason for its own pause.
+    check_holds(&[("pause", "all", "moving", "moving", &[]), ("pause", "run", "", "by alice", &[])]);
 }
 
 #[test]
@@ -115,14 +234,6 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         is_refused(control(store, Target::All, Control::Cancel));
         is_not_found(control(store, Target::Run(RunID::from_text("none")), Control::Pause));
         is_not_found(control(store, Target::Campaign(campaign("none")), Control::Pause));
-        assert_eq!(store.run(&run).unwrap().state, RunState::Running);
-
-        control(store, sale(), Control::Pause).unwrap();
-        is_refused(control(store, one(), Control::Resume));
-        control(store, Target::All, Control::Pause).unwrap();
-        is_refused(control(store, sale(), Control::Resume));
-        assert_eq!(store.run(&run).unwrap().state, paused());
-        control(store, Target::All, Control::Resume).unwrap();
         assert_eq!(store.run(&run).unwrap().state, RunState::Running);
     });
 }

@@ -12,7 +12,7 @@ use campaignd::{
         reply::{Reason, Receipt, Verdict},
         settlement::VERDICTS,
     },
-    store::sqlite::SqliteStore,
+    store::{PausedBy, sqlite::SqliteStore},
 };
 use jiff::Timestamp;
 
@@ -30,6 +30,7 @@ fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("run.trigger", Trigger::ALL.map(Trigger::as_str).to_vec()),
         ("run.state", RunState::NAMES.to_vec()),
         ("run.ending", Ending::ALL.map(Ending::as_str).to_vec()),
+        ("run.paused_by", PausedBy::ALL.map(PausedBy::as_str).to_vec()),
         ("occurrence.decision", Fate::NAMES.to_vec()),
         ("batch.state", batch.to_vec()),
         ("attempt.kind", vec!["send", "look"]),
