@@ -130,16 +130,8 @@ fn page(review: &Review, name: &str, row: &Row<'_>, settings: &Settings) -> Resu
     output::write(&timeline(row, &review.actions(name)?, &look))?;
     output::write(&look.heading("Next"))?;
     let daemon = Owner::of(&settings.database).is_some();
-    let campaign_paused = is_paused(review, &row.text("campaign"))?;
-    let steps = next_steps(name, row, daemon, campaign_paused);
+    let steps = next_steps(name, row, daemon, &review.holds(name)?);
     output::write(&steps.iter().map(|(what, command)| format!("{what}:\n  {command}\n")).collect::<String>())
-}
-
-fn is_paused(review: &Review, campaign: &str) -> Result<bool, Failure> {
-    let rows = review.campaigns()?;
-    let paused =
-        table::rows(&rows).any(|row| row.text("campaign") == campaign && row.text("state") == "paused");
-    Ok(paused)
 }
 
 fn provenance(row: &Row<'_>, settings: &Settings, look: &Look) -> String {
@@ -222,7 +214,7 @@ fn timeline(row: &Row<'_>, actions: &Rows, look: &Look) -> String {
 }
 
 /// What a person may want to do now: what for, and the command.
-fn next_steps(name: &str, row: &Row<'_>, daemon: bool, campaign_paused: bool) -> Vec<(&'static str, String)> {
+fn next_steps(name: &str, row: &Row<'_>, daemon: bool, holds: &Rows) -> Vec<(&'static str, String)> {
     let mut steps = Vec::new();
     let state = row.text("state");
     let is_over = matches!(state.as_str(), "completed" | "cancelled" | "failed");
@@ -230,10 +222,19 @@ fn next_steps(name: &str, row: &Row<'_>, daemon: bool, campaign_paused: bool) ->
         steps.push(("No daemon works; the run goes on when one does", "campaignd serve".to_owned()));
     }
     match state.as_str() {
-        "paused" if campaign_paused => {
-            steps.push(("Go on with its campaign", format!("campaignd resume {}", row.text("campaign"))));
+        "paused" => {
+            let campaign = row.text("campaign");
+            let levels = [
+                ("everything", "Go on with everything", "--all"),
+                ("campaign", "Go on with its campaign", campaign.as_str()),
+                ("run", "Go on", name),
+            ];
+            for (level, what, target) in levels {
+                if holds.cell(0, level).number() == 1 {
+                    steps.push((what, format!("campaignd resume {target}")));
+                }
+            }
         }
-        "paused" => steps.push(("Go on", format!("campaignd resume {name}"))),
         "pending" | "running" => steps.push(("Hold it", format!("campaignd pause {name}"))),
         _ => {}
     }

@@ -255,6 +255,16 @@ impl Review {
         verify::verify(&self.connection)
     }
 
+    /// Which levels hold a run, as one row of 0 and 1: run, campaign, everything.
+    pub fn holds(&self, run: &str) -> Stored<Rows> {
+        self.query(
+            "SELECT r.paused_by IS 'run' AS run, c.paused_reason IS NOT NULL AS campaign,
+                (SELECT paused_reason FROM ledger) IS NOT NULL AS everything
+             FROM run r JOIN campaign c ON c.campaign = r.campaign WHERE r.run = ?1",
+            [run],
+        )
+    }
+
     /// The gateways that rest: gateway, since, until, code, reason.
     pub fn resting_gateways(&self) -> Stored<Rows> {
         self.query(
