@@ -146,12 +146,21 @@ async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal, origin: Origin,
             }
             Some(()) = hangup.recv() => {
                 tracing::info!("SIGHUP: the settings and the folder are read again");
+                tell_reloading();
                 if let Origin::File(path) = &origin {
                     compare_settings(path, &settings);
                 }
                 signals.folder.notify_one();
+                notify(&[sd_notify::NotifyState::Ready]);
             }
         }
+    }
+}
+
+/// Tells the service manager that a reload begins; it wants the instant by its own clock.
+fn tell_reloading() {
+    if let Ok(now) = sd_notify::NotifyState::monotonic_usec_now() {
+        notify(&[sd_notify::NotifyState::Reloading, now]);
     }
 }
 

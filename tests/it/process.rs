@@ -324,3 +324,19 @@ fn a_hangup_tells_what_has_become_of_the_settings() {
     }
     daemon.stop();
 }
+
+#[test]
+fn a_monitor_is_told_that_the_daemon_lives_and_is_ready() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let settings = format!("listen: {address}\ntimezone: UTC\ngateways: {{sandbox: {{kind: sandbox}}}}\n");
+    let desk = Desk::new(&settings, &[]);
+    let daemon = desk.serve();
+    for (path, expected) in [("/healthz", "200 OK"), ("/readyz", "200 OK"), ("/else", "404 Not Found")] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.lines().next().unwrap().ends_with(expected), "{path}: {answer}");
+    }
+    daemon.stop();
+}
