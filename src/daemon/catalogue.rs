@@ -64,6 +64,11 @@ impl Catalogue {
         self.entries.iter()
     }
 
+    /// Why each campaign is paused, if it is.
+    pub fn paused(&self) -> BTreeMap<CampaignID, Option<String>> {
+        self.entries.iter().map(|(id, entry)| (id.clone(), entry.record.paused.clone())).collect()
+    }
+
     /// The campaigns as the folder is compared with them.
     pub fn in_force(&self) -> BTreeMap<CampaignID, InForce> {
         let in_force = |record: &CampaignRecord| InForce {

@@ -148,6 +148,8 @@ impl Conductor {
         conductor.refresh().await?;
         let open = conductor.parts.ledger.call(|store| store.runs_open()).await?;
         for record in open {
+            let (run, left) = (&record.id, record.counts.pending);
+            tracing::info!(%run, "goes on: {} with {left} recipients to be asked", record.state.name());
             conductor.take_up(record);
         }
         Ok(conductor)

@@ -28,7 +28,17 @@ impl Conductor {
             return Ok(());
         }
         // First what people have changed: a send is not to miss a pause that came before it.
+        let paused_before = self.catalogue.paused();
         self.refresh().await?;
+        for (campaign, reason) in self.catalogue.paused() {
+            match (paused_before.get(&campaign).and_then(Option::as_ref), &reason) {
+                (before, Some(reason)) if before != Some(reason) => {
+                    tracing::info!(%campaign, "paused: {reason}");
+                }
+                (Some(_), None) => tracing::info!(%campaign, "resumed"),
+                _ => {}
+            }
+        }
         let questions = self.parts.ledger.call(|store| store.questions_open()).await?;
         for (number, asked_at, question) in questions {
             self.answer(number, asked_at, question).await?;
