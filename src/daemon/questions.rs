@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::conductor::{Conductor, new_run};
 use crate::{
-    campaign::{CampaignID, RecipientID},
+    campaign::{CampaignID, Gateways, RecipientID},
     run::Trigger,
     store::{NewRun, Question, Reply, Stored},
 };
@@ -72,7 +72,11 @@ impl Conductor {
         }
         let mut only_to = Vec::with_capacity(to.len());
         for text in to {
-            match RecipientID::new(text.as_str()) {
+            let dialect = self.parts.gateways.dialect(&campaign.gateway);
+            let checked = RecipientID::new(text.as_str()).map_err(|error| error.to_string()).and_then(|id| {
+                dialect.map_or(Ok(()), |dialect| dialect.check_recipient(id.as_str())).map(|()| id)
+            });
+            match checked {
                 Ok(recipient) => only_to.push(recipient),
                 Err(error) => return refuse(format!("{text:?}: {error}")).await,
             }

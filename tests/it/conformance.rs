@@ -308,7 +308,10 @@ async fn a_wrong_secret_rejects(provider: &Provider) -> Outcome {
     let account = Account { secret: "wrong".into(), ..sandbox::account() };
     let gateway = sandbox::gateway(world, account, Arc::new(SystemClock::new()));
     let answer = gateway.send(&provider.text_to(provider.two())).await;
-    assert!(matches!(&answer.reply, Reply::Rejected(reason) if reason.code == "1002"), "{answer:?}");
+    assert!(
+        matches!(&answer.reply, Reply::NothingDone(Cause::Outage, reason) if reason.code == "1002"),
+        "{answer:?}"
+    );
     Ok(())
 }
 

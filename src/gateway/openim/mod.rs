@@ -269,7 +269,7 @@ impl Gateway for OpenIM {
         Box::pin(async move {
             let token = match self.token().await {
                 Ok(token) => token,
-                Err(answer) => return answer,
+                Err(answer) => return nothing_left(answer),
             };
             let headers = Headers { operation_id: &call.operation_id, token: Some(token.expose()) };
             let body = encode(&wire::SendBody(call));
@@ -358,6 +358,14 @@ fn sender(message: &Message) -> Option<&str> {
 /// JSON of a value whose keys are strings and whose numbers are finite, which cannot fail.
 fn encode(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).unwrap_or_default()
+}
+
+/// A token that was not given refuses no message: the call has not left, and may be made later.
+fn nothing_left(answer: Answer) -> Answer {
+    match answer.reply {
+        Reply::Rejected(reason) => Answer { reply: Reply::NothingDone(Cause::Outage, reason), ..answer },
+        _ => answer,
+    }
 }
 
 fn no_answer(fault: TransportFault) -> Answer {
