@@ -63,7 +63,7 @@ cases! {
     a_notification_is_accepted
     content_that_does_not_fit_is_rejected
     an_expired_token_is_told_and_replaced
-    a_wrong_secret_rejects
+    a_wrong_secret_sends_nothing
     everyone_is_listed_but_the_sender
     the_clock_is_learnt
     a_send_time_arrives_verbatim
@@ -303,7 +303,7 @@ async fn an_expired_token_is_told_and_replaced(provider: &Provider) -> Outcome {
     Ok(())
 }
 
-async fn a_wrong_secret_rejects(provider: &Provider) -> Outcome {
+async fn a_wrong_secret_sends_nothing(provider: &Provider) -> Outcome {
     let world = Arc::clone(provider.world.as_ref().ok_or("a real server might lock the account")?);
     let account = Account { secret: "wrong".into(), ..sandbox::account() };
     let gateway = sandbox::gateway(world, account, Arc::new(SystemClock::new()));
