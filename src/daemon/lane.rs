@@ -257,6 +257,9 @@ impl Lane {
                 if matches!(call.to, Addressees::Group(_)) {
                     settlement.unexplained.clear();
                 }
+                // Another turn may still explain what was answered: the last one ends the run.
+                settlement.may_end_run =
+                    settlement.unexplained.is_empty() && self.turns().is_alone(&assignment.run);
                 Arc::new(settlement)
             }
             Err(error) => {

@@ -299,6 +299,11 @@ impl Turns {
         self.runs.iter_mut().find(|waiting| waiting.assignment.run == *run)
     }
 
+    /// Whether only one turn of a run is under way.
+    pub fn is_alone(&mut self, run: &RunID) -> bool {
+        self.waiting(run).is_none_or(|waiting| waiting.under_way <= 1)
+    }
+
     /// The run has nothing to send until something changes.
     pub fn park(&mut self, turn: &Turn) {
         if let Some(waiting) = self.waiting(&turn.assignment.run) {

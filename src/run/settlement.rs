@@ -20,6 +20,9 @@ pub struct Settlement {
     pub rest: Option<(Cause, Reason)>,
     /// Those of an answered call of whom the answer tells nothing: the provider is asked to explain.
     pub unexplained: Vec<RecipientID>,
+    /// Whether the run is over when this leaves nothing pending or in flight: not while somebody is yet
+    /// to be explained.
+    pub may_end_run: bool,
 }
 
 /// The words of `attempt_log.verdict`.
@@ -59,7 +62,8 @@ pub fn settle(asked: &[RecipientID], reply: Reply) -> Result<Settlement, NoSuchD
             outcomes.push((recipient, outcome));
         }
     }
-    Ok(Settlement { verdict, outcomes, run, rest, unexplained })
+    let may_end_run = unexplained.is_empty();
+    Ok(Settlement { verdict, outcomes, run, rest, unexplained, may_end_run })
 }
 
 /// Whether a run goes on after a call of `asked` recipients of whom `unexplained` stay without a reason.

@@ -376,7 +376,7 @@ pub trait Store: Send {
     /// not run, or it is too late.
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>>;
     /// Records an answer with everything that follows from it; gives the run's state after it. A run
-    /// of which nothing is pending or in flight is over, unless somebody is yet to be explained.
+    /// of which nothing is pending or in flight is over, where the settlement allows it.
     fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState>;
     /// The request never left: as if it had not been begun, but for the record.
     fn batch_withdraw(&mut self, attempt: i64, now: Timestamp) -> Stored<()>;

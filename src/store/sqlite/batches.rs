@@ -298,7 +298,7 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
             ":unknown": counts.unknown,
         })?;
     let (id, mut state, pending, in_flight) = runs::standing(connection, &batch.run_name)?;
-    let drained = pending == 0 && in_flight == 0 && settlement.unexplained.is_empty();
+    let drained = pending == 0 && in_flight == 0 && settlement.may_end_run;
     for event in settlement.run.clone().into_iter().chain(drained.then_some(RunEvent::Drained)) {
         // A run that a person has stopped meanwhile stays stopped.
         if let Ok(after) = state.clone().after(event) {
