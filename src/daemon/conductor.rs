@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Parts, ServeError,
+    LEDGER_RETRY, Parts, ServeError,
     assignment::Assignment,
     catalogue::Catalogue,
     handover::{await_end, by_steady_clock, give_turns, open_and_hand_over},
@@ -35,8 +35,6 @@ const LOOK: Duration = Duration::from_millis(200);
 const QUIET: SignedDuration = SignedDuration::from_millis(150);
 /// A folder that is never quiet is read all the same after so long.
 const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
-/// How long the conductor waits after the ledger failed.
-const LEDGER_RETRY: SignedDuration = SignedDuration::from_secs(1);
 /// Audiences that are gathered at once, beyond those that their file names.
 const OPENINGS: usize = 8;
 /// Runs that may wait for the conductor to hear that they are over.

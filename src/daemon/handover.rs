@@ -6,25 +6,22 @@ use jiff::SignedDuration;
 use tokio::sync::Semaphore;
 
 use super::{
-    Parts,
+    BATCHES_A_DRAIN, LEDGER_RETRY, Parts,
     assignment::Assignment,
     lane::Lane,
     opening::{self, OpeningFault},
     report,
+    turns::Late,
 };
 use crate::{
     clock::Clock,
     limits::SlidingLog,
-    run::{Ending, RunEvent, RunID, RunState},
+    run::{RunEvent, RunID, RunState},
     store::{Drain, PastCall, RunRecord, StoreError},
 };
 
-/// How long is waited after the ledger failed.
-const LEDGER_RETRY: Duration = Duration::from_secs(1);
 /// Between two looks at a run that nobody can send.
 const END_LOOK: Duration = Duration::from_secs(1);
-/// Pending batches that get their ending in one transaction.
-const BATCHES_A_DRAIN: u32 = 200;
 
 /// Calls of the past as the steady clock would have timed them, which limits go by.
 pub fn by_steady_clock(clock: &dyn Clock, past: Vec<PastCall>) -> Vec<PastCall> {
@@ -77,8 +74,7 @@ pub async fn await_end(parts: &Parts, record: &RunRecord) {
                     store.run_event(&run, RunEvent::OpeningFailed { reason }, Some("audience"), now)?;
                 }
                 RunState::Running | RunState::Paused { .. } if now > finish_by => {
-                    let reason = "finishWithin is over".to_owned();
-                    store.run_event(&run, RunEvent::Stop { ending: Ending::Expired, reason }, None, now)?;
+                    store.run_event(&run, Late::Finish.event(), Late::Finish.missed(), now)?;
                 }
                 _ => {}
             }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Parts, Post,
+    BATCHES_A_DRAIN, LEDGER_RETRY, Parts, Post,
     assignment::Assignment,
     report,
     turns::{Done, Next, Turn, Turns},
@@ -34,14 +34,10 @@ use crate::{
 
 /// An intent that is older when its request would leave is taken back: time is checked again then.
 const OLDEST_INTENT: SignedDuration = SignedDuration::from_secs(5);
-/// How long a worker waits after the ledger failed.
-const LEDGER_RETRY: Duration = Duration::from_secs(1);
 /// The longest time between two looks of a worker at what it waits for.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// How often a daemon that stops tries to record an answer.
 const TRIES_AT_STOP: u32 = 10;
-/// Pending batches that get their ending in one transaction.
-const BATCHES_A_DRAIN: u32 = 200;
 
 /// A run that the lane is done with.
 #[derive(Debug)]

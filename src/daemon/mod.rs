@@ -24,7 +24,7 @@ mod reading;
 mod report;
 mod turns;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, watch};
@@ -37,6 +37,11 @@ use crate::{
     limits::Limits,
     store::{Ledger, StoreError},
 };
+
+/// How long is waited after the ledger failed.
+const LEDGER_RETRY: Duration = Duration::from_secs(1);
+/// Pending batches that get their ending in one transaction.
+const BATCHES_A_DRAIN: u32 = 200;
 
 /// Everything that a daemon is made of.
 #[derive(Clone)]

@@ -25,6 +25,7 @@ use crate::{
         yaml,
     },
     limits::Limits,
+    sandbox,
 };
 
 /// The keys of a settings file.
@@ -213,7 +214,7 @@ fn open_im(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<Op
 
 /// The sandbox has the same figures as the real thing, and fields that make short messages whole.
 fn sandbox(fields: &Fields<'_>, report: &mut Report) -> Option<SandboxSettings> {
-    figures(fields, SandboxSettings::default_fields(), report).map(|figures| SandboxSettings { figures })
+    figures(fields, sandbox::defaults(), report).map(|figures| SandboxSettings { figures })
 }
 
 /// The figures that every kind has: what is not said takes the default, and `defaults` are laid

@@ -10,6 +10,7 @@ use crate::{
     campaign::Dialect,
     gateway::openim::{Account, dialect::OpenIMDialect},
     limits::Limits,
+    sandbox,
 };
 
 /// Calls under way at once when nothing is said.
@@ -120,24 +121,11 @@ pub struct SandboxSettings {
     pub figures: Figures,
 }
 
-impl SandboxSettings {
-    /// The fields a sandbox message has when nobody says them, so that the shortest campaign works.
-    pub fn default_fields() -> Map<String, Value> {
-        [
-            ("sendID".to_owned(), Value::from("notice")),
-            ("senderNickname".to_owned(), Value::from("Notice")),
-            ("senderPlatformID".to_owned(), Value::from(2)),
-        ]
-        .into_iter()
-        .collect()
-    }
-}
-
 impl Default for SandboxSettings {
     fn default() -> SandboxSettings {
         SandboxSettings {
             figures: Figures {
-                defaults: SandboxSettings::default_fields(),
+                defaults: sandbox::defaults(),
                 limits: Limits::default(),
                 concurrency: DEFAULT_CONCURRENCY,
                 batch_size: DEFAULT_BATCH_SIZE,

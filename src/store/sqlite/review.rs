@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Params, params, types::ValueRef};
 
 use super::{
     super::{Discrepancy, StoreError, Stored},
-    check_schema, opened, verify,
+    check_schema, opened, runs, verify,
 };
 
 /// One cell of a view.
@@ -186,13 +186,7 @@ impl Review {
     /// Why recipients of a run were not accepted: outcome, reason_code, reason (one of them), recipients;
     /// the most frequent first.
     pub fn reasons(&self, run: &str, most: u32) -> Stored<Rows> {
-        self.query(
-            "SELECT d.outcome, d.reason_code, min(d.reason) AS reason, count(*) AS recipients
-             FROM delivery d JOIN run r ON r.id = d.run
-             WHERE r.run = ?1 AND d.outcome <> 'accepted'
-             GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2",
-            params![run, most],
-        )
+        self.query(runs::REASONS, params![run, most])
     }
 
     /// The decisions on a campaign's slots, newest first.
@@ -201,15 +195,6 @@ impl Review {
             "SELECT * FROM occurrence_log WHERE campaign = ?1 ORDER BY occurrence DESC LIMIT ?2",
             params![campaign, most],
         )
-    }
-
-    /// The bytes of the revision that a run was made from.
-    pub fn run_yaml(&self, run: &str) -> Stored<Option<String>> {
-        let rows = self.query(
-            "SELECT v.yaml FROM run r JOIN revision v ON v.revision = r.revision WHERE r.run = ?1",
-            [run],
-        )?;
-        Ok(rows.rows.first().map(|_| rows.cell(0, "yaml").text()))
     }
 
     /// The delivery log, in the order of runs and recipients, row by row.

@@ -373,8 +373,8 @@ pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Times
     Ok(Drain::More)
 }
 
-pub const REASONS: &str =
-    "SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(min(d.reason), ''), count(*) AS recipients
+pub const REASONS: &str = "SELECT d.outcome, coalesce(d.reason_code, '') AS reason_code,
+        coalesce(min(d.reason), '') AS reason, count(*) AS recipients
      FROM delivery d JOIN run r ON r.id = d.run
      WHERE r.run = ?1 AND d.outcome <> 'accepted'
      GROUP BY d.outcome, d.reason_code ORDER BY recipients DESC, d.outcome, d.reason_code LIMIT ?2";
