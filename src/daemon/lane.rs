@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     BATCHES_A_DRAIN, LEDGER_RETRY, Parts, Post,
     assignment::Assignment,
+    record::Record,
     report,
     turns::{Done, Next, Turn, Turns},
 };
@@ -287,33 +288,19 @@ impl Lane {
     /// Reads why recipients failed for whom the answer gave no reason. Where all of several stay
     /// unexplained, the run pauses.
     async fn explain(&self, assignment: &Assignment, batch: u64, asked: usize, settlement: &Settlement) {
-        let (run, now) = (assignment.run.clone(), self.parts.clock.now());
-        let count = settlement.unexplained.len() as u64;
-        let looked =
-            self.recorded(&run.clone(), move |store| store.look_begin(&run, batch, count, now)).await;
-        let Some((attempt, operation_id)) = looked else { return };
-        let found = self.gateway.explain(&settlement.unexplained, &operation_id).await;
-        let answered = found.is_ok();
-        let (explained, fault) = match found {
-            Ok(explained) => (explained, None),
-            Err(fault) => (Vec::new(), Some(fault.to_string())),
-        };
+        let record = Record::new(&self.parts.ledger, &self.parts.clock, &assignment.run, batch);
+        let found = self.gateway.explain(&settlement.unexplained, &record).await;
+        // A fault has been recorded, and explains nobody.
+        let explained = found.unwrap_or_default();
         let left = settlement.unexplained.len().saturating_sub(explained.len());
         let suspicion = suspect(asked, left);
         let outcomes: Vec<_> =
             explained.into_iter().map(|(id, reason)| (id, Outcome::Refused(reason))).collect();
-        let end = AttemptEnd {
-            attempt,
-            at: self.parts.clock.now(),
-            http_status: None,
-            provider_code: None,
-            provider_message: fault,
-        };
-        let run = assignment.run.clone();
+        let (run, now, look) = (assignment.run.clone(), self.parts.clock.now(), record.latest());
         self.recorded(&assignment.run, move |store| {
-            store.look_settle(&end, &outcomes, answered)?;
+            store.look_read(&run, look, &outcomes, now)?;
             if let Some(event) = suspicion.clone() {
-                match store.run_event(&run, event, None, end.at) {
+                match store.run_event(&run, event, None, now) {
                     Ok(_) | Err(StoreError::Transition(_)) => {}
                     Err(error) => return Err(error),
                 }

@@ -21,6 +21,7 @@ pub mod lateness;
 mod opening;
 mod questions;
 mod reading;
+mod record;
 mod report;
 mod turns;
 

@@ -12,7 +12,10 @@ use jiff::SignedDuration;
 
 use crate::{
     campaign::{Dialect, Message, RecipientID},
-    run::reply::{Answer, Reason},
+    run::{
+        look::{Sighting, Sought},
+        reply::{Answer, Reason},
+    },
 };
 
 /// A future that a trait object can return.
@@ -35,6 +38,8 @@ pub struct Call {
 pub enum Addressees {
     /// At least one, none twice.
     Users(Vec<RecipientID>),
+    /// One user, by the call that says why it fails.
+    User(RecipientID),
     /// One group, which gets the message once.
     Group(RecipientID),
 }
@@ -44,9 +49,29 @@ impl Addressees {
     pub fn recipients(&self) -> &[RecipientID] {
         match self {
             Addressees::Users(users) => users,
+            Addressees::User(user) => std::slice::from_ref(user),
             Addressees::Group(group) => std::slice::from_ref(group),
         }
     }
+
+    /// How they are addressed.
+    pub fn addressing(&self) -> Addressing {
+        match self {
+            Addressees::Users(_) => Addressing::Users,
+            Addressees::User(_) => Addressing::User,
+            Addressees::Group(_) => Addressing::Group,
+        }
+    }
+}
+
+/// How a call addresses its recipients, and so how its message can be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Addressing {
+    /// Several users by one call.
+    Users,
+    /// One user by the call that says why it fails.
+    User,
+    Group,
 }
 
 /// A request as `preview` shows it; secrets are masked already.
@@ -70,6 +95,37 @@ pub struct UserPage {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", .0.code, .0.text)]
 pub struct ReadFault(pub Reason);
+
+/// What is looked up by one look: messages that calls with this message may have sent.
+#[derive(Debug, Clone)]
+pub struct Look {
+    pub message: Arc<Message>,
+    pub addressing: Addressing,
+    /// Each recipient once or, where it was sent to several times, once for each send time.
+    pub sought: Vec<Sought>,
+}
+
+/// How a request that reads has ended, as recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadEnd {
+    /// None when no answer came.
+    pub http_status: Option<u16>,
+    pub provider_code: Option<i64>,
+    /// Scrubbed of secrets.
+    pub provider_message: Option<String>,
+    /// Whether it was answered with data.
+    pub answered: bool,
+}
+
+/// Who writes down each request that reads, before it leaves.
+pub trait Journal: Send + Sync {
+    /// Commits a request about so many recipients and gives its operation id. Without one it must not
+    /// leave.
+    fn begin(&self, recipients: usize) -> Pending<'_, Result<String, ReadFault>>;
+
+    /// Tells how the request ended.
+    fn end<'a>(&'a self, operation_id: &'a str, end: ReadEnd) -> Pending<'a, ()>;
+}
 
 /// A provider's adapter.
 pub trait Gateway: Send + Sync {
@@ -102,8 +158,25 @@ pub trait Gateway: Send + Sync {
     fn explain<'a>(
         &'a self,
         recipients: &'a [RecipientID],
-        operation_id: &'a str,
+        journal: &'a dyn Journal,
     ) -> Pending<'a, Result<Vec<(RecipientID, Reason)>, ReadFault>>;
+
+    /// Whether the provider can be asked what became of calls with this message; why not.
+    fn can_be_asked(&self, _message: &Message, _addressing: Addressing) -> Result<(), Reason> {
+        Err(Reason::new("cannotBeAsked", "this provider has no way to look a message up"))
+    }
+
+    /// Reads, without sending, what became of messages: a sighting for each that is sought, in their
+    /// order. A fault says nothing of any of them.
+    fn look<'a>(
+        &'a self,
+        look: &'a Look,
+        _journal: &'a dyn Journal,
+    ) -> Pending<'a, Result<Vec<Sighting>, ReadFault>> {
+        let fault = self.can_be_asked(&look.message, look.addressing).err();
+        let fault = fault.unwrap_or_else(|| Reason::new("cannotBeAsked", "nothing can be looked up"));
+        Box::pin(async move { Err(ReadFault(fault)) })
+    }
 
     /// A page, counted from 1, of the ordinary users for whom `message` is meant: without admins,
     /// robots and its sender.

@@ -388,12 +388,16 @@ pub trait Store: Send {
         recipients: u64,
         now: Timestamp,
     ) -> Stored<(i64, String)>;
-    /// Records what was read; only what is unknown changes.
-    fn look_settle(
+    /// Records how a look ended.
+    fn look_end(&mut self, end: &AttemptEnd, answered: bool) -> Stored<()>;
+    /// Records what was read of recipients of a run; only what is unknown changes. The look that told it
+    /// is counted with it, where there is one.
+    fn look_read(
         &mut self,
-        end: &AttemptEnd,
+        run: &RunID,
+        look: Option<i64>,
         outcomes: &[(RecipientID, Outcome)],
-        answered: bool,
+        now: Timestamp,
     ) -> Stored<()>;
 
     // Limits

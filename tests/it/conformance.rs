@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use crate::journal::TestJournal;
 use campaignd::{
     campaign::{Message, RecipientID, message::AddressedTo},
     clock::{Clock, SystemClock},
@@ -103,7 +104,7 @@ impl Provider {
 
     fn call(&self, message: Value, to: Addressees) -> Call {
         let addressed_to = match &to {
-            Addressees::Users(_) => AddressedTo::Users,
+            Addressees::Users(_) | Addressees::User(_) => AddressedTo::Users,
             Addressees::Group(_) => AddressedTo::Groups,
         };
         let (message, faults) = self.gateway.dialect().read_message(&object(message), addressed_to);
@@ -194,7 +195,11 @@ async fn an_unknown_recipient_is_failed_and_then_explained(provider: &Provider) 
     let answer = provider.gateway.send(&call).await;
     let expected = [(asked[0].as_str(), "accepted"), (asked[1].as_str(), "failedWithoutReason")];
     assert_eq!(words(&answer), expected);
-    let explained = provider.gateway.explain(&asked, &call.operation_id).await.unwrap();
+    let journal = TestJournal::default();
+    let explained = provider.gateway.explain(&asked, &journal).await.unwrap();
+    journal.assert_complete();
+    // Who is registered, and what those want who are.
+    assert_eq!(journal.requests(), 2);
     let codes: Vec<_> = explained.iter().map(|(id, reason)| (id.as_str(), reason.code.as_str())).collect();
     assert_eq!(codes, [(asked[1].as_str(), "1004")]);
     Ok(())
@@ -215,7 +220,7 @@ async fn a_recipient_who_opted_out_is_explained(provider: &Provider) -> Outcome 
     as_admin(world, "/user/set_global_msg_recv_opt", option(1)).await;
     let call = provider.text_to(provider.two());
     let answer = provider.gateway.send(&call).await;
-    let explained = provider.gateway.explain(provider.two(), &call.operation_id).await.unwrap();
+    let explained = provider.gateway.explain(provider.two(), &TestJournal::default()).await.unwrap();
     as_admin(world, "/user/set_global_msg_recv_opt", option(0)).await;
     assert_eq!(words(&answer)[1], (shy.as_str(), "failedWithoutReason"));
     let codes: Vec<_> = explained.iter().map(|(id, reason)| (id.as_str(), reason.code.as_str())).collect();
@@ -299,7 +304,7 @@ async fn an_expired_token_is_told_and_replaced(provider: &Provider) -> Outcome {
     verdicts(&provider.gateway.send(&provider.text_to(provider.two())).await);
     // Reading does not wait to be repeated.
     world.set_faults(Faults { expire_tokens: true, ..Faults::default() });
-    assert_eq!(provider.gateway.explain(provider.two(), "test").await, Ok(Vec::new()));
+    assert_eq!(provider.gateway.explain(provider.two(), &TestJournal::default()).await, Ok(Vec::new()));
     Ok(())
 }
 

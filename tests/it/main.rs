@@ -4,6 +4,7 @@ mod cli;
 mod conformance;
 mod desk;
 mod files;
+mod journal;
 mod ledger_file;
 mod ledger_views;
 mod packaging;

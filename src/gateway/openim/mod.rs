@@ -35,7 +35,7 @@ use self::{
     token::{Token, TokenHolder},
     transport::{Headers, RawAnswer, Transport, TransportFault},
 };
-use super::{Addressees, Call, Gateway, Pending, ReadFault, RequestPreview, UserPage};
+use super::{Addressees, Call, Gateway, Journal, Pending, ReadEnd, ReadFault, RequestPreview, UserPage};
 use crate::{
     campaign::{Dialect, Message, RecipientID},
     clock::Clock,
@@ -172,20 +172,22 @@ impl OpenIM {
         }
     }
 
-    /// Makes a request that reads, fetching another token once where it is refused.
+    /// Makes a request that reads about so many recipients, fetching another token once where it is
+    /// refused. The repetition is a request of its own.
     async fn read<T: DeserializeOwned>(
         &self,
         path: &str,
-        operation_id: &str,
+        journal: &dyn Journal,
+        recipients: usize,
         body: &impl Serialize,
     ) -> Result<T, ReadFault> {
         let body = encode(body);
-        let mut answer = match self.read_once(path, operation_id, body.clone()).await {
+        let mut answer = match self.read_recorded(path, journal, recipients, body.clone()).await? {
             Ok(data) => return Ok(data),
             Err(answer) => answer,
         };
         if matches!(answer.reply, Reply::NothingDone(Cause::Token, _)) {
-            answer = match self.read_once(path, operation_id, body).await {
+            answer = match self.read_recorded(path, journal, recipients, body).await? {
                 Ok(data) => return Ok(data),
                 Err(answer) => answer,
             };
@@ -194,6 +196,33 @@ impl OpenIM {
             Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
             Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
         }))
+    }
+
+    async fn read_recorded<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        journal: &dyn Journal,
+        recipients: usize,
+        body: Vec<u8>,
+    ) -> Result<Result<T, Answer>, ReadFault> {
+        let operation_id = journal.begin(recipients).await?;
+        let read = self.read_once(path, &operation_id, body).await;
+        let end = match &read {
+            Ok(_) => ReadEnd {
+                http_status: Some(200),
+                provider_code: Some(0),
+                provider_message: None,
+                answered: true,
+            },
+            Err(answer) => ReadEnd {
+                http_status: answer.http_status,
+                provider_code: answer.provider_code,
+                provider_message: answer.provider_message.clone(),
+                answered: false,
+            },
+        };
+        journal.end(&operation_id, end).await;
+        Ok(read)
     }
 
     async fn read_once<T: DeserializeOwned>(
@@ -220,7 +249,7 @@ impl OpenIM {
         let scrub = Scrub { secrets: &secrets };
         match &call.to {
             Addressees::Users(users) => classify::batch(raw, users, &scrub),
-            Addressees::Group(group) => classify::single(raw, group, &scrub),
+            Addressees::User(one) | Addressees::Group(one) => classify::single(raw, one, &scrub),
         }
     }
 }
@@ -283,7 +312,7 @@ impl Gateway for OpenIM {
     fn explain<'a>(
         &'a self,
         recipients: &'a [RecipientID],
-        operation_id: &'a str,
+        journal: &'a dyn Journal,
     ) -> Pending<'a, Result<Vec<(RecipientID, Reason)>, ReadFault>> {
         Box::pin(async move {
             let mut explained = Vec::new();
@@ -293,7 +322,7 @@ impl Gateway for OpenIM {
             for ids in distinct.chunks(PAGE as usize) {
                 let body = wire::AccountCheckBody { user_ids: ids };
                 let data: wire::AccountCheckData =
-                    self.read(wire::ACCOUNT_CHECK, operation_id, &body).await?;
+                    self.read(wire::ACCOUNT_CHECK, journal, ids.len(), &body).await?;
                 let statuses = data.results.unwrap_or_default();
                 let missing: BTreeSet<&str> = statuses
                     .iter()
@@ -308,7 +337,8 @@ impl Gateway for OpenIM {
                     continue;
                 }
                 let body = wire::UsersInfoBody { user_ids: &known };
-                let data: wire::UsersInfoData = self.read(wire::USERS_INFO, operation_id, &body).await?;
+                let data: wire::UsersInfoData =
+                    self.read(wire::USERS_INFO, journal, known.len(), &body).await?;
                 let users = data.users.unwrap_or_default();
                 let closed: BTreeSet<&str> = users
                     .iter()
@@ -330,7 +360,7 @@ impl Gateway for OpenIM {
     ) -> Pending<'a, Result<UserPage, ReadFault>> {
         Box::pin(async move {
             let body = wire::UsersBody { pagination: wire::Pagination { page_number, show_number: PAGE } };
-            let data: wire::UsersData = self.read(wire::USERS, &self.operation_id(), &body).await?;
+            let data: wire::UsersData = self.read(wire::USERS, &Unrecorded(self), 0, &body).await?;
             let users = data.users.unwrap_or_default();
             let more = users.len() >= PAGE as usize;
             let left_out = [sender(message), Some(self.account.admin_user_id.as_str())];
@@ -348,6 +378,19 @@ impl Gateway for OpenIM {
                 .collect();
             Ok(UserPage { users, more })
         })
+    }
+}
+
+/// Requests that are about no recipient of a run: they have names, and no record.
+struct Unrecorded<'a>(&'a OpenIM);
+
+impl Journal for Unrecorded<'_> {
+    fn begin(&self, _recipients: usize) -> Pending<'_, Result<String, ReadFault>> {
+        Box::pin(std::future::ready(Ok(self.0.operation_id())))
+    }
+
+    fn end<'a>(&'a self, _operation_id: &'a str, _end: ReadEnd) -> Pending<'a, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 

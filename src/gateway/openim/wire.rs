@@ -22,11 +22,12 @@ pub const USERS_INFO: &str = "/user/get_users_info";
 pub const USERS: &str = "/user/get_users";
 
 /// The path of the request that a call makes: groups get the message by `send_msg`, because the
-/// batch call would send a group one copy for each of `recvIDs`.
+/// batch call would send a group one copy for each of `recvIDs`; so does one user of whom a reason is
+/// wanted, which the batch call never gives.
 pub fn send_path(to: &Addressees) -> &'static str {
     match to {
         Addressees::Users(_) => BATCH_SEND,
-        Addressees::Group(_) => SEND,
+        Addressees::User(_) | Addressees::Group(_) => SEND,
     }
 }
 
@@ -40,6 +41,7 @@ impl Serialize for SendBody<'_> {
         let mut body = serializer.serialize_map(None)?;
         match &call.to {
             Addressees::Users(users) => body.serialize_entry("recvIDs", users)?,
+            Addressees::User(user) => body.serialize_entry("recvID", user)?,
             Addressees::Group(group) => body.serialize_entry("groupID", group)?,
         }
         for (key, value) in fields {

@@ -1,7 +1,7 @@
 //! Batches, attempts and deliveries: the intent before a request, the answer with all that follows.
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params, params};
+use rusqlite::{CachedStatement, Connection, named_params, params};
 
 use super::{
     super::{AttemptEnd, Begun, Intent, StoreError, Stored},
@@ -186,7 +186,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
     }))
 }
 
-fn operation_id(connection: &Connection, attempt: i64) -> Stored<String> {
+pub fn operation_id(connection: &Connection, attempt: i64) -> Stored<String> {
     Ok(connection
         .prepare_cached("SELECT operation_id FROM attempt WHERE attempt = ?1")?
         .query_row([attempt], |row| row.get(0))?)
@@ -308,7 +308,7 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
     Ok(state)
 }
 
-fn end_attempt(connection: &Connection, end: &AttemptEnd, counts: &Counts, verdict: &str) -> Stored<()> {
+pub fn end_attempt(connection: &Connection, end: &AttemptEnd, counts: &Counts, verdict: &str) -> Stored<()> {
     connection
         .prepare_cached(
             "UPDATE attempt SET finished_at = max(?2, started_at), http_status = ?3, provider_code = ?4,
@@ -376,77 +376,4 @@ pub fn recover(connection: &Connection, now: Timestamp) -> Stored<u64> {
         [now.as_millisecond()],
     )?;
     Ok(unknown)
-}
-
-pub fn look_begin(
-    connection: &Connection,
-    run: &RunID,
-    batch: u64,
-    recipients: u64,
-    now: Timestamp,
-) -> Stored<(i64, String)> {
-    let made = connection
-        .prepare_cached(
-            "INSERT INTO attempt (kind, run, batch, gateway, operation_id, started_at, recipients)
-             SELECT 'look', id, ?2, gateway,
-                (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
-                    || '-' || run,
-                ?3, ?4
-             FROM run WHERE run = ?1",
-        )?
-        .execute(params![run.as_str(), batch as i64, now.as_millisecond(), recipients as i64])?;
-    if made == 0 {
-        return Err(StoreError::NotFound { what: "run", name: run.to_string() });
-    }
-    let attempt = connection.last_insert_rowid();
-    Ok((attempt, operation_id(connection, attempt)?))
-}
-
-pub const READ: &str = "UPDATE delivery SET outcome = ?3, reason_code = ?4, reason = ?5,
-        server_msg_id = coalesce(?6, server_msg_id), client_msg_id = coalesce(?7, client_msg_id),
-        updated_at = ?8
-     WHERE run = ?1 AND recipient = ?2 AND outcome = 'unknown'";
-
-pub fn look_settle(
-    connection: &Connection,
-    end: &AttemptEnd,
-    outcomes: &[(RecipientID, Outcome)],
-    answered: bool,
-) -> Stored<()> {
-    let run: Option<i64> = connection
-        .prepare_cached(
-            "SELECT run FROM attempt WHERE attempt = ?1 AND kind = 'look' AND finished_at IS NULL",
-        )?
-        .query_row([end.attempt], |row| row.get(0))
-        .optional()?;
-    let run =
-        run.ok_or_else(|| StoreError::NotFound { what: "look under way", name: end.attempt.to_string() })?;
-    let mut counts = Counts::default();
-    for (recipient, outcome) in outcomes {
-        let reason = outcome.reason();
-        let receipt = match outcome {
-            Outcome::Accepted(receipt) => receipt.clone(),
-            Outcome::Refused(_) | Outcome::Unknown(_) => Default::default(),
-            other => return Err(StoreError::Corrupt(format!("{recipient} was read as {}", other.name()))),
-        };
-        let changed = connection.prepare_cached(READ)?.execute(params![
-            run,
-            recipient.as_str(),
-            outcome.name(),
-            reason.map(|reason| reason.code.as_str()),
-            reason.map(|reason| reason.text.as_str()),
-            receipt.server_msg_id,
-            receipt.client_msg_id,
-            end.at.as_millisecond(),
-        ])?;
-        *counts.of(outcome) += changed as u64;
-    }
-    connection
-        .prepare_cached(
-            "UPDATE run SET unknown = unknown - ?2 - ?3, accepted = accepted + ?2, refused = refused + ?3
-             WHERE id = ?1",
-        )?
-        .execute(params![run, counts.accepted, counts.refused])?;
-    let verdict = if answered { "answered" } else { "unanswered" };
-    end_attempt(connection, end, &counts, verdict)
 }

@@ -8,6 +8,7 @@
 mod batches;
 mod campaigns;
 mod gateways;
+mod looks;
 mod people;
 pub mod review;
 mod runs;
@@ -320,16 +321,21 @@ impl Store for SqliteStore {
         recipients: u64,
         now: Timestamp,
     ) -> Stored<(i64, String)> {
-        batches::look_begin(&self.connection, run, batch, recipients, now)
+        looks::begin(&self.connection, run, batch, recipients, now)
     }
 
-    fn look_settle(
+    fn look_end(&mut self, end: &AttemptEnd, answered: bool) -> Stored<()> {
+        looks::end(&self.connection, end, answered)
+    }
+
+    fn look_read(
         &mut self,
-        end: &AttemptEnd,
+        run: &RunID,
+        look: Option<i64>,
         outcomes: &[(RecipientID, Outcome)],
-        answered: bool,
+        now: Timestamp,
     ) -> Stored<()> {
-        batches::look_settle(&self.connection, end, outcomes, answered)
+        looks::read(&self.connection, run, look, outcomes, now)
     }
 
     fn past_calls(

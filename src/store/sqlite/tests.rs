@@ -24,7 +24,7 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
                 "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
             ],
         ),
-        (batches::READ, &["SEARCH delivery USING PRIMARY KEY (run=? AND recipient=?)"]),
+        (looks::READ, &["SEARCH delivery USING PRIMARY KEY (run=? AND recipient=?)"]),
         (
             gateways::PAST_CALLS,
             &[

@@ -237,7 +237,7 @@ fn what_was_in_flight_at_a_crash_is_unknown() {
         }
         let interrupted = Reason::new("interrupted", "campaignd ended before an answer came");
         assert_eq!(store.run_reasons(&running, 9).unwrap()[0].reason, interrupted);
-        is_not_found(change(store, |store| store.look_settle(&end(look, 6), &[], true)));
+        is_not_found(change(store, |store| store.look_end(&end(look, 6), true)));
     });
 }
 
@@ -263,7 +263,7 @@ fn the_calls_of_the_past_are_those_that_were_made() {
         change(store, |store| store.batch_withdraw(withdrawn.attempt, at(4000))).unwrap();
         begin(store, &news, 6, 1).unwrap();
         let (look, _) = change(store, |store| store.look_begin(&sale, 1, 7, at(1))).unwrap();
-        change(store, |store| store.look_settle(&end(look, 5000), &[], true)).unwrap();
+        change(store, |store| store.look_end(&end(look, 5000), true)).unwrap();
 
         let mut past = |gateway: &str, name: Option<&str>, since: i64| {
             let name = name.map(super::campaign);

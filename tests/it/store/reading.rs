@@ -27,7 +27,8 @@ fn look(store: &mut dyn Store, run: &RunID, outcomes: &[(usize, Outcome)]) -> Re
     let outcomes: Vec<_> =
         outcomes.iter().map(|(number, outcome)| (everyone[*number].clone(), outcome.clone())).collect();
     let (attempt, _) = change(store, |store| store.look_begin(run, 1, 4, at(3)))?;
-    change(store, |store| store.look_settle(&end(attempt, 4), &outcomes, true))?;
+    change(store, |store| store.look_end(&end(attempt, 4), true))?;
+    change(store, |store| store.look_read(run, Some(attempt), &outcomes, at(4)))?;
     Ok(store.run(run)?.counts)
 }
 
@@ -68,10 +69,10 @@ fn a_look_belongs_to_a_run_and_ends_once() {
         let run = half_known(store);
         is_not_found(change(store, |store| store.look_begin(&RunID::from_text("none"), 1, 1, at(3))));
         let (attempt, _) = change(store, |store| store.look_begin(&run, 1, 1, at(3))).unwrap();
-        change(store, |store| store.look_settle(&end(attempt, 4), &[], false)).unwrap();
-        is_not_found(change(store, |store| store.look_settle(&end(attempt, 5), &[], true)));
+        change(store, |store| store.look_end(&end(attempt, 4), false)).unwrap();
+        is_not_found(change(store, |store| store.look_end(&end(attempt, 5), true)));
         // A request that sends is no look.
         let begun = begin(store, &run, 1, 6).unwrap();
-        is_not_found(change(store, |store| store.look_settle(&end(begun.attempt, 7), &[], true)));
+        is_not_found(change(store, |store| store.look_end(&end(begun.attempt, 7), true)));
     });
 }

@@ -214,7 +214,8 @@ impl Model {
             read.iter().map(|(id, verdict)| (id.clone(), Outcome::from(verdict.clone()))).collect();
         let count = outcomes.len() as u64;
         let (attempt, _) = change(store, |store| store.look_begin(&self.run, 1, count, at(5))).unwrap();
-        change(store, |store| store.look_settle(&end(attempt, 6), &outcomes, true)).unwrap();
+        change(store, |store| store.look_end(&end(attempt, 6), true)).unwrap();
+        change(store, |store| store.look_read(&self.run, Some(attempt), &outcomes, at(6))).unwrap();
         for (id, verdict) in read {
             let delivery = self.everyone.get_mut(&id).unwrap();
             if let Ok(after) = delivery.clone().after(DeliveryEvent::Read(verdict)) {

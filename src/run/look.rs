@@ -1,0 +1,37 @@
+//! Looking a message up: what is sought, and what was seen of it.
+//!
+//! Knows: what identifies one message to one recipient. Must never know: how a provider is asked,
+//! what follows from what was seen.
+
+use jiff::Timestamp;
+
+use super::reply::{Reason, Receipt};
+use crate::campaign::RecipientID;
+
+/// One message to one recipient, of which it is not known whether it was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sought {
+    pub recipient: RecipientID,
+    /// The message's own time, by which it is recognised (Unix milliseconds).
+    pub send_time_ms: Option<i64>,
+    /// Of the request that may have sent it.
+    pub operation_id: String,
+    /// When that request's intent was committed.
+    pub asked_at: Timestamp,
+    /// How far an earlier look has read the recipient's conversation without finding it.
+    pub seen_until: Option<u64>,
+}
+
+/// What one look has seen of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sighting {
+    /// It is there.
+    Found(Receipt),
+    /// The answer positively covers the recipient's conversation, up to this place in it, and the
+    /// message is not there.
+    Nothing { seen_until: u64 },
+    /// The answer does not cover the recipient's conversation, which says nothing.
+    NoAnswer(Reason),
+    /// The answer denies itself, or an earlier one: nothing follows from it but that a person must see it.
+    Contradiction(Reason),
+}

@@ -1,0 +1,102 @@
+//! Looks: requests that ask what became of recipients, and what they told.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    super::{AttemptEnd, StoreError, Stored},
+    batches::{end_attempt, operation_id},
+    runs,
+};
+use crate::{
+    campaign::RecipientID,
+    run::{Counts, Outcome, RunID},
+};
+
+pub fn begin(
+    connection: &Connection,
+    run: &RunID,
+    batch: u64,
+    recipients: u64,
+    now: Timestamp,
+) -> Stored<(i64, String)> {
+    let made = connection
+        .prepare_cached(
+            "INSERT INTO attempt (kind, run, batch, gateway, operation_id, started_at, recipients)
+             SELECT 'look', id, ?2, gateway,
+                (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
+                    || '-' || run,
+                ?3, ?4
+             FROM run WHERE run = ?1",
+        )?
+        .execute(params![run.as_str(), batch as i64, now.as_millisecond(), recipients as i64])?;
+    if made == 0 {
+        return Err(StoreError::NotFound { what: "run", name: run.to_string() });
+    }
+    let attempt = connection.last_insert_rowid();
+    Ok((attempt, operation_id(connection, attempt)?))
+}
+
+pub fn end(connection: &Connection, end: &AttemptEnd, answered: bool) -> Stored<()> {
+    let under_way: Option<i64> = connection
+        .prepare_cached(
+            "SELECT attempt FROM attempt WHERE attempt = ?1 AND kind = 'look' AND finished_at IS NULL",
+        )?
+        .query_row([end.attempt], |row| row.get(0))
+        .optional()?;
+    if under_way.is_none() {
+        return Err(StoreError::NotFound { what: "look under way", name: end.attempt.to_string() });
+    }
+    let verdict = if answered { "answered" } else { "unanswered" };
+    end_attempt(connection, end, &Counts::default(), verdict)
+}
+
+pub const READ: &str = "UPDATE delivery SET outcome = ?3, reason_code = ?4, reason = ?5,
+        server_msg_id = coalesce(?6, server_msg_id), client_msg_id = coalesce(?7, client_msg_id),
+        updated_at = ?8
+     WHERE run = ?1 AND recipient = ?2 AND outcome = 'unknown'";
+
+pub fn read(
+    connection: &Connection,
+    run: &RunID,
+    look: Option<i64>,
+    outcomes: &[(RecipientID, Outcome)],
+    now: Timestamp,
+) -> Stored<()> {
+    let (run, ..) = runs::standing(connection, run.as_str())?;
+    let mut counts = Counts::default();
+    for (recipient, outcome) in outcomes {
+        let reason = outcome.reason();
+        let receipt = match outcome {
+            Outcome::Accepted(receipt) => receipt.clone(),
+            Outcome::Refused(_) | Outcome::Unknown(_) => Default::default(),
+            other => return Err(StoreError::Corrupt(format!("{recipient} was read as {}", other.name()))),
+        };
+        let changed = connection.prepare_cached(READ)?.execute(params![
+            run,
+            recipient.as_str(),
+            outcome.name(),
+            reason.map(|reason| reason.code.as_str()),
+            reason.map(|reason| reason.text.as_str()),
+            receipt.server_msg_id,
+            receipt.client_msg_id,
+            now.as_millisecond(),
+        ])?;
+        *counts.of(outcome) += changed as u64;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE run SET unknown = unknown - ?2 - ?3, accepted = accepted + ?2, refused = refused + ?3
+             WHERE id = ?1",
+        )?
+        .execute(params![run, counts.accepted, counts.refused])?;
+    if let Some(look) = look {
+        connection
+            .prepare_cached(
+                "UPDATE attempt SET accepted = accepted + ?2, refused = refused + ?3, unknown = unknown + ?4
+                 WHERE attempt = ?1 AND kind = 'look'",
+            )?
+            .execute(params![look, counts.accepted, counts.refused, counts.unknown])?;
+    }
+    Ok(())
+}
