@@ -4,6 +4,7 @@ mod check;
 mod control;
 mod db;
 mod deliveries;
+mod explain;
 mod files;
 mod names;
 pub mod new;
@@ -62,6 +63,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     New(new::NewArgs),
     Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
     Preview(preview::PreviewArgs),
     Send(send::SendArgs),
     Status(status::StatusArgs),
@@ -153,6 +155,7 @@ async fn run(cli: Cli) -> Ended {
         Command::Serve(args) => serve::run(&args, load(config)?).await,
         Command::New(args) => new::run(&args, &settings(config)?),
         Command::Check(args) => check::run(&args, config, now),
+        Command::Explain(args) => explain::run(&args),
         Command::Preview(args) => preview::run(&args, &settings(config)?, clock),
         Command::Send(args) => send::run(args, &settings(config)?, clock.as_ref()).await,
         Command::Status(args) => status::run(&args, &for_the_ledger(config)?),

@@ -67,10 +67,16 @@ macro_rules! codes {
             pub fn title(self) -> &'static str {
                 match self { $(Code::$name => $title,)* }
             }
+
+            /// Its page in `explanations/`, in Markdown.
+            pub(super) fn page(self) -> &'static str {
+                match self { $(Code::$name => include_str!(concat!("explanations/", $code, ".md")),)* }
+            }
         }
     };
 }
 
+// The one table: each has its page in `explanations/`, whose form is told in `explanation.rs`.
 codes! {
     Unreadable = "C001", "the file cannot be read";
     NotText = "C002", "the file is not UTF-8 text";
@@ -110,6 +116,21 @@ impl std::fmt::Display for Code {
         formatter.write_str(self.as_str())
     }
 }
+
+impl std::str::FromStr for Code {
+    type Err = NoSuchCode;
+
+    /// Reads a code as people type it, in capitals or not.
+    fn from_str(text: &str) -> Result<Code, NoSuchCode> {
+        let code = Code::ALL.iter().find(|code| code.as_str().eq_ignore_ascii_case(text));
+        code.copied().ok_or(NoSuchCode)
+    }
+}
+
+/// The text is the code of no problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such problem code")]
+pub struct NoSuchCode;
 
 impl Serialize for Code {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

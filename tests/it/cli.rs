@@ -467,6 +467,15 @@ fn whoever_stops_reading_ends_nothing_badly() {
 }
 
 #[test]
+fn a_code_is_explained() {
+    let desk = Desk::new(SETTINGS, &[]);
+    let session = session(&desk, &[&["explain", "C041"], &["explain", "s001"], &["explain", "C999"]]);
+    golden("a_code_is_explained", &session);
+    let listed = desk.ends(&["explain"], 0).out;
+    assert_eq!(listed.lines().count(), campaignd::document::Code::ALL.len(), "{listed}");
+}
+
+#[test]
 fn schemas_are_json() {
     let desk = Desk::new(SETTINGS, &[]);
     for of in ["campaign", "settings"] {

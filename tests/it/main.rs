@@ -3,6 +3,7 @@
 mod cli;
 mod conformance;
 mod desk;
+mod explanations;
 mod files;
 mod journal;
 mod ledger_file;
