@@ -5,7 +5,7 @@
 //! reads it). Must never know: what a secret is worth to a gateway, or how anything is run.
 
 mod file;
-mod gateways;
+mod kinds;
 mod schema;
 mod secret;
 
@@ -14,16 +14,19 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::tz::TimeZone;
 
 pub use file::read;
-pub use gateways::{Figures, GatewaySettings, OpenIMSettings, SandboxSettings};
+pub use kinds::{KINDS, kind};
 pub use schema::schema;
-pub use secret::{SecretError, SecretSource};
+pub use secret::{SecretError, fetch};
 
-use crate::{campaign::Dialect, document::Problem};
+use crate::{
+    campaign::Dialect, document::Problem, gateway::kind::GatewaySettings, sandbox::settings::SandboxSettings,
+};
 
 /// The settings file that is looked for in the working directory.
 const LOCAL_FILE: &str = "campaignd.yaml";
@@ -45,13 +48,13 @@ pub struct Settings {
     /// The gateway of campaigns that name none; one of `gateways`. The only one, when nothing is said.
     pub default_gateway: Option<String>,
     /// At least one.
-    pub gateways: BTreeMap<String, GatewaySettings>,
+    pub gateways: BTreeMap<String, Arc<dyn GatewaySettings>>,
 }
 
 impl Settings {
     /// What holds without a settings file: everything here, nothing delivered, UTC.
     pub fn built_in() -> Settings {
-        let sandbox = GatewaySettings::Sandbox(SandboxSettings::default());
+        let sandbox: Arc<dyn GatewaySettings> = Arc::new(SandboxSettings::default());
         Settings {
             campaigns: PathBuf::from(DEFAULT_CAMPAIGNS),
             database: PathBuf::from(DEFAULT_DATABASE),

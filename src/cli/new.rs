@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context, anyhow};
 
 use super::{Ended, Exit, Failure, names::not_found, output};
-use crate::{campaign::CampaignID, settings::Settings};
+use crate::{
+    campaign::CampaignID,
+    gateway::kind::Kind,
+    settings::{self, Settings},
+};
 
 /// Write a commented campaign file to start from, and print its path.
 #[derive(Debug, clap::Args)]
@@ -35,6 +39,11 @@ pub fn run(args: &NewArgs, settings: &Settings) -> Ended {
     if let Some(gateway) = args.gateway.as_deref().filter(|name| !settings.gateways.contains_key(*name)) {
         return Err(not_found("gateway", gateway, settings.gateways.keys().map(String::as_str)));
     }
+    // Of the gateway that it will use, else of any: the file then has to name one.
+    let used = args.gateway.as_ref().or(settings.default_gateway.as_ref());
+    let used = used.and_then(|name| settings.gateways.get(name)).or(settings.gateways.values().next());
+    let kind =
+        used.and_then(|gateway| settings::kind(gateway.kind())).context("the settings have no gateway")?;
     let folder = &settings.campaigns;
     let paths = [folder.join(format!("{id}.yaml")), folder.join(format!("{id}.yml"))];
     if let Some(there) = paths.iter().find(|path| path.symlink_metadata().is_ok()) {
@@ -49,7 +58,7 @@ pub fn run(args: &NewArgs, settings: &Settings) -> Ended {
         }
         other => other.with_context(named)?,
     };
-    file.write_all(text(id, args.gateway.as_deref(), args.all).as_bytes()).with_context(named)?;
+    file.write_all(text(id, args.gateway.as_deref(), kind, args.all).as_bytes()).with_context(named)?;
     output::write(&format!("{}\n", named()))?;
     output::say(
         "edit it, look at it with `campaignd check` and `campaignd preview`, then set `enabled: true`",
@@ -59,7 +68,7 @@ pub fn run(args: &NewArgs, settings: &Settings) -> Ended {
 
 /// A campaign file to start from. It sends nothing until `enabled` is changed. `all` shows every
 /// key, else the few that a first campaign needs.
-pub fn text(id: &CampaignID, gateway: Option<&str>, all: bool) -> String {
+pub fn text(id: &CampaignID, gateway: Option<&str>, kind: &dyn Kind, all: bool) -> String {
     let mut text = format!("# Campaign {id}. `campaignd check` tells whether it is sound.\n\nid: {id}\n");
     let mut add = |part: &str| text.push_str(part);
     add(if all { DESCRIPTION } else { "" });
@@ -70,7 +79,7 @@ pub fn text(id: &CampaignID, gateway: Option<&str>, all: bool) -> String {
     } else if all {
         add("# gateway: openim                # which gateway of the settings; else their defaultGateway\n");
     }
-    add(if all { MESSAGE_ALL } else { MESSAGE });
+    add(kind.new_message(all));
     add(if all { AUDIENCE_ALL } else { AUDIENCE });
     add(if all { SCHEDULES_ALL } else { SCHEDULES });
     add(if all { DELIVERY_ALL } else { "" });
@@ -84,29 +93,6 @@ labels: {team: growth}           # free texts, to find it by
 
 const ENABLED: &str = "\
 enabled: false                   # true once it may send
-";
-
-const MESSAGE: &str = "
-# The message, in the provider's own field names.
-message:
-  contentType: text
-  content: {content: \"hello!!\"}
-";
-
-const MESSAGE_ALL: &str = "
-# The message, in the provider's own field names. What is left out comes from the gateway's defaults.
-message:
-  sendID: notice                 # who it comes from
-  senderNickname: Notice
-  senderFaceURL: http://example.com/notice.png
-  senderPlatformID: 2
-  contentType: text              # text picture voice video file custom markdown oa, or the number
-  content: {content: \"hello!!\"}
-  sessionType: single            # single, group, notification
-  isOnlineOnly: false            # true: only to whoever is online now
-  notOfflinePush: false          # true: no push notification
-  offlinePushInfo: {title: hello, desc: \"A greeting\", ex: \"\", iOSPushSound: default, iOSBadgeCount: true}
-  ex: \"\"                         # free text, kept with the message
 ";
 
 const AUDIENCE: &str = "

@@ -75,8 +75,8 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
         .gateways
         .get(&campaign.gateway)
         .with_context(|| format!("there is no gateway {:?} in the settings", campaign.gateway))?;
-    let gateway = wire::silent(gateway_settings, clock);
-    let most_recipients = [gateway_settings.limits(), &campaign.delivery.limits]
+    let gateway = wire::silent(gateway_settings.as_ref(), clock).context("the gateway cannot be used")?;
+    let most_recipients = [&gateway_settings.figures().limits, &campaign.delivery.limits]
         .map(|limits| SlidingLog::new(limits).most_recipients_a_call())
         .into_iter()
         .fold(u64::MAX, u64::min);

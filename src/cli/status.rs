@@ -123,7 +123,7 @@ fn gateways(settings: &Settings, look: &Look) -> String {
                 format!("{name}{mark}"),
                 kind,
                 gateway.figures().concurrency.to_string(),
-                limits(gateway.limits()),
+                limits(&gateway.figures().limits),
             ]
         })
         .collect();

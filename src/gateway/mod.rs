@@ -4,7 +4,15 @@
 //! seam speaks the middle's words: a call goes out, an [`Answer`] comes back, classified once.
 //! A gateway must never know campaigns' schedules, the ledger, or whether a call is repeated.
 
+pub mod http;
+pub mod kind;
 pub mod openim;
+pub mod reading;
+pub mod schema;
+pub mod scrub;
+pub mod secret;
+pub mod shape;
+pub mod transport;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 

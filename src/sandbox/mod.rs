@@ -11,6 +11,7 @@ mod groups;
 mod ids;
 mod messages;
 pub mod server;
+pub mod settings;
 mod tokens;
 pub mod transport;
 pub mod truth;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::world::{Outcome, Request, World};
 use crate::gateway::{
     Pending,
-    openim::transport::{Headers, RawAnswer, Transport, TransportFault},
+    transport::{Post, RawAnswer, Transport, TransportFault},
 };
 
 /// Carries requests to a world.
@@ -21,18 +21,18 @@ impl InProcess {
 }
 
 impl Transport for InProcess {
-    fn post<'a>(
-        &'a self,
-        path: &'a str,
-        headers: Headers<'a>,
-        body: Vec<u8>,
-    ) -> Pending<'a, Result<RawAnswer, TransportFault>> {
+    fn post<'a>(&'a self, post: Post<'a>) -> Pending<'a, Result<RawAnswer, TransportFault>> {
         Box::pin(async move {
-            let request = Request { path, operation_id: Some(headers.operation_id), token: headers.token };
-            match self.world.handle(request, body.into()).await {
+            let request = Request {
+                path: post.path,
+                operation_id: post.header("operationID"),
+                token: post.header("token"),
+            };
+            match self.world.handle(request, post.body.clone().into()).await {
                 Outcome::Answered(response) => Ok(RawAnswer {
                     status: response.status,
                     retry_after: response.retry_after,
+                    date: None,
                     body: response.body,
                 }),
                 Outcome::Closed => Err(TransportFault::Lost("the sandbox closed the connection".into())),

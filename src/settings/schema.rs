@@ -2,12 +2,12 @@
 
 #![expect(dead_code, reason = "these types are looked at by the schema's derivation alone")]
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use schemars::{JsonSchema, Schema};
-use serde_json::{Map, Value};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::campaign::schema::{Duration, ID, NotYet, Rates, Text};
+use super::kinds::KINDS;
+use crate::campaign::schema::{NotYet, Text};
 
 /// The schema of a settings file, draft 2020-12.
 pub fn schema() -> Schema {
@@ -36,93 +36,21 @@ struct SettingsFile {
     alerts: Option<NotYet>,
 }
 
-/// An account at a service that carries messages.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-enum Gateway {
-    OpenIM(OpenIM),
-    Sandbox(Sandbox),
-}
+/// An account at a service that carries messages, of one of the kinds.
+struct Gateway;
 
-/// An OpenIM server.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-struct OpenIM {
-    kind: OpenIMKind,
-    /// Like http://127.0.0.1:10002.
-    url: String,
-    /// The admin account, usually imAdmin.
-    #[schemars(rename = "adminUserID")]
-    admin_user_id: ID,
-    /// Where the secret lies; never the secret itself.
-    secret: Secret,
-    /// Fields of messages that do not say them, in the provider's names.
-    defaults: Option<Map<String, Value>>,
-    /// Of the whole account.
-    limits: Option<GatewayLimits>,
-    /// Calls under way at once, at most. Default: 4.
-    concurrency: Option<u32>,
-    /// Recipients a call when a campaign does not say. Default: 100.
-    batch_size: Option<u32>,
-    /// Of one call. Default: 60s.
-    timeout: Option<Duration>,
-    /// Only the default, 10m, is supported yet.
-    settle: Option<Duration>,
-    probe: Option<NotYet>,
-    /// A PEM file of certificate authorities to trust besides the system's.
-    ca_file: Option<Text>,
-    /// The proxy that every call goes through, like http://proxy:3128.
-    proxy: Option<String>,
-    /// true allows plain http beyond this machine.
-    insecure: Option<bool>,
-}
+impl JsonSchema for Gateway {
+    fn schema_name() -> Cow<'static, str> {
+        "Gateway".into()
+    }
 
-/// The provider inside campaignd that delivers nowhere.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-struct Sandbox {
-    kind: SandboxKind,
-    /// Fields of messages that do not say them.
-    defaults: Option<Map<String, Value>>,
-    limits: Option<GatewayLimits>,
-    /// Calls under way at once, at most. Default: 4.
-    concurrency: Option<u32>,
-    /// Recipients a call when a campaign does not say. Default: 100.
-    batch_size: Option<u32>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-enum OpenIMKind {
-    OpenIM,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-enum SandboxKind {
-    Sandbox,
-}
-
-/// Where a secret lies: exactly one.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase", deny_unknown_fields)]
-enum Secret {
-    /// An environment variable.
-    Env(Text),
-    /// A file, relative to this one.
-    File(Text),
-    /// A credential that systemd hands over.
-    Credential(Text),
-}
-
-/// Never exceeded in any sliding window.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct GatewayLimits {
-    recipients: Option<Rates>,
-    calls: Option<Rates>,
-    /// The part that is left unused, 0% to 90%.
-    headroom: Option<String>,
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds: Vec<Schema> = KINDS.iter().map(|kind| kind.schema(generator)).collect();
+        json_schema!({
+            "description": "An account at a service that carries messages.",
+            "anyOf": kinds,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -131,30 +59,36 @@ mod tests {
     use crate::{campaign::file::GATEWAY_LIMIT_KEYS, settings::file};
 
     #[track_caller]
-    fn check(definition: Option<&str>, decoder: &[&str]) {
-        let schema = schema().to_value();
-        let object = definition.map_or(&schema, |name| &schema["$defs"][name]);
+    fn check(schema: &Schema, decoder: &[&str]) {
         let mut keys: Vec<&str> =
-            object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            schema.as_value()["properties"].as_object().unwrap().keys().map(String::as_str).collect();
         let mut known = decoder.to_vec();
         keys.sort_unstable();
         known.sort_unstable();
-        assert_eq!(keys, known, "{definition:?}");
+        assert_eq!(keys, known);
     }
 
     #[test]
     fn the_schema_knows_the_keys_of_the_decoder() {
-        check(None, file::KEYS);
-        check(Some("OpenIM"), file::OPENIM_KEYS);
-        check(Some("Sandbox"), file::SANDBOX_KEYS);
-        check(Some("GatewayLimits"), GATEWAY_LIMIT_KEYS);
+        check(&schema(), file::KEYS);
+        let mut definitions = schema().to_value()["$defs"].take();
+        let mut definition = |name: &str| Schema::try_from(definitions[name].take()).unwrap();
+        check(&definition("GatewayLimits"), GATEWAY_LIMIT_KEYS);
+        for kind in KINDS {
+            let mut generator = SchemaGenerator::default();
+            let referred = kind.schema(&mut generator).to_value();
+            let name = referred["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+            let own = definition(&name);
+            check(&own, kind.keys());
+            assert!(own.as_value().to_string().contains("\"kind\""), "{}", kind.name());
+        }
     }
 
     #[test]
-    fn the_schema_knows_the_kinds_that_are_built() {
+    fn the_schema_knows_the_kinds() {
         let schema = schema().to_value().to_string();
-        for (index, kind) in file::KINDS.iter().enumerate() {
-            assert_eq!(schema.contains(&format!("\"{kind}\"")), index < 2, "{kind}");
+        for kind in KINDS {
+            assert!(schema.contains(&format!("[\"{}\"]", kind.name())), "{}", kind.name());
         }
     }
 }

@@ -1,26 +1,16 @@
-//! Where secrets lie, and how they are fetched: the environment, a file, a credential of systemd.
+//! How secrets are fetched: the environment, a file, a credential of systemd.
 
 use std::{
-    fmt,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use secrecy::SecretString;
 
+use crate::gateway::secret::SecretSource;
+
 /// The longest secret read from a file.
 const MAX_BYTES: u64 = 64 * 1024;
-
-/// Where a secret lies. To print it is harmless.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// An environment variable.
-    Env(String),
-    /// The first line of a file; relative to the working directory or absolute.
-    File(PathBuf),
-    /// A credential that the service manager hands over (`LoadCredential=`).
-    Credential(String),
-}
 
 /// Why a secret could not be fetched. Never holds any of it.
 #[derive(Debug, thiserror::Error)]
@@ -37,43 +27,31 @@ pub enum SecretError {
     Empty(SecretSource),
 }
 
-impl SecretSource {
-    /// Fetches the secret. Line breaks at its end are no part of it.
-    #[expect(clippy::disallowed_methods, reason = "the settings read the environment")]
-    pub fn resolve(&self) -> Result<SecretString, SecretError> {
-        let text = match self {
-            SecretSource::Env(name) => std::env::var(name).map_err(|_| SecretError::NotSet(name.clone()))?,
-            SecretSource::File(path) => self.read(path)?,
-            SecretSource::Credential(name) => {
-                let folder = std::env::var_os("CREDENTIALS_DIRECTORY")
-                    .ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
-                self.read(&Path::new(&folder).join(name))?
-            }
-        };
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
-            return Err(SecretError::Empty(self.clone()));
+/// Fetches the secret. Line breaks at its end are no part of it.
+#[expect(clippy::disallowed_methods, reason = "the settings read the environment")]
+pub fn fetch(source: &SecretSource) -> Result<SecretString, SecretError> {
+    let text = match source {
+        SecretSource::Env(name) => std::env::var(name).map_err(|_| SecretError::NotSet(name.clone()))?,
+        SecretSource::File(path) => read(source, path)?,
+        SecretSource::Credential(name) => {
+            let folder = std::env::var_os("CREDENTIALS_DIRECTORY")
+                .ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
+            read(source, &Path::new(&folder).join(name))?
         }
-        Ok(SecretString::from(text))
+    };
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(SecretError::Empty(source.clone()));
     }
-
-    fn read(&self, path: &Path) -> Result<String, SecretError> {
-        let mut text = String::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
-            .map_err(|error| SecretError::Unreadable(self.clone(), error))?;
-        Ok(text)
-    }
+    Ok(SecretString::from(text))
 }
 
-impl fmt::Display for SecretSource {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SecretSource::Env(name) => write!(formatter, "environment variable {name}"),
-            SecretSource::File(path) => write!(formatter, "file {}", path.display()),
-            SecretSource::Credential(name) => write!(formatter, "credential {name}"),
-        }
-    }
+fn read(source: &SecretSource, path: &Path) -> Result<String, SecretError> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
+        .map_err(|error| SecretError::Unreadable(source.clone(), error))?;
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -86,18 +64,18 @@ mod tests {
     fn a_file_holds_a_secret_without_its_line_break() {
         let folder = tempfile::tempdir().unwrap();
         let source = SecretSource::File(folder.path().join("secret"));
-        assert!(matches!(source.resolve(), Err(SecretError::Unreadable(..))));
+        assert!(matches!(fetch(&source), Err(SecretError::Unreadable(..))));
         std::fs::write(folder.path().join("secret"), "openIM123 \r\n").unwrap();
-        let secret = source.resolve().unwrap();
+        let secret = fetch(&source).unwrap();
         assert_eq!(secret.expose_secret(), "openIM123 ");
         assert!(!format!("{secret:?}").contains("openIM123"));
         std::fs::write(folder.path().join("secret"), "\n").unwrap();
-        assert!(matches!(source.resolve(), Err(SecretError::Empty(_))));
+        assert!(matches!(fetch(&source), Err(SecretError::Empty(_))));
     }
 
     #[test]
     fn an_unset_variable_is_named() {
-        let error = SecretSource::Env("CAMPAIGND_NEVER_SET".to_owned()).resolve().unwrap_err();
+        let error = fetch(&SecretSource::Env("CAMPAIGND_NEVER_SET".to_owned())).unwrap_err();
         assert!(error.to_string().contains("CAMPAIGND_NEVER_SET"));
     }
 }

@@ -2,9 +2,11 @@
 //! beside them, and everything that the repository shows to people is good.
 
 use std::{
+    any::Any,
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use campaignd::{
@@ -18,7 +20,9 @@ use campaignd::{
         problems::{self, Format},
     },
     document::{Code, Problem, Severity},
-    settings::{self, GatewaySettings, SandboxSettings, SecretSource, Settings},
+    gateway::{kind::GatewaySettings, openim::settings::OpenIMSettings, secret::SecretSource},
+    sandbox::settings::SandboxSettings,
+    settings::{self, Settings},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use proptest::{collection::vec, prelude::*};
@@ -48,7 +52,7 @@ fn stem(path: &str) -> &str {
 
 /// Settings with one gateway that speaks OpenIM.
 fn one_gateway(zone: Option<TimeZone>) -> Settings {
-    let gateway = GatewaySettings::Sandbox(SandboxSettings::default());
+    let gateway: Arc<dyn GatewaySettings> = Arc::new(SandboxSettings::default());
     Settings {
         zone,
         default_gateway: Some("openim".to_owned()),
@@ -223,7 +227,7 @@ fn what_is_shown_to_people_is_good() {
 fn a_new_campaign_file_is_good_and_sends_nothing_yet() {
     let id = "my-campaign".parse().unwrap();
     for (gateway, all) in [(None, false), (None, true), (Some("sandbox"), false), (Some("sandbox"), true)] {
-        let text = new::text(&id, gateway, all);
+        let text = new::text(&id, gateway, settings::kind("sandbox").unwrap(), all);
         let (campaign, problems) =
             read("campaigns/my-campaign.yaml", Some(text.as_bytes()), &Settings::built_in());
         assert!(problems.is_empty(), "{text}\n{}", human(&problems));
@@ -298,19 +302,22 @@ fn the_schemas_take_what_the_check_takes() {
     check_schema(&settings::schema().to_value(), &["tests/fixtures/settings/good", "examples/settings"]);
 }
 
+fn openim<'a>(settings: &'a Settings, name: &str) -> &'a OpenIMSettings {
+    let gateway: &dyn Any = settings.gateways[name].as_ref();
+    gateway.downcast_ref().unwrap()
+}
+
 #[test]
 fn settings_are_completed_and_paths_stand_beside_their_file() {
     let path = "tests/fixtures/settings/good/everything.yaml";
     let (settings, _) = settings::read(path, &fs::read(package(path)).unwrap(), Path::new("/etc/campaignd"));
     let settings = settings.unwrap();
-    let GatewaySettings::OpenIM(openim) = &settings.gateways["openim"] else { panic!("{settings:?}") };
-    assert_eq!(openim.url, "http://127.0.0.1:10002");
-    assert_eq!(openim.secret, SecretSource::Env("OPENIM_SECRET".to_owned()));
-    assert_eq!(openim.figures.limits.headroom_percent, 10);
-    assert_eq!(openim.figures.limits.recipients.len(), 2);
-    let GatewaySettings::OpenIM(proxied) = &settings.gateways["behind-a-proxy"] else {
-        panic!("{settings:?}")
-    };
+    let server = openim(&settings, "openim");
+    assert_eq!(server.url, "http://127.0.0.1:10002");
+    assert_eq!(server.secret, SecretSource::Env("OPENIM_SECRET".to_owned()));
+    assert_eq!(server.figures.limits.headroom_percent, 10);
+    assert_eq!(server.figures.limits.recipients.len(), 2);
+    let proxied = openim(&settings, "behind-a-proxy");
     assert_eq!(proxied.secret, SecretSource::File("/etc/campaignd/secrets/openim".into()));
     assert_eq!((proxied.figures.concurrency, proxied.figures.batch_size), (4, 100));
     assert_eq!(proxied.timeout.as_secs(), 60);

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use campaignd::settings::{self, GatewaySettings, SecretSource};
+use campaignd::{
+    gateway::{openim::settings::OpenIMSettings, secret::SecretSource},
+    settings,
+};
 
 fn packaged(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd").join(name);
@@ -29,7 +32,8 @@ fn the_settings_fit_the_unit() {
     assert_eq!(settings.campaigns, Path::new("/etc").join(unit("ConfigurationDirectory")).join("campaigns"));
     let state = Path::new("/var/lib").join(unit("StateDirectory"));
     assert_eq!(settings.database.parent(), Some(state.as_path()), "the unit may write there alone");
-    let GatewaySettings::OpenIM(openim) = &settings.gateways["openim"] else { panic!("not OpenIM") };
+    let gateway: &dyn std::any::Any = settings.gateways["openim"].as_ref();
+    let openim = gateway.downcast_ref::<OpenIMSettings>().unwrap();
     let credential = unit("LoadCredential").split(':').next().unwrap().to_owned();
     assert_eq!(openim.secret, SecretSource::Credential(credential));
     let stop_after: u64 = unit("TimeoutStopSec").trim_end_matches('s').parse().unwrap();

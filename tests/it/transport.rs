@@ -4,16 +4,22 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     time::Duration,
 };
 
-use campaignd::gateway::openim::{
+use campaignd::gateway::{
     http::{BadReach, HTTP, Reach},
-    transport::{Headers, RawAnswer, Transport, TransportFault},
+    transport::{Header, Post, RawAnswer, Transport, TransportFault},
 };
 
 fn http(address: SocketAddr, timeout: Duration) -> HTTP {
     HTTP::new(&Reach { url: format!("http://{address}/"), timeout, ..Reach::default() }).unwrap()
+}
+
+fn request(body: &[u8]) -> Post<'_> {
+    let headers = vec![Header::open("operationID", "op-1"), Header::secret("token", "t0k3n")];
+    Post { path: "/msg/x", content_type: "application/json", headers, body: body.to_vec() }
 }
 
 /// Reads a request up to the end of its body.
@@ -45,8 +51,7 @@ async fn post(
         misbehave(stream);
         request
     });
-    let headers = Headers { operation_id: "op-1", token: Some("t0k3n") };
-    let answer = http(address, timeout).post("/msg/x", headers, br#"{"a":1}"#.to_vec()).await;
+    let answer = http(address, timeout).post(request(br#"{"a":1}"#)).await;
     // The runtime must stay free to close the connection, for which the socket may wait.
     let request = tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
     (answer, request)
@@ -55,16 +60,19 @@ async fn post(
 const PATIENT: Duration = Duration::from_secs(30);
 
 fn answer(status: u16, body: &str) -> RawAnswer {
-    RawAnswer { status, retry_after: None, body: body.into() }
+    RawAnswer { status, body: body.into(), ..RawAnswer::default() }
 }
 
 #[tokio::test]
 async fn a_request_carries_its_headers_and_body() {
     let (got, request) = post(PATIENT, |mut stream| {
-        stream.write_all(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nDate: today\r\nContent-Length: 2\r\n\r\n{}")
+            .unwrap();
     })
     .await;
-    assert_eq!(got, Ok(RawAnswer { status: 429, retry_after: Some("7".into()), body: b"{}".to_vec() }));
+    let (retry_after, date) = (Some("7".into()), Some("today".into()));
+    assert_eq!(got, Ok(RawAnswer { status: 429, retry_after, date, body: b"{}".to_vec() }));
     let lines: Vec<String> = request.lines().map(str::to_lowercase).collect();
     assert_eq!(lines[0], "post /msg/x http/1.1");
     for line in ["operationid: op-1", "token: t0k3n", "content-type: application/json", "{\"a\":1}"] {
@@ -77,8 +85,7 @@ async fn a_refused_connection_proves_that_nothing_left() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let headers = Headers { operation_id: "op-1", token: None };
-    let got = http(address, PATIENT).post("/msg/x", headers, Vec::new()).await;
+    let got = http(address, PATIENT).post(request(b"")).await;
     assert!(matches!(&got, Err(TransportFault::NeverConnected(text)) if text.contains("refused")), "{got:?}");
 }
 
@@ -93,11 +100,10 @@ async fn tls_that_fails_proves_that_nothing_left() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         hello
     });
-    let certificate = include_bytes!("../fixtures/tls/ca.pem").to_vec();
+    let ca_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls/ca.pem");
     let reach =
-        Reach { url: format!("https://{address}"), timeout: PATIENT, ca_pem: Some(certificate), proxy: None };
-    let headers = Headers { operation_id: "op-1", token: Some("t0k3n") };
-    let got = HTTP::new(&reach).unwrap().post("/msg/x", headers, Vec::new()).await;
+        Reach { url: format!("https://{address}"), timeout: PATIENT, ca_file: Some(ca_file), proxy: None };
+    let got = HTTP::new(&reach).unwrap().post(request(b"")).await;
     assert!(matches!(got, Err(TransportFault::NeverConnected(_))), "{got:?}");
     assert_eq!(server.join().unwrap()[0], 0x16, "a handshake, no request");
 }
@@ -187,6 +193,13 @@ fn what_cannot_be_reached_is_refused() {
         assert!(matches!(HTTP::new(&reach), Err(BadReach::Address(_))), "{url}");
     }
     let url = "https://127.0.0.1".to_owned();
-    let reach = Reach { url, timeout: PATIENT, ca_pem: Some(b"no certificate".to_vec()), proxy: None };
-    assert!(matches!(HTTP::new(&reach), Err(BadReach::NoCertificates)));
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let trusting = |file: &str| Reach {
+        url: url.clone(),
+        timeout: PATIENT,
+        ca_file: Some(here.join(file)),
+        proxy: None,
+    };
+    assert!(matches!(HTTP::new(&trusting("Cargo.toml")), Err(BadReach::NoCertificates)));
+    assert!(matches!(HTTP::new(&trusting("no-such-file")), Err(BadReach::Unreadable { .. })));
 }

@@ -11,13 +11,10 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{
-    scrub::Scrub,
-    transport::RawAnswer,
-    wire::{BatchData, Envelope, Sent},
-};
+use super::wire::{BatchData, Envelope, Sent};
 use crate::{
     campaign::RecipientID,
+    gateway::{scrub::Scrub, transport::RawAnswer},
     run::reply::{Answer, Cause, Reason, Receipt, Reply, Verdict},
 };
 

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
-pub use super::shape::kind_of;
-use super::shape::{Faults, Field, Shape};
+pub use crate::gateway::shape::kind_of;
+use crate::gateway::shape::{Faults, Field, Shape};
 use crate::{campaign::message::Step, document::Code};
 
 /// A kind of message.

@@ -6,21 +6,19 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    content::{self, ContentType},
-    shape::{Faults, Field, Shape, nearest},
-};
+use super::content::{self, ContentType};
 use crate::{
     campaign::{
         Dialect, Message,
         message::{AddressedTo, Fault, Step},
     },
     document::{Code, Severity},
+    gateway::shape::{Faults, Field, Shape, nearest},
 };
 
 /// More recipients than this in one call are refused: the server works through them one by one, and
 /// everything that lies in a call is at stake when its answer is lost.
-const MAX_BATCH_SIZE: u32 = 1_000;
+pub const MAX_BATCH_SIZE: u32 = 1_000;
 
 /// Session types of the server.
 const SINGLE: i64 = 1;
@@ -77,7 +75,8 @@ impl OpenIMDialect {
 
 impl Dialect for OpenIMDialect {
     fn read_message(&self, message: &Map<String, Value>, to: AddressedTo) -> (Option<Message>, Vec<Fault>) {
-        let mut reading = Reading { said: message, fields: self.defaults.clone(), faults: Faults::default() };
+        let mut reading =
+            Reading { said: message, fields: self.defaults.clone(), faults: Faults::of("OpenIM") };
         reading.fields.extend(message.clone());
         reading.unknown_keys();
         reading.plain_fields();

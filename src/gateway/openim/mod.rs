@@ -2,20 +2,18 @@
 //!
 //! Knows: which request carries which call, the token, the server's clock. What a message may hold
 //! is [`dialect`]'s, names on the wire are [`wire`]'s, what an answer means is [`classify`]'s, and
-//! sockets are [`http`]'s.
+//! sockets are [`http`](super::http)'s.
 
 pub mod classify;
 mod content;
 pub mod dialect;
-pub mod http;
-mod scrub;
-mod shape;
+pub mod settings;
 mod token;
-pub mod transport;
 mod wire;
 
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -30,12 +28,14 @@ use serde_json::{Map, Value};
 
 use self::{
     dialect::OpenIMDialect,
+    token::{Token, TokenHolder},
+};
+use super::{
+    Addressees, Call, Gateway, Journal, Pending, ReadEnd, ReadFault, RequestPreview, UserPage,
     http::{BadReach, HTTP, Reach},
     scrub::{MASK, Scrub},
-    token::{Token, TokenHolder},
-    transport::{Headers, RawAnswer, Transport, TransportFault},
+    transport::{Header, Post, RawAnswer, Transport, TransportFault},
 };
-use super::{Addressees, Call, Gateway, Journal, Pending, ReadEnd, ReadFault, RequestPreview, UserPage};
 use crate::{
     campaign::{Dialect, Message, RecipientID},
     clock::Clock,
@@ -80,17 +80,16 @@ pub struct OpenIM {
 }
 
 impl OpenIM {
-    /// A gateway to the server at the account's address. `ca_pem`: certificates that are trusted
+    /// A gateway to the server at the account's address. `ca_file`: certificates that are trusted
     /// besides the system's.
     pub fn over_http(
         account: Account,
-        ca_pem: Option<Vec<u8>>,
+        ca_file: Option<PathBuf>,
         proxy: Option<String>,
         clock: Arc<dyn Clock>,
     ) -> Result<OpenIM, BadReach> {
-        let reach = Reach { url: account.url.clone(), timeout: account.timeout, ca_pem, proxy };
-        let transport = Arc::new(HTTP::new(&reach)?);
-        Ok(OpenIM::new(account, transport, clock))
+        let reach = Reach { url: account.url.clone(), timeout: account.timeout, ca_file, proxy };
+        Ok(OpenIM::new(account, Arc::new(HTTP::new(&reach)?), clock))
     }
 
     /// A gateway that speaks over any transport.
@@ -119,6 +118,19 @@ impl OpenIM {
         format!("campaignd-{}-{number}", self.clock.now().as_millisecond())
     }
 
+    async fn post(
+        &self,
+        path: &str,
+        operation_id: &str,
+        token: Option<&Token>,
+        body: Vec<u8>,
+    ) -> Result<RawAnswer, TransportFault> {
+        let named = Header::open("operationID", operation_id);
+        let token = token.map(|token| Header::secret("token", token.expose()));
+        let headers = [named].into_iter().chain(token).collect();
+        self.transport.post(Post { path, content_type: "application/json", headers, body }).await
+    }
+
     async fn token(&self) -> Result<Arc<Token>, Answer> {
         self.token.get(async || self.fetch_token().await).await
     }
@@ -129,8 +141,7 @@ impl OpenIM {
         let secret = self.account.secret.expose_secret();
         let body = wire::AdminTokenBody { secret, user_id: &self.account.admin_user_id };
         let operation_id = self.operation_id();
-        let headers = Headers { operation_id: &operation_id, token: None };
-        let raw = match self.transport.post(wire::ADMIN_TOKEN, headers, encode(&body)).await {
+        let raw = match self.post(wire::ADMIN_TOKEN, &operation_id, None, encode(&body)).await {
             Ok(raw) => raw,
             Err(fault) => return Err(token_failure(no_answer(fault))),
         };
@@ -145,8 +156,8 @@ impl OpenIM {
     async fn learn_clock(&self, token: &Token) {
         let before = self.clock.now();
         let operation_id = self.operation_id();
-        let headers = Headers { operation_id: &operation_id, token: Some(token.expose()) };
-        let Ok(raw) = self.transport.post(wire::SERVER_TIME, headers, b"{}".to_vec()).await else { return };
+        let asked = self.post(wire::SERVER_TIME, &operation_id, Some(token), b"{}".to_vec()).await;
+        let Ok(raw) = asked else { return };
         let after = self.clock.now();
         if let Ok(data) = classify::read::<wire::ServerTimeData>(&raw, &Scrub { secrets: &[] }) {
             token.has_worked();
@@ -232,8 +243,7 @@ impl OpenIM {
         body: Vec<u8>,
     ) -> Result<T, Answer> {
         let token = self.token().await?;
-        let headers = Headers { operation_id, token: Some(token.expose()) };
-        let raw = self.transport.post(path, headers, body).await.map_err(no_answer)?;
+        let raw = self.post(path, operation_id, Some(&token), body).await.map_err(no_answer)?;
         let secrets = [token.expose(), self.account.secret.expose_secret()];
         match classify::read(&raw, &Scrub { secrets: &secrets }) {
             Ok(data) => {
@@ -300,9 +310,8 @@ impl Gateway for OpenIM {
                 Ok(token) => token,
                 Err(answer) => return nothing_left(answer),
             };
-            let headers = Headers { operation_id: &call.operation_id, token: Some(token.expose()) };
             let body = encode(&wire::SendBody(call));
-            match self.transport.post(wire::send_path(&call.to), headers, body).await {
+            match self.post(wire::send_path(&call.to), &call.operation_id, Some(&token), body).await {
                 Ok(raw) => self.mind_token(&token, self.understand(&raw, call, &token)).await,
                 Err(fault) => no_answer(fault),
             }

@@ -14,13 +14,9 @@ struct Server {
 }
 
 impl Transport for Server {
-    fn post<'a>(
-        &'a self,
-        path: &'a str,
-        headers: Headers<'a>,
-        _body: Vec<u8>,
-    ) -> Pending<'a, Result<RawAnswer, TransportFault>> {
-        assert_eq!(headers.token.is_none(), path == wire::ADMIN_TOKEN);
+    fn post<'a>(&'a self, post: Post<'a>) -> Pending<'a, Result<RawAnswer, TransportFault>> {
+        let path = post.path;
+        assert_eq!(post.header("token").is_none(), path == wire::ADMIN_TOKEN);
         self.asked.lock().unwrap().push(path.to_owned());
         let body = match path {
             wire::ADMIN_TOKEN => json!({"errCode": 0, "data": {"token": "t", "expireTimeSeconds": 1_000}}),
@@ -31,7 +27,7 @@ impl Transport for Server {
         Box::pin(async move {
             // Others may come in between.
             tokio::task::yield_now().await;
-            Ok(RawAnswer { status: 200, retry_after: None, body: body.to_string().into_bytes() })
+            Ok(RawAnswer { status: 200, body: body.to_string().into_bytes(), ..RawAnswer::default() })
         })
     }
 }

@@ -2,10 +2,8 @@
 
 use campaignd::gateway::{
     Pending,
-    openim::{
-        OpenIM,
-        transport::{Headers, RawAnswer, Transport, TransportFault},
-    },
+    openim::OpenIM,
+    transport::{self, RawAnswer, Transport, TransportFault},
 };
 use tokio::task::JoinHandle;
 
@@ -550,19 +548,14 @@ fn a_campaign_that_moved_finds_its_lists_beside_it() {
 struct Odd(sandbox::transport::InProcess);
 
 impl Transport for Odd {
-    fn post<'a>(
-        &'a self,
-        path: &'a str,
-        headers: Headers<'a>,
-        body: Vec<u8>,
-    ) -> Pending<'a, Result<RawAnswer, TransportFault>> {
+    fn post<'a>(&'a self, mut post: transport::Post<'a>) -> Pending<'a, Result<RawAnswer, TransportFault>> {
         Box::pin(async move {
             // Every page of users is the first.
-            let body = match path {
-                "/user/get_users" => String::from_utf8(body).unwrap().replace(":2,", ":1,").into_bytes(),
-                _ => body,
-            };
-            let answer = self.0.post(path, headers, body).await?;
+            let path = post.path;
+            if path == "/user/get_users" {
+                post.body = String::from_utf8(post.body).unwrap().replace(":2,", ":1,").into_bytes();
+            }
+            let answer = self.0.post(post).await?;
             // A message to a group gets no name.
             let nameless = br#"{"errCode":0,"data":{}}"#.to_vec();
             Ok(if path == "/msg/send_msg" { RawAnswer { body: nameless, ..answer } } else { answer })

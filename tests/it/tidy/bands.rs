@@ -37,11 +37,7 @@ const ONE_PLACE: &[(&str, &[&str], &str)] = &[
         &["src/store/sqlite/"],
         "SQL is known to the store alone, so that another store can stand in",
     ),
-    (
-        "reqwest",
-        &["src/gateway/", "src/settings/file.rs"],
-        "requests are made by gateways; the settings only check addresses with its Url",
-    ),
+    ("reqwest", &["src/gateway/"], "requests are made by gateways"),
     ("rustls", &["src/gateway/"], "the TLS provider is installed in one place"),
     ("notify", &["src/folder.rs"], "file events are hints that the folder alone understands"),
     ("saphyr_parser", &["src/document/yaml.rs"], "the YAML syntax is known to one file"),
@@ -68,10 +64,16 @@ const SQL: &[&str] =
 
 /// What the sandbox may know of the gateway it answers: how requests are carried, and how to make one.
 const SANDBOX_MAY_USE: &[&str] = &[
+    "gateway::Gateway",
     "gateway::Pending",
+    "gateway::kind",
     "gateway::openim::Account",
     "gateway::openim::OpenIM",
-    "gateway::openim::transport",
+    "gateway::openim::self",
+    "gateway::openim::settings",
+    "gateway::reading",
+    "gateway::schema",
+    "gateway::transport",
 ];
 
 enum Band {

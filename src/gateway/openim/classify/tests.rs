@@ -4,7 +4,7 @@ const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJVc2VySUQiOiJpbUFkbW
 const ASKED: [&str; 2] = ["u1", "u2"];
 
 fn raw(status: u16, body: &str) -> RawAnswer {
-    RawAnswer { status, retry_after: None, body: body.as_bytes().to_vec() }
+    RawAnswer { status, body: body.as_bytes().to_vec(), ..RawAnswer::default() }
 }
 
 fn ids(ids: &[&str]) -> Vec<RecipientID> {
@@ -224,7 +224,7 @@ fn retry_after_is_believed_within_reason() {
         (Some("Wed, 21 Oct 2026 07:28:00 GMT"), None),
         (Some(""), None),
     ] {
-        let raw = RawAnswer { status: 429, retry_after: header.map(str::to_owned), body: Vec::new() };
+        let raw = RawAnswer { status: 429, retry_after: header.map(str::to_owned), ..RawAnswer::default() };
         let answer = batch(&raw, &ids(&ASKED), &Scrub { secrets: &[] });
         let Reply::NothingDone(Cause::Throttled { retry_after }, _) = answer.reply else {
             panic!("{header:?}: {answer:?}");

@@ -1,18 +1,20 @@
-//! The one HTTP client of this gateway.
+//! The one HTTP client of the gateways.
 //!
 //! Knows: sockets, TLS, time limits, which faults prove that nothing left. Must never know: what is
 //! asked or answered.
 
-use std::time::Duration;
+use std::{io, path::PathBuf, time::Duration};
 
 use reqwest::{
     Certificate, Client, Proxy, Response,
-    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect,
 };
 
-use super::transport::{Headers, RawAnswer, Transport, TransportFault};
-use crate::gateway::Pending;
+use super::{
+    Pending,
+    transport::{Header, Post, RawAnswer, Transport, TransportFault},
+};
 
 /// The longest answer that is read, uncompressed: a batch of 1,000 is answered in under 200 kB.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
@@ -29,8 +31,8 @@ pub struct Reach {
     pub url: String,
     /// For one call, from its beginning to the end of its answer.
     pub timeout: Duration,
-    /// Certificates in PEM that are trusted besides the system's.
-    pub ca_pem: Option<Vec<u8>>,
+    /// A PEM file of certificate authorities that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
     /// The only proxy that is used; the environment's are not.
     pub proxy: Option<String>,
 }
@@ -40,6 +42,8 @@ pub struct Reach {
 pub enum BadReach {
     #[error("{0:?} is no http:// or https:// address")]
     Address(String),
+    #[error("caFile {} cannot be read: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
     #[error("the certificates cannot be read: {0}")]
     Certificates(reqwest::Error),
     #[error("there is no certificate in PEM where one should be")]
@@ -67,11 +71,15 @@ impl HTTP {
         }
         // Fails only where a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificates = match &reach.ca_pem {
-            Some(pem) => Certificate::from_pem_bundle(pem).map_err(BadReach::Certificates)?,
+        let certificates = match &reach.ca_file {
+            Some(path) => {
+                let unreadable = |error| BadReach::Unreadable { path: path.clone(), error };
+                let pem = std::fs::read(path).map_err(unreadable)?;
+                Certificate::from_pem_bundle(&pem).map_err(BadReach::Certificates)?
+            }
             None => Vec::new(),
         };
-        if reach.ca_pem.is_some() && certificates.is_empty() {
+        if reach.ca_file.is_some() && certificates.is_empty() {
             return Err(BadReach::NoCertificates);
         }
         let mut builder = Client::builder()
@@ -94,33 +102,34 @@ impl HTTP {
 }
 
 impl Transport for HTTP {
-    fn post<'a>(
-        &'a self,
-        path: &'a str,
-        headers: Headers<'a>,
-        body: Vec<u8>,
-    ) -> Pending<'a, Result<RawAnswer, TransportFault>> {
+    fn post<'a>(&'a self, post: Post<'a>) -> Pending<'a, Result<RawAnswer, TransportFault>> {
         Box::pin(async move {
-            let mut request = self
-                .client
-                .post(format!("{}{path}", self.base))
-                .header(CONTENT_TYPE, "application/json")
-                .header("operationID", headers.operation_id)
-                .body(body);
-            if let Some(token) = headers.token {
-                // Not to be indexed or shown by anything on the way.
-                let mut value = HeaderValue::from_str(token)
-                    .map_err(|_| TransportFault::NeverConnected("the token is no header text".into()))?;
-                value.set_sensitive(true);
-                request = request.header("token", value);
+            let mut headers = HeaderMap::with_capacity(post.headers.len() + 1);
+            for header in [Header::open(CONTENT_TYPE.as_str(), post.content_type)].iter().chain(&post.headers)
+            {
+                let (name, value) = header_text(header)?;
+                headers.insert(name, value);
             }
-            let response = request.send().await.map_err(fault)?;
+            let request = self.client.post(format!("{}{}", self.base, post.path));
+            let response = request.headers(headers).body(post.body).send().await.map_err(fault)?;
             let status = response.status().as_u16();
-            let retry_after = response.headers().get(RETRY_AFTER);
-            let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
-            Ok(RawAnswer { status, retry_after, body: read_capped(response).await? })
+            let text = |name: HeaderName| {
+                response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            };
+            let (retry_after, date) = (text(RETRY_AFTER), text(DATE));
+            Ok(RawAnswer { status, retry_after, date, body: read_capped(response).await? })
         })
     }
+}
+
+/// A header as it can be written; one that cannot keeps the request from leaving.
+fn header_text(header: &Header<'_>) -> Result<(HeaderName, HeaderValue), TransportFault> {
+    // The value may be a secret, so it is not repeated.
+    let refuse = || TransportFault::NeverConnected(format!("the header {} is no header text", header.name));
+    let name = HeaderName::try_from(header.name).map_err(|_| refuse())?;
+    let mut value = HeaderValue::from_str(header.value).map_err(|_| refuse())?;
+    value.set_sensitive(header.secret);
+    Ok((name, value))
 }
 
 async fn read_capped(mut response: Response) -> Result<Vec<u8>, TransportFault> {

@@ -1,4 +1,4 @@
-//! Shapes of JSON objects as data, and the check of a value against them. Types are strict: the
+//! Shapes of JSON objects as data, and the check of a value against them. Types are strict: a
 //! server takes a number for a text here and refuses it there, and what it takes it stores as given.
 
 use serde_json::{Map, Value};
@@ -21,7 +21,7 @@ impl Field {
         Field { name, required: false, shape }
     }
 
-    /// A required text may not be empty; the server takes that for absent.
+    /// A required text may not be empty; servers take that for absent.
     pub const fn required(name: &'static str, shape: Shape) -> Field {
         Field { name, required: true, shape }
     }
@@ -61,13 +61,18 @@ impl Shape {
     }
 }
 
-/// The faults found so far.
-#[derive(Debug, Default)]
+/// The faults found so far in a message to a provider of this name.
+#[derive(Debug)]
 pub struct Faults {
+    provider: &'static str,
     pub list: Vec<Fault>,
 }
 
 impl Faults {
+    pub fn of(provider: &'static str) -> Faults {
+        Faults { provider, list: Vec::new() }
+    }
+
     pub fn error(&mut self, path: Vec<Step>, code: Code, message: impl Into<String>, hint: Option<String>) {
         self.list.push(Fault { severity: Severity::Error, path, code, message: message.into(), hint });
     }
@@ -92,7 +97,7 @@ impl Faults {
                 severity: Severity::Warning,
                 path,
                 code,
-                message: format!("OpenIM's clients know no `{key}` here"),
+                message: format!("{}'s clients know no `{key}` here", self.provider),
                 hint: near.map(|near| format!("did you mean `{near}`?")),
             });
         }
