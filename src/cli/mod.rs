@@ -17,6 +17,7 @@ mod send;
 mod serve;
 mod show;
 mod status;
+mod suppress;
 mod table;
 mod wire;
 
@@ -73,6 +74,7 @@ enum Command {
     Pause(control::PauseArgs),
     Resume(control::ResumeArgs),
     Cancel(control::CancelArgs),
+    Suppress(suppress::SuppressArgs),
     Db(db::DbArgs),
     Sandbox(SandboxArgs),
     Schema(schema::SchemaArgs),
@@ -165,6 +167,7 @@ async fn run(cli: Cli) -> Ended {
         Command::Pause(args) => control::pause(args, &for_the_ledger(config)?, now).await,
         Command::Resume(args) => control::resume(args, &for_the_ledger(config)?, now).await,
         Command::Cancel(args) => control::cancel(args, &for_the_ledger(config)?, now).await,
+        Command::Suppress(args) => suppress::run(args, &for_the_ledger(config)?, now),
         Command::Db(args) => db::run(&args, &settings(config)?),
         Command::Sandbox(args) => {
             crate::sandbox::command::run(&args, clock, serve::interrupted()).await?;

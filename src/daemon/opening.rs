@@ -1,6 +1,6 @@
 //! Opening a run: its audience is gathered, sorted, cut into chunks and stored, then sealed.
 
-use std::io;
+use std::{collections::HashMap, io};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
@@ -219,8 +219,7 @@ async fn store(parts: &Parts, assignment: &Assignment, gathered: Gathered) -> Re
     let mut cutter = Cutter::new(&assignment.run, assignment.batch_size());
     let mut source = match gathered {
         Gathered::Few(members) => {
-            let mut part = cut(&mut cutter, members.into_iter().map(Ok))?;
-            part.chunks.extend(cutter.finish());
+            let part = held_back(parts, members).await?.cut(&mut cutter, true);
             return seal(parts, assignment, part, Before::Nothing).await;
         }
         Gathered::Many(members) => members,
@@ -228,22 +227,56 @@ async fn store(parts: &Parts, assignment: &Assignment, gathered: Gathered) -> Re
     let mut before = Before::Nothing;
     loop {
         // The merge reads from disk, so it is done where blocking is allowed.
-        let work = move || {
-            let part = cut(&mut cutter, source.by_ref().take(MEMBERS_A_PART));
-            (part, cutter, source)
-        };
-        let (part, cutter_back, source_back) =
+        let work = move || (source.by_ref().take(MEMBERS_A_PART).collect::<io::Result<Vec<_>>>(), source);
+        let (members, source_back) =
             tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(error.to_string()))?;
-        (cutter, source) = (cutter_back, source_back);
-        let mut part = part?;
-        if part.taken < MEMBERS_A_PART {
-            part.chunks.extend(cutter.finish());
+        source = source_back;
+        let members = members?;
+        let is_last = members.len() < MEMBERS_A_PART;
+        let part = held_back(parts, members).await?.cut(&mut cutter, is_last);
+        if is_last {
             return seal(parts, assignment, part, before).await;
         }
         let size = before.size() + part.included;
         let (run, now) = (assignment.run.clone(), parts.clock.now());
         parts.ledger.call(move |store| part.write(store, &run, before, now)).await?;
         before = Before::Written { size };
+    }
+}
+
+/// Asks the ledger who of these, sorted, must not be written to.
+async fn held_back(parts: &Parts, members: Vec<Member>) -> Result<Asked, OpeningFault> {
+    let (Some(first), Some(last)) = (members.first(), members.last()) else { return Ok(Asked::default()) };
+    let (first, last, now) = (first.id.clone(), last.id.clone(), parts.clock.now());
+    let held = parts.ledger.call(move |store| store.suppressed_between(&first, &last, now)).await?;
+    Ok(Asked { members, held: held.into_iter().collect() })
+}
+
+/// Members, sorted, with those whom the ledger holds back.
+#[derive(Default)]
+struct Asked {
+    members: Vec<Member>,
+    held: HashMap<RecipientID, Reason>,
+}
+
+impl Asked {
+    /// Cuts those who are to be asked; of the last part, all.
+    fn cut(mut self, cutter: &mut Cutter, is_last: bool) -> Part {
+        let mut part = Part { chunks: Vec::new(), excluded: Vec::new(), included: 0 };
+        for member in self.members {
+            let excluded = || Reason::new("exclude", "named by `exclude`");
+            match self.held.remove(&member.id).or_else(|| member.excluded.then(excluded)) {
+                Some(reason) => part.excluded.push((member.id, reason)),
+                None => {
+                    part.included += 1;
+                    part.chunks.extend(cutter.push(member.id));
+                }
+            }
+        }
+        if is_last {
+            part.chunks.extend(cutter.finish());
+        }
+        part
     }
 }
 
@@ -271,7 +304,6 @@ struct Part {
     chunks: Vec<Chunk>,
     excluded: Vec<(RecipientID, Reason)>,
     included: u64,
-    taken: usize,
 }
 
 impl Part {
@@ -281,21 +313,6 @@ impl Part {
         }
         store.run_open_part(run, &self.chunks, &self.excluded, now)
     }
-}
-
-fn cut(cutter: &mut Cutter, members: impl Iterator<Item = io::Result<Member>>) -> io::Result<Part> {
-    let mut part = Part { chunks: Vec::new(), excluded: Vec::new(), included: 0, taken: 0 };
-    for member in members {
-        let member = member?;
-        part.taken += 1;
-        if member.excluded {
-            part.excluded.push((member.id, Reason::new("exclude", "named by `exclude`")));
-        } else {
-            part.included += 1;
-            part.chunks.extend(cutter.push(member.id));
-        }
-    }
-    Ok(part)
 }
 
 /// Writes the last part and seals the run, in one transaction.

@@ -3,7 +3,8 @@
 //! ```text
 //! pending ──asked──▶ in flight ──answered──▶ accepted | refused | failed | unknown
 //!   │  ▲──nothing done──┘                    unknown ──read──▶ accepted | refused
-//!   └──stopped──▶ expired | cancelled | failed
+//!   ├──stopped──▶ expired | cancelled | failed
+//!   └──held back──▶ excluded
 //! ```
 
 use super::{
@@ -32,7 +33,7 @@ pub enum Outcome {
     Failed(Reason),
     /// Asked, and no answer that settles it.
     Unknown(Reason),
-    /// Left out by an exclusion.
+    /// Left out by an exclusion, or held back by a suppression.
     Excluded(Reason),
     /// Its time ran out before it was tried.
     Expired(Reason),
@@ -52,6 +53,8 @@ pub enum DeliveryEvent {
     NothingDone,
     /// Proven: its request did nothing, and never will.
     Rejected(Reason),
+    /// It must not be asked any more: it has been suppressed, say.
+    HeldBack(Reason),
     /// The run stops before it was asked.
     Stopped(Ending, Reason),
     /// What became of it was read from the provider afterwards.
@@ -72,6 +75,7 @@ impl Delivery {
         use Delivery::{Decided, InFlight, Pending};
         match (self, event) {
             (Pending, DeliveryEvent::Asked) => Ok(InFlight),
+            (Pending, DeliveryEvent::HeldBack(reason)) => Ok(Decided(Outcome::Excluded(reason))),
             (Pending, DeliveryEvent::Stopped(ending, reason)) => Ok(Decided(match ending {
                 Ending::Cancelled => Outcome::Cancelled(reason),
                 Ending::Expired => Outcome::Expired(reason),
@@ -165,6 +169,7 @@ mod tests {
             ("unanswered", DeliveryEvent::Unanswered(reason())),
             ("nothing done", DeliveryEvent::NothingDone),
             ("rejected", DeliveryEvent::Rejected(reason())),
+            ("held back", DeliveryEvent::HeldBack(reason())),
             ("stopped, cancelled", DeliveryEvent::Stopped(Ending::Cancelled, reason())),
             ("stopped, expired", DeliveryEvent::Stopped(Ending::Expired, reason())),
             ("stopped, failed", DeliveryEvent::Stopped(Ending::Failed, reason())),

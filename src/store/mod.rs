@@ -6,11 +6,13 @@
 
 mod ledger;
 pub mod owner;
+mod people;
 pub mod sqlite;
 
 use jiff::Timestamp;
 
 pub use ledger::Ledger;
+pub use people::{Act, Control, Controlled, PausedBy, Question, Reply, Suppression, Target};
 
 use crate::{
     campaign::{CampaignID, RecipientID},
@@ -224,77 +226,6 @@ pub struct PastCall {
     pub recipients: u64,
 }
 
-/// What a command asks of the daemon.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "ask", rename_all = "camelCase")]
-pub enum Question {
-    /// A run now; a test send when ids are named. `again`: also when this revision ran lately.
-    Send { campaign: String, to: Vec<String>, again: bool },
-}
-
-/// The daemon's answer.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Reply {
-    Run(String),
-    Refused(String),
-}
-
-/// Whom a control is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    All,
-    Campaign(CampaignID),
-    Run(RunID),
-}
-
-/// What a person does to a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
-    Pause,
-    Resume,
-    Cancel,
-}
-
-/// Whose pause holds a run. Each is lifted by its own resume alone, and a run sends when none holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PausedBy {
-    /// A person's pause of the run itself, or the daemon's.
-    Run,
-    Campaign,
-    All,
-}
-
-impl PausedBy {
-    pub const ALL: [PausedBy; 3] = [PausedBy::Run, PausedBy::Campaign, PausedBy::All];
-
-    /// The word in the ledger.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            PausedBy::Run => "run",
-            PausedBy::Campaign => "campaign",
-            PausedBy::All => "all",
-        }
-    }
-}
-
-/// What a control has done.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Controlled {
-    /// The target, and the runs that it changed.
-    pub names: Vec<String>,
-    /// After a resume: what is still paused above or below the target, with the reason, for people.
-    pub still: Vec<String>,
-}
-
-/// Who did something, when and why.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Act {
-    pub at: Timestamp,
-    pub who: String,
-    pub why: Option<String>,
-}
-
 /// One thing that the rows say and the counters deny.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Discrepancy {
@@ -373,7 +304,7 @@ pub trait Store: Send {
 
     // Batches
     /// Commits the next batch of a running run to being asked: None when there is none, the run does
-    /// not run, or it is too late.
+    /// not run, or it is too late. Whoever has been suppressed meanwhile is excluded instead.
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>>;
     /// Records an answer with everything that follows from it; gives the run's state after it. A run
     /// of which nothing is pending or in flight is over, where the settlement allows it.
@@ -422,6 +353,22 @@ pub trait Store: Send {
     fn question_reply(&mut self, question: i64) -> Stored<Option<Reply>>;
     /// Takes back a question that has no reply: nobody will answer it any more.
     fn question_withdraw(&mut self, question: i64) -> Stored<()>;
+
+    // Suppressions
+    /// Adds suppressions; one that is there already gets the new reason and expiry. Gives how many
+    /// were not in force before.
+    fn suppress(&mut self, suppressions: &[Suppression], act: &Act) -> Stored<u64>;
+    /// Lifts suppressions. Gives how many there were.
+    fn suppress_end(&mut self, recipients: &[RecipientID]) -> Stored<u64>;
+    /// Whether any suppression is in force: then a message to everyone reaches somebody it must not.
+    fn any_suppressed(&mut self, now: Timestamp) -> Stored<bool>;
+    /// Who is suppressed of all ids from `first` to `last`, in their order, with the reason.
+    fn suppressed_between(
+        &mut self,
+        first: &RecipientID,
+        last: &RecipientID,
+        now: Timestamp,
+    ) -> Stored<Vec<(RecipientID, Reason)>>;
 
     /// Counts every row again and compares.
     fn verify(&mut self) -> Stored<Vec<Discrepancy>>;

@@ -1,5 +1,6 @@
 //! Tests of campaignd from outside.
 
+mod audiences;
 mod cli;
 mod conformance;
 mod desk;

@@ -7,6 +7,7 @@ mod people;
 mod reading;
 mod slots;
 mod stopping;
+mod suppressing;
 mod walk;
 mod writer;
 

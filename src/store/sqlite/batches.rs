@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Connection, named_params, params};
 
 use super::{
     super::{AttemptEnd, Begun, Intent, StoreError, Stored},
-    json, recipients, runs,
+    held_back, json, recipients, runs, suppressions,
 };
 use crate::{
     campaign::RecipientID,
@@ -134,7 +134,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
     if state != RunState::Running || runs::is_late(connection, run, intent.at)? {
         return Ok(None);
     }
-    let Some(mut batch) = pending(connection, run, 1)?.pop() else { return Ok(None) };
+    let Some(mut batch) = next(connection, run, intent.at)? else { return Ok(None) };
     let most = usize::try_from(intent.most_recipients.max(1)).unwrap_or(usize::MAX);
     if batch.recipients.len() > most {
         batch = split(connection, run, batch, most)?;
@@ -186,6 +186,20 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
     }))
 }
 
+/// The next batch without those who must not be asked any more.
+fn next(connection: &Connection, run: i64, now: Timestamp) -> Stored<Option<PendingBatch>> {
+    while let Some(batch) = pending(connection, run, 1)?.pop() {
+        let held = suppressions::of(connection, &batch.recipients, now)?;
+        if held.is_empty() {
+            return Ok(Some(batch));
+        }
+        if let Some(rest) = held_back::take_out(connection, run, batch, held, now)? {
+            return Ok(Some(rest));
+        }
+    }
+    Ok(None)
+}
+
 pub fn operation_id(connection: &Connection, attempt: i64) -> Stored<String> {
     Ok(connection
         .prepare_cached("SELECT operation_id FROM attempt WHERE attempt = ?1")?
@@ -203,11 +217,18 @@ fn split(connection: &Connection, run: i64, mut batch: PendingBatch, most: usize
         .query_row([batch.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     connection.prepare_cached("UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1")?.execute([run])?;
     insert_pending(connection, run, number as u64, position, batch.attempts, &rest)?;
-    let last = batch.recipients.last().map(RecipientID::as_str);
-    connection
-        .prepare_cached("UPDATE batch SET count = ?2, last = ?3, recipients = ?4 WHERE id = ?1")?
-        .execute(params![batch.id, batch.recipients.len() as i64, last, json(&batch.recipients)?])?;
+    shrink(connection, &batch)?;
     Ok(batch)
+}
+
+/// Writes down who is left in a batch: somebody is.
+pub fn shrink(connection: &Connection, batch: &PendingBatch) -> Stored<()> {
+    let [first, last] =
+        [batch.recipients.first(), batch.recipients.last()].map(|id| id.map(RecipientID::as_str));
+    connection
+        .prepare_cached("UPDATE batch SET count = ?2, first = ?3, last = ?4, recipients = ?5 WHERE id = ?1")?
+        .execute(params![batch.id, batch.recipients.len() as i64, first, last, json(&batch.recipients)?])?;
+    Ok(())
 }
 
 /// A send time that no message of this account has had: the provider's time, or one more than the last.

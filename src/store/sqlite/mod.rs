@@ -8,10 +8,12 @@
 mod batches;
 mod campaigns;
 mod gateways;
+mod held_back;
 mod looks;
 mod people;
 pub mod review;
 mod runs;
+mod suppressions;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -29,7 +31,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::{
     Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, Controlled, CountedReason, Discrepancy,
     Drain, GatewayRest, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord,
-    Store, StoreError, Stored, Target,
+    Store, StoreError, Stored, Suppression, Target,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
@@ -38,7 +40,7 @@ use crate::{
 };
 
 /// The migrations, oldest first; never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// How long a writer waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -377,6 +379,27 @@ impl Store for SqliteStore {
 
     fn question_withdraw(&mut self, question: i64) -> Stored<()> {
         people::withdraw(&self.connection, question)
+    }
+
+    fn suppress(&mut self, suppressions: &[Suppression], act: &Act) -> Stored<u64> {
+        suppressions::add(&self.connection, suppressions, act)
+    }
+
+    fn suppress_end(&mut self, recipients: &[RecipientID]) -> Stored<u64> {
+        suppressions::remove(&self.connection, recipients)
+    }
+
+    fn any_suppressed(&mut self, now: Timestamp) -> Stored<bool> {
+        suppressions::any(&self.connection, now)
+    }
+
+    fn suppressed_between(
+        &mut self,
+        first: &RecipientID,
+        last: &RecipientID,
+        now: Timestamp,
+    ) -> Stored<Vec<(RecipientID, Reason)>> {
+        suppressions::between(&self.connection, first, last, now)
     }
 
     fn verify(&mut self) -> Stored<Vec<Discrepancy>> {

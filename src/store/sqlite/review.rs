@@ -235,6 +235,24 @@ impl Review {
         self.each(&sql, rusqlite::params_from_iter(values), take)
     }
 
+    /// Who is suppressed, in the order of the ids, row by row; None: also those whose time is over.
+    pub fn suppressions<E: From<StoreError>>(
+        &self,
+        in_force_at: Option<Timestamp>,
+        take: impl FnMut(&[String], Vec<Cell>) -> Result<(), E>,
+    ) -> Result<Vec<String>, E> {
+        let at_ms = in_force_at.map(Timestamp::as_millisecond);
+        self.each(
+            "SELECT recipient, reason, who,
+                strftime('%Y-%m-%dT%H:%M:%fZ', added_at / 1000.0, 'unixepoch') AS added_at,
+                strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch') AS expires_at
+             FROM suppression WHERE ?1 IS NULL OR suppression.expires_at IS NULL OR suppression.expires_at > ?1
+             ORDER BY recipient",
+            [at_ms],
+            take,
+        )
+    }
+
     /// Counts every row again and compares.
     pub fn verify(&self) -> Stored<Vec<Discrepancy>> {
         verify::verify(&self.connection)

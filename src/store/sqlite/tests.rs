@@ -25,6 +25,8 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
             ],
         ),
         (looks::READ, &["SEARCH delivery USING PRIMARY KEY (run=? AND recipient=?)"]),
+        (suppressions::IN_FORCE, &["SEARCH suppression USING PRIMARY KEY (recipient=?)"]),
+        (suppressions::BETWEEN, &["SEARCH suppression USING PRIMARY KEY (recipient>? AND recipient<?)"]),
         (
             gateways::PAST_CALLS,
             &[

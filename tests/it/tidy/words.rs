@@ -155,6 +155,7 @@ fn the_life_of_a_delivery_is_drawn_as_it_is() {
         ("unanswered", DeliveryEvent::Unanswered(reason())),
         ("nothing done", DeliveryEvent::NothingDone),
         ("rejected", DeliveryEvent::Rejected(reason())),
+        ("held back", DeliveryEvent::HeldBack(reason())),
     ];
     events.extend(verdicts().map(|verdict| ("answered", DeliveryEvent::Answered(verdict))));
     events.extend(verdicts().map(|verdict| ("read", DeliveryEvent::Read(verdict))));

@@ -1,0 +1,267 @@
+//! `campaignd suppress`: people who must never be written to, whatever a campaign says.
+
+use std::{io, path::PathBuf};
+
+use anyhow::anyhow;
+use clap::Subcommand;
+use jiff::{Timestamp, civil, tz::TimeZone};
+
+use super::{
+    Ended, Exit, Failure,
+    names::recipient,
+    output::{self, Look},
+    table::{Column, FormatArgs, Kind, RowWriter},
+};
+use crate::{
+    audience::read_list,
+    campaign::{RecipientID, audience::ListFormat, duration},
+    settings::{self, Settings},
+    store::{Act, Store, Stored, Suppression, sqlite::SqliteStore, sqlite::review::Review},
+};
+
+/// Keep people from ever being written to: by any campaign, in test sends too.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A suppression wins over everything. It is obeyed from the next batch on, also by a run that is \
+    under way, and shows as `excluded` with its reason. Works whether the daemon is up or not.\n\n\
+    Examples:\n  campaignd suppress add 9948077346 --reason 'asked us to stop'\n  \
+    campaignd suppress import optout.csv --column userID --reason 'opted out in the app'\n  \
+    campaignd suppress list --format csv"
+)]
+pub struct SuppressArgs {
+    #[command(subcommand)]
+    command: SuppressCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SuppressCommand {
+    Add(AddArgs),
+    Remove(RemoveArgs),
+    List(ListArgs),
+    Import(ImportArgs),
+}
+
+/// Why somebody is suppressed, and how long.
+#[derive(Debug, clap::Args)]
+struct Terms {
+    /// Why, shown wherever it keeps a message from somebody [default: by whom it was added]
+    #[arg(long, visible_alias = "why", value_name = "TEXT")]
+    reason: Option<String>,
+    /// Holds until this time (2026-12-31, 2026-12-31T18:00, …Z) or for so long (4h, 30d) [default: for good]
+    #[arg(long, visible_alias = "until", value_name = "TIME")]
+    expires: Option<String>,
+}
+
+/// Suppress these ids.
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// Users or groups, as the provider names them
+    #[arg(value_name = "ID", required = true, value_delimiter = ',', value_parser = recipient)]
+    ids: Vec<RecipientID>,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// Suppress nobody of these any more.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Whoever a run has excluded already stays excluded from it.")]
+struct RemoveArgs {
+    /// Users or groups, as the provider names them
+    #[arg(value_name = "ID", required = true, value_delimiter = ',', value_parser = recipient)]
+    ids: Vec<RecipientID>,
+    /// Why, for the record
+    #[arg(long, visible_alias = "reason", value_name = "TEXT")]
+    why: Option<String>,
+}
+
+/// Show who is suppressed, in the order of the ids.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "JSON and CSV: recipient, reason, who, added_at, expires_at; times in UTC.")]
+struct ListArgs {
+    /// Also those whose time is over
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// Suppress every id of a list file: .csv with --column, or .txt with one id a line.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The file is read to its end first: with a bad line nobody is suppressed.")]
+struct ImportArgs {
+    /// The list
+    file: PathBuf,
+    /// The header of the column that holds the ids
+    #[arg(long, value_name = "NAME")]
+    column: Option<String>,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// How many are written in one transaction, so that a daemon waits for none of them for long.
+const ROWS_A_STEP: usize = 2_000;
+
+const LAYOUT: &[Column] = &[
+    Column::new("RECIPIENT", Kind::Name, |row, _| row.text("recipient")),
+    Column::new("REASON", Kind::Text, |row, _| row.text("reason")),
+    Column::new("EXPIRES", Kind::Name, |row, look| look.time(&row.text("expires_at"))),
+    Column::new("ADDED", Kind::Name, |row, look| look.time(&row.text("added_at"))).spare(1),
+    Column::new("BY", Kind::Name, |row, _| row.text("who")).spare(2),
+];
+
+pub fn run(args: SuppressArgs, settings: &Settings, now: Timestamp) -> Ended {
+    match args.command {
+        SuppressCommand::Add(args) => add(args, settings, now),
+        SuppressCommand::Remove(args) => remove(args, settings, now),
+        SuppressCommand::List(args) => list(&args, settings, now),
+        SuppressCommand::Import(args) => import(args, settings, now),
+    }
+}
+
+fn add(args: AddArgs, settings: &Settings, now: Timestamp) -> Ended {
+    let mut writer = Writer::new(args.terms, settings, now)?;
+    args.ids.iter().try_for_each(|id| writer.take(id))?;
+    writer.end(&told(&args.ids))
+}
+
+fn import(args: ImportArgs, settings: &Settings, now: Timestamp) -> Ended {
+    let format = match args.column {
+        Some(column) => ListFormat::CSV { column },
+        None if args.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => {
+            return Err(Failure::new(Exit::Usage, anyhow!("a .csv file needs --column")));
+        }
+        None => ListFormat::Lines,
+    };
+    let mut writer = Writer::new(args.terms, settings, now)?;
+    let bad = |fault| Failure::new(Exit::Problems, fault);
+    read_list(&args.file, &format, &|_| Ok(()), &mut |_| Ok(())).map_err(bad)?;
+    read_list(&args.file, &format, &|_| Ok(()), &mut |id| writer.take(id).map_err(io::Error::other))
+        .map_err(bad)?;
+    writer.end(&args.file.display().to_string())
+}
+
+/// Ids for the record.
+fn told(ids: &[RecipientID]) -> String {
+    ids.iter().map(RecipientID::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// Suppressions on their way into the ledger.
+struct Writer {
+    store: SqliteStore,
+    act: Act,
+    reason: String,
+    expires_at: Option<Timestamp>,
+    waiting: Vec<Suppression>,
+    seen: u64,
+    added: u64,
+}
+
+impl Writer {
+    fn new(terms: Terms, settings: &Settings, now: Timestamp) -> Result<Writer, Failure> {
+        let zone = settings.zone.clone().unwrap_or(TimeZone::UTC);
+        let expires_at = terms.expires.as_deref().map(|text| expiry(text, &zone, now)).transpose()?;
+        let who = settings::who();
+        Ok(Writer {
+            store: SqliteStore::open_existing(&settings.database, now)?,
+            reason: terms.reason.clone().unwrap_or_else(|| format!("by {who}")),
+            act: Act { at: now, who, why: terms.reason },
+            expires_at,
+            waiting: Vec::new(),
+            seen: 0,
+            added: 0,
+        })
+    }
+
+    fn take(&mut self, id: &RecipientID) -> Stored<()> {
+        let (reason, expires_at) = (self.reason.clone(), self.expires_at);
+        self.waiting.push(Suppression { recipient: id.clone(), reason, expires_at });
+        self.seen += 1;
+        if self.waiting.len() < ROWS_A_STEP { Ok(()) } else { self.write(None) }
+    }
+
+    /// Writes those that wait, and at the end what was done.
+    fn write(&mut self, target: Option<&str>) -> Stored<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.store.begin()?;
+        self.added += self.store.suppress(&waiting, &self.act)?;
+        if let Some(target) = target {
+            self.store.act_record(&self.act, "suppress", target)?;
+        }
+        self.store.commit()
+    }
+
+    fn end(mut self, target: &str) -> Ended {
+        self.write(Some(target))?;
+        let (added, changed) = (self.added, self.seen - self.added);
+        let besides = if changed > 0 { format!(", {changed} were already") } else { String::new() };
+        output::write(&format!("suppressed {added}{besides}\n"))?;
+        Ok(Exit::Good)
+    }
+}
+
+fn remove(args: RemoveArgs, settings: &Settings, now: Timestamp) -> Ended {
+    let mut store = SqliteStore::open_existing(&settings.database, now)?;
+    let act = Act { at: now, who: settings::who(), why: args.why };
+    store.begin()?;
+    let removed = store.suppress_end(&args.ids)?;
+    if removed == 0 {
+        return Err(Failure::new(Exit::NotFound, anyhow!("none of these is suppressed")));
+    }
+    store.act_record(&act, "suppress remove", &told(&args.ids))?;
+    store.commit()?;
+    output::write(&format!("not suppressed any more: {removed}\n"))?;
+    Ok(Exit::Good)
+}
+
+fn list(args: &ListArgs, settings: &Settings, now: Timestamp) -> Ended {
+    let review = Review::open(&settings.database)?;
+    let look = Look::new(settings);
+    let mut writer = RowWriter::new(args.format.format, LAYOUT, &look);
+    let in_force_at = (!args.all).then_some(now);
+    let columns = review
+        .suppressions(in_force_at, |columns, cells| -> Result<(), Failure> { writer.row(columns, &cells) })?;
+    writer.finish(&columns, "nobody is suppressed")?;
+    Ok(Exit::Good)
+}
+
+/// An instant to come, a local time in the settings' zone, or how long from now.
+fn expiry(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, Failure> {
+    let instant = text.parse::<Timestamp>().ok();
+    let local = || text.parse::<civil::DateTime>().ok()?.to_zoned(zone.clone()).ok().map(|at| at.timestamp());
+    let length = || now.checked_add(duration::parse(text).ok()?).ok();
+    let usage = |what: &str| Failure::new(Exit::Usage, anyhow!("--expires {text:?} {what}"));
+    match instant.or_else(local).or_else(length) {
+        Some(at) if at > now => Ok(at),
+        Some(_) => Err(usage("has passed")),
+        None => Err(usage("is no time: write it like 2026-12-31, 2026-12-31T18:00, …Z, or 4h, 30d")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        let now = "2026-11-11T12:00:00Z".parse().unwrap();
+        let found =
+            expiry(text, &zone, now).map(|at| at.to_string()).map_err(|failure| failure.error.to_string());
+        match (found, expected) {
+            (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
+            (found, expected) => {
+                assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text}")
+            }
+        }
+    }
+
+    #[test]
+    fn an_expiry_is_read_as_people_write_it() {
+        check("2026-11-12T00:00:00Z", Ok("2026-11-12T00:00:00Z"));
+        check("2026-11-12", Ok("2026-11-11T16:00:00Z"));
+        check("30d", Ok("2026-12-11T12:00:00Z"));
+        check("2026-11-11", Err("has passed"));
+        check("0s", Err("has passed"));
+        check("soon", Err("is no time"));
+    }
+}

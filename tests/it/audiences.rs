@@ -1,0 +1,12 @@
+//! Audiences with the built program: who is written to, who is not and why, as people ask and see it.
+
+mod suppressing;
+
+/// Settings whose provider stands in this process.
+const SETTINGS: &str = "\
+listen: off
+timezone: Asia/Shanghai
+defaultGateway: sandbox
+gateways:
+  sandbox: {kind: sandbox, limits: {recipients: 50000/s}}
+";

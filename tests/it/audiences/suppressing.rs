@@ -1,0 +1,70 @@
+//! People who must never be written to.
+
+use super::SETTINGS;
+use crate::desk::Desk;
+
+const HELLO: &str = "\
+message: {contentType: text, content: {content: hi}}
+recvIDs: [u00001, u00002, u00003]
+schedules: [{at: 2099-11-11T09:00}]
+";
+
+/// The recipients of a campaign's newest run with their outcomes and reasons.
+fn outcomes(desk: &Desk, run: &str) -> Vec<String> {
+    let rows = desk.json(&["deliveries", "--run", run]);
+    let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    rows.as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let (recipient, outcome) = (text(row, "recipient"), text(row, "outcome"));
+            format!("{recipient} {outcome} {} {}", text(row, "reason_code"), text(row, "reason"))
+                .trim()
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn a_suppression_wins_over_campaigns_and_test_sends() {
+    let desk = Desk::new(SETTINGS, &[("hello.yaml", HELLO)]);
+    let _daemon = desk.serve();
+    desk.write("optout.csv", "name,userID\n\"Li, Lei\",u00003\nHan,u00900\n");
+    let said = desk.ends(&["suppress", "add", "u00001", "--reason", "asked us to stop"], 0);
+    assert_eq!(said.out, "suppressed 1\n");
+    let import = ["suppress", "import", "optout.csv", "--column", "userID", "--why", "app", "--until", "30d"];
+    assert_eq!(desk.ends(&import, 0).out, "suppressed 2\n");
+    assert_eq!(desk.ends(&import, 0).out, "suppressed 0, 2 were already\n");
+    let run = desk.ends(&["send", "hello", "--yes", "--wait"], 0).out;
+    let run =
+        run.split_whitespace().find(|word| word.contains('@')).unwrap().trim_end_matches(':').to_owned();
+    assert_eq!(
+        outcomes(&desk, &run),
+        ["u00001 excluded suppressed asked us to stop", "u00002 accepted", "u00003 excluded suppressed app"]
+    );
+    let test = desk.ends(&["send", "hello", "--to", "u00003", "--wait"], 0).out;
+    let test =
+        test.split_whitespace().find(|word| word.contains('@')).unwrap().trim_end_matches(':').to_owned();
+    assert_eq!(outcomes(&desk, &test), ["u00003 excluded suppressed app"]);
+
+    assert_eq!(desk.ends(&["suppress", "remove", "u00001", "u00003"], 0).out, "not suppressed any more: 2\n");
+    desk.ends(&["suppress", "remove", "u00001"], 4);
+    let rows = desk.json(&["suppress", "list"]);
+    let keys: Vec<&String> = rows[0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["added_at", "expires_at", "reason", "recipient", "who"]);
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    let again = desk.ends(&["send", "hello", "--yes", "--again", "--wait"], 0).out;
+    assert!(again.contains('@'), "{again}");
+}
+
+#[test]
+fn a_bad_list_suppresses_nobody() {
+    let desk = Desk::new(SETTINGS, &[]);
+    desk.ends(&["suppress", "add", "u00001"], 4);
+    let _daemon = desk.serve();
+    desk.write("bad.txt", "u00001\n\x07\n");
+    let said = desk.ends(&["suppress", "import", "bad.txt"], 3);
+    assert!(said.err.contains("bad.txt:2: "), "{}", said.err);
+    assert_eq!(desk.json(&["suppress", "list"]).as_array().unwrap().len(), 0);
+    desk.ends(&["suppress", "add", "u00001", "--expires", "yesterday"], 2);
+}
