@@ -23,10 +23,10 @@ use crate::{
     clock::sleep_until,
     folder::Snapshot,
     limits::SlidingLog,
-    plan::{self, Fate, plan},
+    plan::{Decision, Fate, Plan, plan},
     revision::{self, Change},
     run::{RunID, Trigger},
-    store::{CampaignRecord, NewRun, RunRecord, Stored},
+    store::{CampaignRecord, DecidedSlots, NewRun, RunRecord, Stored},
 };
 
 /// The longest time between two looks at the ledger for what a person has asked.
@@ -35,6 +35,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const QUIET: SignedDuration = SignedDuration::from_millis(150);
 /// A folder that is never quiet is read all the same after so long.
 const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
+/// Campaigns whose decisions are committed together.
+const CAMPAIGNS_A_COMMIT: usize = 200;
 /// Audiences that are gathered at once, beyond those that their file names.
 const OPENINGS: usize = 8;
 /// Runs that may wait for the conductor to hear that they are over.
@@ -45,6 +47,27 @@ const OVER_QUEUE: usize = 1_024;
 struct Unrest {
     quiet_at: Timestamp,
     give_up_at: Timestamp,
+}
+
+/// A campaign with what is to be recorded about its slots.
+struct Planned {
+    campaign: Arc<Campaign>,
+    plan: Plan,
+}
+
+impl Planned {
+    fn decided(&self) -> DecidedSlots {
+        let with_run = |decision: &Decision| {
+            let run = (decision.fate == Fate::Run).then(|| new_run(&self.campaign, decision.slot));
+            (decision.clone(), run)
+        };
+        DecidedSlots {
+            campaign: self.campaign.id.clone(),
+            decisions: self.plan.decisions.iter().map(with_run).collect(),
+            decided_until: self.plan.decided_until,
+            next_occurrence: self.plan.next_occurrence,
+        }
+    }
 }
 
 /// Everything that is decided about, and who works on it.
@@ -212,55 +235,57 @@ impl Conductor {
 
     /// Decides every slot that is due and starts the runs that this makes. Where that cannot be
     /// recorded, it waits, and so must whatever would follow.
+    ///
+    /// In slices: while one is committed the next is planned, so that of a thousand campaigns that are
+    /// due at once the first do not wait for the last.
     async fn decide(&mut self) -> Stored<()> {
         let now = self.parts.clock.now();
         let due = self.catalogue.take_due(now);
-        let mut planned = Vec::new();
-        for id in due {
-            let Some((campaign, standing)) = self.catalogue.standing(&id) else { continue };
-            let plan = plan(now, &campaign, standing);
-            planned.push((id, campaign, plan));
-        }
-        if planned.is_empty() {
-            return Ok(());
-        }
-        let (work, again): (Vec<_>, Vec<_>) = planned
-            .iter()
-            .map(|(id, campaign, plan)| {
-                let decisions: Vec<_> = plan
-                    .decisions
-                    .iter()
-                    .map(|decision| {
-                        let run = (decision.fate == Fate::Run).then(|| new_run(campaign, decision.slot));
-                        (decision.clone(), run)
-                    })
-                    .collect();
-                ((id.clone(), decisions, plan.decided_until, plan.next_occurrence), id.clone())
-            })
-            .unzip();
-        let made = self
-            .parts
-            .ledger
-            .call(move |store| {
-                let mut made = Vec::with_capacity(work.len());
-                for (id, decisions, until, next) in &work {
-                    made.push(store.slots_decide(id, decisions, *until, *next, now)?);
-                }
-                Ok(made)
-            })
-            .await;
-        let made = match made {
-            Ok(made) => made,
-            Err(error) => {
-                tracing::error!(%error, "what is due cannot be recorded, and waits");
-                for id in again {
-                    self.catalogue.wake_at(&id, Some(now + LEDGER_RETRY));
-                }
-                return Err(error);
+        let mut commits = JoinSet::new();
+        let mut result = Ok(());
+        for slice in due.chunks(CAMPAIGNS_A_COMMIT) {
+            let planned: Vec<Planned> = slice.iter().filter_map(|id| self.plan(id, now)).collect();
+            if planned.is_empty() {
+                continue;
             }
-        };
-        for ((id, campaign, plan), run) in planned.into_iter().zip(made) {
-            self.catalogue.decided(&id, plan.decided_until, plan.next_at);
+            let decided: Vec<_> = planned.iter().map(Planned::decided).collect();
+            let ledger = self.parts.ledger.clone();
+            commits.spawn(async move {
+                let made = ledger.call(move |store| store.slots_decide(&decided, now)).await;
+                (planned, made)
+            });
+            while let Some(Ok((planned, made))) = commits.try_join_next() {
+                result = result.and(self.decided(planned, made, now));
+            }
+        }
+        while let Some(Ok((planned, made))) = commits.join_next().await {
+            result = result.and(self.decided(planned, made, now));
+        }
+        result
+    }
+
+    fn plan(&self, id: &CampaignID, now: Timestamp) -> Option<Planned> {
+        let (campaign, standing) = self.catalogue.standing(id)?;
+        let plan = plan(now, &campaign, standing);
+        Some(Planned { campaign, plan })
+    }
+
+    /// Starts the runs of plans that have been recorded; wakes those campaigns again that have not.
+    fn decided(
+        &mut self,
+        planned: Vec<Planned>,
+        made: Stored<Vec<Option<RunID>>>,
+        now: Timestamp,
+    ) -> Stored<()> {
+        let made = made.inspect_err(|error| {
+            tracing::error!(%error, "what is due cannot be recorded, and waits");
+            for Planned { campaign, .. } in &planned {
+                self.catalogue.wake_at(&campaign.id, Some(now + LEDGER_RETRY));
+            }
+        })?;
+        for (Planned { campaign, plan }, run) in planned.into_iter().zip(made) {
+            let id = &campaign.id;
+            self.catalogue.decided(id, plan.decided_until, plan.next_at);
             for decision in &plan.decisions {
                 if let Some(reason) = decision.fate.reason() {
                     let (slot, count) = (decision.slot, decision.count);
@@ -268,13 +293,13 @@ impl Conductor {
                 }
             }
             if let Some(run) = run {
-                self.start_run(&id, run, &campaign, &plan);
+                self.start_run(id, run, &campaign, &plan);
             }
         }
         Ok(())
     }
 
-    fn start_run(&mut self, id: &CampaignID, run: RunID, campaign: &Arc<Campaign>, plan: &plan::Plan) {
+    fn start_run(&mut self, id: &CampaignID, run: RunID, campaign: &Arc<Campaign>, plan: &Plan) {
         let Some(decision) = plan.decisions.iter().find(|decision| decision.fate == Fate::Run) else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::{
     folder::{FileState, Snapshot},
     plan,
     revision::{Change, Found, InForce},
-    store::{CampaignMark, NewRevision, ProblemRecord, Store, Stored},
+    store::{CampaignMark, DecidedSlots, NewRevision, ProblemRecord, Store, Stored},
 };
 
 /// The files of the folder as they were read last; one that has not changed is not read again.
@@ -215,18 +215,19 @@ pub enum Step {
 impl Step {
     /// Takes the step.
     pub fn take(&self, store: &mut dyn Store, now: Timestamp) -> Stored<()> {
-        let without_runs = |decisions: &[plan::Decision]| -> Vec<_> {
-            decisions.iter().map(|decision| (decision.clone(), None)).collect()
-        };
+        let decide =
+            |store: &mut dyn Store, campaign: &CampaignID, decisions: &[plan::Decision], decided_until| {
+                let decisions = decisions.iter().map(|decision| (decision.clone(), None)).collect();
+                let campaign = campaign.clone();
+                let plan = DecidedSlots { campaign, decisions, decided_until, next_occurrence: None };
+                store.slots_decide(&[plan], now).map(|_| ())
+            };
         match self {
             Step::Apply(revision, late) => {
                 store.campaign_apply(revision)?;
-                store.slots_decide(&revision.campaign, &without_runs(late), now, None, now)?;
+                decide(store, &revision.campaign, late, now)?;
             }
-            Step::Decide(campaign, plan) => {
-                let decisions = without_runs(&plan.decisions);
-                store.slots_decide(campaign, &decisions, plan.decided_until, None, now)?;
-            }
+            Step::Decide(campaign, plan) => decide(store, campaign, &plan.decisions, plan.decided_until)?,
             Step::Mark(campaign, mark) => store.campaign_mark(campaign, mark)?,
         }
         Ok(())

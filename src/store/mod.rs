@@ -139,6 +139,17 @@ pub struct NewRun {
     pub only_to: Option<Vec<RecipientID>>,
 }
 
+/// What a plan has decided about a campaign.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecidedSlots {
+    pub campaign: CampaignID,
+    /// A slot that runs comes with the run to be made.
+    pub decisions: Vec<(Decision, Option<NewRun>)>,
+    /// Every slot up to and including this instant is decided.
+    pub decided_until: Timestamp,
+    pub next_occurrence: Option<Timestamp>,
+}
+
 /// A run that is not over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunRecord {
@@ -255,16 +266,9 @@ pub trait Store: Send {
     fn problems_replace(&mut self, problems: &[ProblemRecord], now: Timestamp) -> Stored<()>;
 
     // Slots
-    /// Records the decisions of a plan; makes the run of the one that runs. A slot that is decided
-    /// already stays as it is.
-    fn slots_decide(
-        &mut self,
-        campaign: &CampaignID,
-        decisions: &[(Decision, Option<NewRun>)],
-        decided_until: Timestamp,
-        next_occurrence: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Stored<Option<RunID>>;
+    /// Records the decisions of plans, each of another campaign, and makes the runs of slots that run:
+    /// gives those, a plan each. A slot that is decided already stays as it is.
+    fn slots_decide(&mut self, plans: &[DecidedSlots], now: Timestamp) -> Stored<Vec<Option<RunID>>>;
 
     // Runs
     /// Makes a run by hand.

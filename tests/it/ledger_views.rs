@@ -12,7 +12,7 @@ use campaignd::{
         settlement::settle,
     },
     store::{
-        Act, AttemptEnd, Begun, CampaignMark, Intent, NewRevision, NewRun, Store,
+        Act, AttemptEnd, Begun, CampaignMark, DecidedSlots, Intent, NewRevision, NewRun, Store,
         sqlite::{SqliteStore, review::Review},
     },
 };
@@ -65,8 +65,13 @@ impl Desk {
             gateway: "openim".to_owned(),
             only_to: None,
         };
-        let decision = (Decision { slot, until, count, fate }, (fate == Fate::Run).then_some(run));
-        self.store.slots_decide(&"sale".parse().unwrap(), &[decision], until, Some(until), now()).unwrap();
+        let plan = DecidedSlots {
+            campaign: "sale".parse().unwrap(),
+            decisions: vec![(Decision { slot, until, count, fate }, (fate == Fate::Run).then_some(run))],
+            decided_until: until,
+            next_occurrence: Some(until),
+        };
+        self.store.slots_decide(&[plan], now()).unwrap();
     }
 
     /// The rows of `occurrence_log`, the newest first: when, until when, how many, what, why, its run.

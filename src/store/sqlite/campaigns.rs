@@ -116,6 +116,20 @@ pub fn mark(connection: &Connection, campaign: &CampaignID, mark: &CampaignMark)
     }
 }
 
+/// The error for a change of several campaigns of which not every one is known: names one that is not.
+pub fn unknown_among<'a>(
+    connection: &Connection,
+    campaigns: impl IntoIterator<Item = &'a CampaignID>,
+) -> Stored<StoreError> {
+    let mut known = connection.prepare_cached("SELECT 1 FROM campaign WHERE campaign = ?1")?;
+    for campaign in campaigns {
+        if !known.exists([campaign.as_str()])? {
+            return Ok(StoreError::NotFound { what: "campaign", name: campaign.to_string() });
+        }
+    }
+    Ok(StoreError::Corrupt("a campaign was named twice in one change".to_owned()))
+}
+
 pub fn problems_replace(connection: &Connection, problems: &[ProblemRecord], now: Timestamp) -> Stored<()> {
     let mut known = connection.prepare_cached(
         "SELECT min(since) FROM problem WHERE path = ?1 AND code = ?2 AND message = ?3 AND line = ?4",

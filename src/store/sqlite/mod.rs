@@ -13,6 +13,7 @@ mod looks;
 mod people;
 pub mod review;
 mod runs;
+mod slots;
 mod suppressions;
 #[cfg(test)]
 mod tests;
@@ -29,13 +30,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
-    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, Controlled, CountedReason, Discrepancy,
-    Drain, GatewayRest, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply, RunRecord,
-    Store, StoreError, Stored, Suppression, Target,
+    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, Controlled, CountedReason, DecidedSlots,
+    Discrepancy, Drain, GatewayRest, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply,
+    RunRecord, Store, StoreError, Stored, Suppression, Target,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
-    plan::Decision,
     run::{Outcome, RunEvent, RunID, RunState, Settlement, chunk::Chunk, reply::Reason},
 };
 
@@ -241,15 +241,8 @@ impl Store for SqliteStore {
         campaigns::problems_replace(&self.connection, problems, now)
     }
 
-    fn slots_decide(
-        &mut self,
-        campaign: &CampaignID,
-        decisions: &[(Decision, Option<NewRun>)],
-        decided_until: Timestamp,
-        next_occurrence: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Stored<Option<RunID>> {
-        runs::slots_decide(&self.connection, campaign, decisions, decided_until, next_occurrence, now)
+    fn slots_decide(&mut self, plans: &[DecidedSlots], now: Timestamp) -> Stored<Vec<Option<RunID>>> {
+        slots::decide(&self.connection, plans, now)
     }
 
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID> {

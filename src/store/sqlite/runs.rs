@@ -1,4 +1,4 @@
-//! Slots and runs: decisions, the opening of an audience, the life of a run.
+//! Runs: their making, the opening of an audience, their life.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params, params};
@@ -6,11 +6,10 @@ use rusqlite::{Connection, Row, named_params, params};
 use super::{
     super::{CountedReason, Drain, NewRun, PausedBy, RunRecord, StoreError, Stored},
     batches::{self, Deliveries},
-    campaign_id, json, optional_time, people, recipients, time,
+    campaign_id, campaigns, json, optional_time, people, recipients, time,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
-    plan::{Decision, Fate},
     run::{
         Counts, Ending, Outcome, RunEvent, RunID, RunState, Trigger, chunk::Chunk, delivery::Delivery,
         delivery::DeliveryEvent, reply::Reason,
@@ -28,83 +27,58 @@ pub const RUN: &str =
 
 pub const OPEN: &str = "WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id";
 
-pub fn slots_decide(
-    connection: &Connection,
-    campaign: &CampaignID,
-    decisions: &[(Decision, Option<NewRun>)],
-    decided_until: Timestamp,
-    next_occurrence: Option<Timestamp>,
-    now: Timestamp,
-) -> Stored<Option<RunID>> {
-    let mut made = None;
-    for (decision, new_run) in decisions {
-        let is_new = connection
-            .prepare_cached(
-                "INSERT OR IGNORE INTO occurrence
-                    (campaign, slot, due_at, until_at, count, decision, reason, decided_at)
-                 VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
-                campaign.as_str(),
-                decision.slot.as_millisecond(),
-                decision.until.as_millisecond(),
-                decision.count,
-                decision.fate.name(),
-                decision.fate.reason(),
-                now.as_millisecond(),
-            ])?;
-        match (decision.fate, new_run) {
-            _ if is_new == 0 => {}
-            (Fate::Run, Some(new_run)) => made = Some(make(connection, campaign, new_run)?),
-            (Fate::Run, None) => {
-                return Err(StoreError::Corrupt("a slot that runs without a run".to_owned()));
-            }
-            (Fate::Skipped(_) | Fate::Missed(_), _) => {}
-        }
-    }
-    let known = connection
-        .prepare_cached(
-            "UPDATE campaign SET decided_until = max(decided_until, ?2), next_occurrence = ?3
-             WHERE campaign = ?1",
-        )?
-        .execute(params![
-            campaign.as_str(),
-            decided_until.as_millisecond(),
-            next_occurrence.map(Timestamp::as_millisecond)
-        ])?;
-    match known {
-        1 => Ok(made),
-        _ => Err(StoreError::NotFound { what: "campaign", name: campaign.to_string() }),
-    }
-}
-
 pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Stored<RunID> {
     let number = match new.trigger {
         Trigger::Schedule => 0,
         Trigger::Manual | Trigger::Test => runs_by_hand(connection, campaign, new)? + 1,
     };
     let run = RunID::new(campaign, new.slot, new.trigger, number);
+    make_all(connection, &[(campaign, &run, new)])?;
+    Ok(run)
+}
+
+/// A run to be made, as JSON: its columns by name.
+#[derive(serde::Serialize)]
+struct NewRow<'a> {
+    run: &'a str,
+    campaign: &'a str,
+    slot: i64,
+    trigger: &'a str,
+    gateway: &'a str,
+    only_to: Option<String>,
+    due_at: i64,
+    start_by: i64,
+    finish_by: i64,
+}
+
+/// Makes runs of these campaigns and names, by one statement: a thousand slots may be due at once.
+pub fn make_all(connection: &Connection, runs: &[(&CampaignID, &RunID, &NewRun)]) -> Stored<()> {
+    let rows = runs.iter().map(|(campaign, run, new)| {
+        Ok(NewRow {
+            run: run.as_str(),
+            campaign: campaign.as_str(),
+            slot: new.slot.as_millisecond(),
+            trigger: new.trigger.as_str(),
+            gateway: &new.gateway,
+            only_to: new.only_to.as_ref().map(json).transpose()?,
+            due_at: new.due_at.as_millisecond(),
+            start_by: new.start_by.as_millisecond(),
+            finish_by: new.finish_by.as_millisecond(),
+        })
+    });
     let made = connection
         .prepare_cached(
             "INSERT INTO run (run, campaign, slot, trigger, state, revision, gateway, only_to, due_at,
                 start_by, finish_by)
-             SELECT ?1, campaign, ?3, ?4, 'pending', revision, ?5, ?6, ?7, ?8, ?9
-             FROM campaign WHERE campaign = ?2",
+             SELECT n.value ->> 'run', c.campaign, n.value ->> 'slot', n.value ->> 'trigger', 'pending',
+                c.revision, n.value ->> 'gateway', n.value ->> 'only_to', n.value ->> 'due_at',
+                n.value ->> 'start_by', n.value ->> 'finish_by'
+             FROM json_each(?1) n CROSS JOIN campaign c ON c.campaign = n.value ->> 'campaign'",
         )?
-        .execute(params![
-            run.as_str(),
-            campaign.as_str(),
-            new.slot.as_millisecond(),
-            new.trigger.as_str(),
-            new.gateway,
-            new.only_to.as_ref().map(json).transpose()?,
-            new.due_at.as_millisecond(),
-            new.start_by.as_millisecond(),
-            new.finish_by.as_millisecond(),
-        ])?;
-    match made {
-        1 => Ok(run),
-        _ => Err(StoreError::NotFound { what: "campaign", name: campaign.to_string() }),
+        .execute([json(&rows.collect::<Stored<Vec<_>>>()?)?])?;
+    match made == runs.len() {
+        true => Ok(()),
+        false => Err(campaigns::unknown_among(connection, runs.iter().map(|(campaign, ..)| *campaign))?),
     }
 }
 

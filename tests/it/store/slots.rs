@@ -3,7 +3,7 @@
 use campaignd::{
     plan::{Decision, Fate, Miss, Skip},
     run::{RunID, RunState, Trigger},
-    store::{NewRun, Store, Stored},
+    store::{CampaignRecord, DecidedSlots, NewRun, Store, Stored},
 };
 
 use super::{
@@ -20,13 +20,24 @@ fn decision(slot: i64, count: u64, fate: Fate) -> (Decision, Option<NewRun>) {
     (Decision { slot: at(slot * HOUR), until, count, fate }, run)
 }
 
+fn plan(name: &str, decisions: &[(Decision, Option<NewRun>)], until: i64) -> DecidedSlots {
+    DecidedSlots {
+        campaign: campaign(name),
+        decisions: decisions.to_vec(),
+        decided_until: at(until * HOUR),
+        next_occurrence: None,
+    }
+}
+
 fn decide(
     store: &mut dyn Store,
     decisions: &[(Decision, Option<NewRun>)],
     until: i64,
 ) -> Stored<Option<RunID>> {
-    let (sale, until) = (campaign("sale"), at(until * HOUR));
-    change(store, |store| store.slots_decide(&sale, decisions, until, None, until))
+    let plans = [plan("sale", decisions, until)];
+    let made = change(store, |store| store.slots_decide(&plans, at(until * HOUR)))?;
+    assert_eq!(made.len(), 1);
+    Ok(made.into_iter().flatten().next())
 }
 
 fn apply(store: &mut dyn Store) {
@@ -47,6 +58,29 @@ fn a_slot_has_one_run_however_often_it_is_decided() {
         assert_eq!(open.len(), 1);
         assert_eq!((&open[0].id, &open[0].state, open[0].slot), (&run, &RunState::Pending, at(3 * HOUR)));
         assert_eq!(open[0], store.run(&run).unwrap());
+    });
+}
+
+#[test]
+fn plans_of_several_campaigns_are_recorded_together() {
+    on_every_store(|store| {
+        let decisions = [decision(1, 1, Fate::Run)];
+        apply(store);
+        change(store, |store| store.campaign_apply(&revision("news", at(0)))).unwrap();
+        change(store, |store| store.slots_decide(&[plan("news", &decisions, 1)], at(HOUR))).unwrap();
+        let plans = [
+            plan("news", &[decision(1, 1, Fate::Run), decision(2, 1, Fate::Skipped(Skip::Overlap))], 2),
+            plan("sale", &[decision(1, 1, Fate::Missed(Miss::Late)), decision(2, 1, Fate::Run)], 2),
+        ];
+        let made = change(store, |store| store.slots_decide(&plans, at(2 * HOUR))).unwrap();
+        assert_eq!(made, [None, Some(RunID::from_text("sale@20261111T030000Z"))]);
+        let until = |known: &CampaignRecord| known.decided_until;
+        assert_eq!(store.campaigns().unwrap().iter().map(until).collect::<Vec<_>>(), [at(2 * HOUR); 2]);
+        assert_eq!(change(store, |store| store.slots_decide(&[], at(0))).unwrap(), []);
+        // One that is not known undoes all.
+        let plans = [plan("sale", &[decision(3, 1, Fate::Run)], 3), plan("none", &decisions, 3)];
+        is_not_found(change(store, |store| store.slots_decide(&plans, at(0))));
+        assert_eq!(store.runs_open().unwrap().len(), 2);
     });
 }
 
