@@ -29,8 +29,6 @@ use campaignd::{
     run::{
         RunEvent, RunID, Trigger,
         chunk::Cutter,
-        inquiry::Doubt,
-        look::Addressing,
         reply::{Receipt, Reply, Verdict},
         settlement::settle,
     },
@@ -99,7 +97,7 @@ fn provide(address: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let clock = Arc::new(SystemClock::new());
-        let options = sandbox::world::Options { seed: 1, users: 10, groups: 1, open: true };
+        let options = sandbox::world::Options { users: 10, groups: 1, open: true, ..Default::default() };
         let world = Arc::new(sandbox::world::World::new(&options, clock));
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         println!("ready");
@@ -211,13 +209,8 @@ async fn ledger_ceiling(batch_size: usize, recipients: usize) -> f64 {
             tokio::spawn(async move {
                 loop {
                     let stamp = Some(("notice".to_owned(), clock.now()));
-                    let intent = Intent {
-                        run: run.clone(),
-                        at: clock.now(),
-                        most_recipients: u64::MAX,
-                        addressing: Addressing::Users,
-                        stamp,
-                    };
+                    let intent =
+                        Intent { run: run.clone(), at: clock.now(), most_recipients: u64::MAX, stamp };
                     let Some(begun) = ledger.call(move |store| store.batch_begin(&intent)).await.unwrap()
                     else {
                         return;
@@ -229,8 +222,7 @@ async fn ledger_ceiling(batch_size: usize, recipients: usize) -> f64 {
                     };
                     let verdicts =
                         begun.recipients.iter().map(|id| (id.clone(), Verdict::Accepted(receipt.clone())));
-                    let settlement =
-                        settle(&begun.recipients, Reply::Answered(verdicts.collect()), Doubt::Hold).unwrap();
+                    let settlement = settle(&begun.recipients, Reply::Answered(verdicts.collect())).unwrap();
                     let end = AttemptEnd {
                         attempt: begun.attempt,
                         at: clock.now(),
@@ -384,8 +376,7 @@ impl Serving {
         let database = folder.join("ledger.db");
         let store = SqliteStore::open(&database, clock.now()).unwrap();
         let gateway = provider.gateway(batch_size, clock.clone());
-        let post =
-            Post { gateway, limits: Limits::default(), settle: SignedDuration::from_mins(10), probe: None };
+        let post = Post { gateway, limits: Limits::default() };
         let signals = Arc::new(Signals::default());
         let parts = Parts {
             clock,

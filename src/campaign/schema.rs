@@ -134,11 +134,10 @@ struct Delivery {
     /// This campaign's share; the gateway's limits hold as well.
     limits: Option<Limits>,
     retry: Option<NotYet>,
-    /// What happens to whoever was asked and never answered for. Default: reconcile, where the provider
-    /// can be asked what became of a message; else hold.
+    /// What happens to whoever was asked and never answered for: a person decides.
     on_unknown: Option<OnUnknown>,
-    /// After the run every accepted message is looked up, and those that are seen are marked so.
-    confirm: Option<bool>,
+    /// Only false is supported yet.
+    confirm: Option<False>,
     stop_when: Option<NotYet>,
     /// Only false is supported yet.
     native: Option<False>,
@@ -173,7 +172,7 @@ words! {
     CatchUp: "latest";
     Skipped: "after";
     Repeated: "first";
-    OnUnknown: "reconcile" | "hold" | "resend";
+    OnUnknown: "hold";
     False: false | "false";
 }
 

@@ -137,7 +137,9 @@ async fn read_capped(mut response: Response) -> Result<Vec<u8>, TransportFault> 
     let mut body = Vec::with_capacity(announced as usize);
     while let Some(chunk) = response.chunk().await.map_err(fault)? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(TransportFault::Lost(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes")));
+            return Err(TransportFault::TooLong(format!(
+                "the answer is longer than {MAX_ANSWER_BYTES} bytes"
+            )));
         }
         body.extend_from_slice(&chunk);
     }

@@ -64,7 +64,13 @@ pub enum TransportFault {
     /// The request may have been heard; its answer was lost.
     #[error("{0}")]
     Lost(String),
+    /// The request was heard; its answer is longer than we read.
+    #[error("{0}")]
+    TooLong(String),
 }
+
+/// The code of a reason that is an answer longer than we read.
+pub const TOO_LONG: &str = "answerTooLong";
 
 /// Carries a request and brings its answer.
 pub trait Transport: Send + Sync {

@@ -33,7 +33,6 @@ fn campaign(patterns: Vec<Pattern>) -> Campaign {
             concurrency: 1,
             limits: Limits::default(),
             on_unknown: OnUnknown::Hold,
-            confirm: false,
         },
     }
 }

@@ -5,8 +5,11 @@ use std::{future::Future, io, net::SocketAddr, str::FromStr, sync::Arc};
 use tokio::net::TcpListener;
 
 use super::{
-    ADMIN, SECRET,
-    faults::{CutAfter, ErrCode, Faults, HTTPStatus, Throttle, Times},
+    ADMIN, Profile, SECRET,
+    faults::{
+        AuthDown, CacheHangs, CutAfter, ErrCode, Faults, HTTPStatus, Hang, MessageServiceDown, Throttle,
+        Times,
+    },
     server,
     users::numbered_id,
     world::{Options, World},
@@ -15,8 +18,8 @@ use crate::clock::Clock;
 
 /// Serve a fake provider that speaks OpenIM's REST API and delivers nowhere.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "The truth: GET /sandbox/received?sender=&recipient=&format=ndjson. \
-    Faults while it runs: PUT, GET, DELETE /sandbox/faults.")]
+#[command(after_help = "The truth: GET /sandbox/received?sender=&recipient=&fate=&format=ndjson. \
+    Faults while it runs, and those that happen at once: PUT, GET, DELETE /sandbox/faults.")]
 pub struct SandboxArgs {
     /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:10002")]
@@ -55,9 +58,9 @@ pub struct FaultArgs {
     /// Answer sends with this error code, so many times
     #[arg(long, value_name = "CODExN")]
     pub err_code: Option<Counted>,
-    /// Answer sends with 429 and this Retry-After in seconds, so many times
+    /// Answer sends with 429 and this Retry-After, sense or nonsense, so many times
     #[arg(long, value_name = "SECONDSxN")]
-    pub throttle: Option<Counted>,
+    pub throttle: Option<ThrottleArg>,
     /// Do the work of so many sends and close the connection
     #[arg(long, value_name = "N")]
     pub drop_answer: Option<u32>,
@@ -67,18 +70,51 @@ pub struct FaultArgs {
     /// Accept every so many-th message and never store it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub lose_every: u32,
-    /// Show what was accepted only so many milliseconds later
+    /// Store what was accepted only so many milliseconds later
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub store_late_ms: u32,
+    /// The same for each of the eight partitions, besides
+    #[arg(long, value_name = "MS", value_delimiter = ',')]
+    pub partition_late_ms: Vec<u32>,
+    /// Tell every so many-th message as failed although it is stored
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub fail_stored_every: u32,
+    /// Leave every so many-th message out of a pull
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub omit_messages_every: u32,
+    /// Leave every so many-th conversation out of a look-up
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub omit_conversations_every: u32,
+    /// Never answer so many sends, nor do them
+    #[arg(long, value_name = "N")]
+    pub hang: Option<u32>,
+    /// Let the cache hang for so long while so many sends are answered
+    #[arg(long, value_name = "MSxN")]
+    pub cache_hangs: Option<Counted>,
+    /// Fail everyone in so many batches, and all other requests about messages
+    #[arg(long, value_name = "N")]
+    pub message_service_down: Option<u32>,
+    /// Kill the message service after so many recipients of a batch, so many times
+    #[arg(long, value_name = "RECIPIENTSxN")]
+    pub message_service_killed: Option<Counted>,
+    /// Check no token of so many requests
+    #[arg(long, value_name = "N")]
+    pub auth_down: Option<u32>,
 }
 
-/// A server that the sandbox imitates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Profile {
-    /// OpenIM's main line
-    Main,
-    /// OpenIM's released line, v3.8.3-patch.16
-    Patch16,
+impl clap::ValueEnum for Profile {
+    fn value_variants<'a>() -> &'a [Profile] {
+        &[Profile::Main, Profile::Patch16]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(match self {
+            Profile::Main => clap::builder::PossibleValue::new("main").help("OpenIM's main line"),
+            Profile::Patch16 => {
+                clap::builder::PossibleValue::new("patch16").help("OpenIM's released line, v3.8.3-patch.16")
+            }
+        })
+    }
 }
 
 /// `502x3`: a number, three times; `502`: once.
@@ -100,6 +136,27 @@ impl FromStr for Counted {
     }
 }
 
+/// `7x2`: a Retry-After, twice; `x2`: none, twice; `soon`: nonsense, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThrottleArg {
+    pub retry_after: Option<String>,
+    pub times: u32,
+}
+
+impl FromStr for ThrottleArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ThrottleArg, String> {
+        let (retry_after, times) = match text.rsplit_once('x') {
+            Some((what, times)) => {
+                (what, times.parse().map_err(|_| "how often comes after the last x: 7x2")?)
+            }
+            None => (text, 1),
+        };
+        Ok(ThrottleArg { retry_after: Some(retry_after.to_owned()).filter(|text| !text.is_empty()), times })
+    }
+}
+
 impl FaultArgs {
     /// The plan that these flags say.
     pub fn plan(&self) -> Faults {
@@ -117,29 +174,43 @@ impl FaultArgs {
                 times,
                 path: None,
             }),
-            throttle: self.throttle.map(|Counted { what, times }| Throttle {
-                retry_after: Some(what.to_string()),
+            throttle: self.throttle.clone().map(|ThrottleArg { retry_after, times }| Throttle {
+                retry_after,
                 times,
                 path: None,
             }),
             drop_answer: self.drop_answer.map(Times::new),
-            cut_after: self.cut_after.map(|Counted { what, times }| CutAfter {
-                recipients: what as usize,
+            cut_after: self.cut_after.map(recipients),
+            lose_every: self.lose_every,
+            store_late_ms: self.store_late_ms,
+            partition_late_ms: self.partition_late_ms.clone(),
+            fail_stored_every: self.fail_stored_every,
+            omit_messages_every: self.omit_messages_every,
+            omit_conversations_every: self.omit_conversations_every,
+            hang: self.hang.map(|times| Hang { for_ms: None, after_work: false, times, path: None }),
+            cache_hangs: self.cache_hangs.map(|Counted { what, times }| CacheHangs {
+                for_ms: what.into(),
+                lose_every: 0,
                 times,
                 path: None,
             }),
-            lose_every: self.lose_every,
-            store_late_ms: self.store_late_ms,
+            message_service_down: self
+                .message_service_down
+                .map(|times| MessageServiceDown { times, path: None }),
+            message_service_killed: self.message_service_killed.map(recipients),
+            auth_down: self.auth_down.map(|times| AuthDown { times, path: None }),
             ..Faults::default()
         }
     }
 }
 
+fn recipients(Counted { what, times }: Counted) -> CutAfter {
+    CutAfter { recipients: what as usize, times, path: None }
+}
+
 /// The sandbox cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    #[error("the profile `patch16` is not supported yet; use `--profile main`")]
-    NotSupported,
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the sandbox stopped: {0}")]
@@ -152,10 +223,13 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), SandboxError> {
-    if args.profile != Profile::Main {
-        return Err(SandboxError::NotSupported);
-    }
-    let options = Options { seed: args.seed, users: args.users, groups: args.groups, open: args.open };
+    let options = Options {
+        profile: args.profile,
+        seed: args.seed,
+        users: args.users,
+        groups: args.groups,
+        open: args.open,
+    };
     let world = Arc::new(World::new(&options, clock));
     world.set_faults(args.faults.plan());
     let listener = TcpListener::bind(args.listen)

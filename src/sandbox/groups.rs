@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{ADMIN, SENDER, answer::Error, users::numbered_id};
+use super::{ADMIN, SENDER, answer::Error, profile::Profile, users::numbered_id};
 
 /// Numbered users in each group.
 const MEMBERS: u32 = 10;
@@ -29,14 +29,14 @@ impl Groups {
     }
 
     /// Whether an account may send into a group.
-    pub fn check_sender(&self, group: &str, sender: &str) -> Result<(), Error> {
+    pub fn check_sender(&self, profile: Profile, group: &str, sender: &str) -> Result<(), Error> {
         let Some(members) = self.members.get(group) else {
-            return if self.open { Ok(()) } else { Err(Error::not_found("groupID not found")) };
+            return if self.open { Ok(()) } else { Err(profile.no_such_group()) };
         };
         if sender == ADMIN || members.iter().any(|member| member == sender) {
             Ok(())
         } else {
-            Err(Error::new(1203, "NotInGroupYetError", ""))
+            Err(profile.raised(1203, "NotInGroupYetError", ""))
         }
     }
 }

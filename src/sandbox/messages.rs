@@ -1,17 +1,18 @@
-//! The two calls that send: what they check, and the loop over the recipients, one after another.
-//! Nothing sent twice is recognised, and no failed recipient gets a reason.
+//! The two calls that send: the loop over the recipients, one after another, and the answer. Nothing
+//! sent twice is recognised, and no failed recipient gets a reason.
 
-use std::{borrow::Cow, io::Write, sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::{
     ADMIN,
     answer::{Error, Response, SUCCESS},
-    faults,
+    archive,
+    faults::{self, CacheHangs},
     ids::HexID,
+    order::{self, GROUP, NOTIFICATION, OA, Order, SINGLE},
+    profile::{Profile, Service},
     truth::{self, Heading, Ticket},
     world::{Outcome, State, World},
 };
@@ -19,92 +20,46 @@ use super::{
 pub const BATCH_SEND: &str = "/msg/batch_send_msg";
 pub const SEND: &str = "/msg/send_msg";
 
-const SINGLE: i32 = 1;
-const GROUP: i32 = 3;
-const NOTIFICATION: i32 = 4;
-const OA: i32 = 1400;
-
-/// A text that is copied only when it has escapes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The body of both calls, with the server's strict types; those that change nothing here are
-/// checked all the same.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Body<'a> {
-    #[serde(borrow, rename = "recvIDs")]
-    recv_ids: Option<Vec<Text<'a>>>,
-    #[serde(rename = "isSendAll")]
-    to_all: Option<bool>,
-    #[serde(borrow, rename = "recvID")]
-    recv_id: Option<Text<'a>>,
-    #[serde(borrow, rename = "groupID")]
-    group_id: Option<Text<'a>>,
-    #[serde(borrow, rename = "sendID")]
-    send_id: Option<Text<'a>>,
-    #[serde(rename = "contentType")]
-    content_type: Option<i32>,
-    #[serde(rename = "sessionType")]
-    session_type: Option<i32>,
-    content: Option<Map<String, Value>>,
-    #[serde(rename = "sendTime")]
-    send_time: Option<i64>,
-    #[serde(borrow, rename = "senderNickname")]
-    _nickname: Option<Text<'a>>,
-    #[serde(borrow, rename = "senderFaceURL")]
-    _face_url: Option<Text<'a>>,
-    #[serde(rename = "senderPlatformID")]
-    _platform_id: Option<i32>,
-    #[serde(rename = "isOnlineOnly")]
-    _online_only: Option<bool>,
-    #[serde(rename = "notOfflinePush")]
-    _no_push: Option<bool>,
-    #[serde(borrow, rename = "offlinePushInfo")]
-    _push: Option<OfflinePush<'a>>,
-    #[serde(borrow, rename = "ex")]
-    _ex: Option<Text<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OfflinePush<'a> {
-    #[serde(borrow, rename = "title")]
-    _title: Option<Text<'a>>,
-    #[serde(borrow, rename = "desc")]
-    _desc: Option<Text<'a>>,
-    #[serde(borrow, rename = "ex")]
-    _ex: Option<Text<'a>>,
-    #[serde(borrow, rename = "iOSPushSound")]
-    _sound: Option<Text<'a>>,
-    #[serde(rename = "iOSBadgeCount")]
-    _badge: Option<bool>,
-    #[serde(borrow, rename = "signalInfo")]
-    _signal: Option<Text<'a>>,
-}
-
-/// A request that passed every check of the request itself.
-struct Order<'a> {
-    batch: bool,
-    sender: Cow<'a, str>,
-    group: Option<Cow<'a, str>>,
-    session_type: i32,
-    content_type: i32,
-    content: String,
-    send_time: Option<i64>,
-    recipients: Vec<Cow<'a, str>>,
-}
+/// How soon a batch has failed everyone when no message can be passed on.
+const FAILS_WITHIN: Duration = Duration::from_millis(3);
 
 /// Answers one of the two calls. What was begun goes on when the caller is gone.
 pub(super) async fn send(world: Arc<World>, path: &str, operation_id: &str, body: Bytes) -> Outcome {
-    let latency = world.state().faults.latency();
+    let (latency, pauses) = {
+        let faults = &world.state().faults;
+        (faults.latency(), faults.cache_hangs.is_some())
+    };
     let work = work(world, path.to_owned(), operation_id.to_owned(), body, latency);
-    if latency.is_zero() {
-        // It does not pause, so nobody can leave in the middle.
+    if latency.is_zero() && !pauses {
+        // It does not pause before its work is done, so nobody can leave in the middle.
         return work.await;
     }
     tokio::spawn(work).await.unwrap_or(Outcome::Closed)
+}
+
+/// What goes wrong with one request.
+struct Trouble {
+    /// Only so many recipients are done.
+    cut_after: Option<usize>,
+    drops_answer: bool,
+    service_down: bool,
+    /// The service is killed after so many.
+    killed_after: Option<usize>,
+    cache: Option<CacheHangs>,
+}
+
+impl Trouble {
+    fn take(state: &mut State, path: &str) -> Trouble {
+        let faults = &mut state.faults;
+        let cut_after = faults::take(&mut faults.cut_after, path).map(|cut| cut.recipients);
+        Trouble {
+            drops_answer: cut_after.is_some() || faults::take(&mut faults.drop_answer, path).is_some(),
+            cut_after,
+            service_down: faults::take(&mut faults.message_service_down, path).is_some(),
+            killed_after: faults::take(&mut faults.message_service_killed, path).map(|cut| cut.recipients),
+            cache: faults::take(&mut faults.cache_hangs, path),
+        }
+    }
 }
 
 async fn work(
@@ -114,17 +69,23 @@ async fn work(
     body: Bytes,
     latency: Duration,
 ) -> Outcome {
-    let order = match read(&world, &path, &body) {
+    let order = match order::read(&world, &path, &body) {
         Ok(order) => order,
         Err(response) => return Outcome::Answered(response),
     };
-    let (mut delivery, until, dropped) = {
-        let mut state = world.state();
-        let cut = faults::take(&mut state.faults.cut_after, &path);
-        let dropped = cut.is_some() || faults::take(&mut state.faults.drop_answer, &path).is_some();
-        let until = cut.map_or(usize::MAX, |cut| cut.recipients).min(order.recipients.len());
-        (Delivery::begin(&world, &mut state, &order, &operation_id), until, dropped)
-    };
+    let trouble = Trouble::take(&mut world.state(), &path);
+    if let Some(cache) = &trouble.cache {
+        tokio::time::sleep(Duration::from_millis(cache.for_ms)).await;
+        if world.profile == Profile::Main && order.batch {
+            // It is the token that was looked for, before anything else.
+            return Outcome::Answered(cache_timeout().response());
+        }
+    }
+    if trouble.service_down {
+        tokio::time::sleep(FAILS_WITHIN).await;
+    }
+    let until = trouble.cut_after.unwrap_or(usize::MAX).min(order.recipients.len());
+    let mut delivery = Delivery::begin(&world, &mut world.state(), &order, &operation_id);
     // A nap lasts a millisecond at least, however little time a recipient takes.
     let stride = match latency.as_nanos() {
         0 => usize::MAX,
@@ -139,174 +100,83 @@ async fn work(
         let mut state = world.state();
         let now = world.now_ms();
         for place in place..end {
-            delivery.one(&mut state, &order, place, now);
+            delivery.one(&mut state, &order, &trouble, place, now);
         }
         place = end;
     }
-    if dropped { Outcome::Closed } else { Outcome::Answered(delivery.response()) }
+    let done = until == order.recipients.len() && delivery.error.is_none();
+    if !order.batch && done {
+        world.state().statuses.note(&operation_id, world.now_ms());
+    }
+    if trouble.drops_answer {
+        return Outcome::Closed;
+    }
+    Outcome::Answered(delivery.response())
 }
 
-/// Checks a request in the server's order. Bodies that do not bind are answered with HTTP 400.
-fn read<'a>(world: &World, path: &str, body: &'a [u8]) -> Result<Order<'a>, Response> {
-    let bad_body = |text: String| Response::json(400, &Error::args(text));
-    let body: Body<'a> = serde_json::from_slice(body).map_err(|error| bad_body(format!("json: {error}")))?;
-    let batch = path == BATCH_SEND;
-    let missing = missing(&body, batch);
-    if !missing.is_empty() {
-        let prefix = if batch { "BatchSendMsgReq" } else { "SendMsgReq" };
-        let line = |(field, tag): &(&str, &str)| {
-            format!("Key: '{prefix}.{field}' Error:Field validation for '{field}' failed on the '{tag}' tag")
-        };
-        return Err(bad_body(missing.iter().map(line).collect::<Vec<_>>().join("\n")));
-    }
-    let content_type = body.content_type.unwrap_or_default();
-    let content = body.content.unwrap_or_default();
-    check_content(content_type, &content).map_err(|error| error.response())?;
-    let session_type = if content_type == OA { NOTIFICATION } else { body.session_type.unwrap_or_default() };
-    let sender = body.send_id.map(|sender| sender.0).unwrap_or_default();
-    let group = body.group_id.map(|group| group.0).filter(|group| !group.is_empty());
-    let recipients = match (batch, body.to_all == Some(true)) {
-        (true, true) => world.state().users.all().map(|id| Cow::Owned(id.into_owned())).collect(),
-        (true, false) => body.recv_ids.unwrap_or_default().into_iter().map(|id| id.0).collect(),
-        (false, _) if session_type == GROUP => vec![Cow::Borrowed("")],
-        (false, _) => body.recv_id.into_iter().map(|id| id.0).collect(),
-    };
-    if content_type == OA {
-        check_notifier(&world.state(), &sender).map_err(|error| error.response())?;
-    }
-    Ok(Order {
-        batch,
-        sender,
-        group: group.filter(|_| session_type == GROUP),
-        session_type,
-        content_type,
-        // What was parsed serialises.
-        content: serde_json::to_string(&content).unwrap_or_default(),
-        send_time: body.send_time.filter(|time| *time != 0),
-        recipients,
-    })
+/// A cache that did not answer in time.
+fn cache_timeout() -> Error {
+    Error::new(500, "ServerInternalError", "i/o timeout")
 }
 
-/// The required fields that are not there, with the server's tags. A list is there when it is empty;
-/// a text or a number is not.
-fn missing(body: &Body<'_>, batch: bool) -> Vec<(&'static str, &'static str)> {
-    let there = |text: &Option<Text<'_>>| text.as_ref().is_some_and(|text| !text.0.is_empty());
-    let session_type = body.session_type.unwrap_or(0);
-    let to_group = [2, GROUP].contains(&session_type);
-    let needed = [
-        ("RecvIDs", "required", !batch || body.recv_ids.is_some()),
-        (
-            "RecvID",
-            "required_if",
-            batch || ![SINGLE, NOTIFICATION].contains(&session_type) || there(&body.recv_id),
-        ),
-        ("SendID", "required", there(&body.send_id)),
-        (
-            "GroupID",
-            "required_if=SessionType 2|required_if=SessionType 3",
-            !to_group || there(&body.group_id),
-        ),
-        ("Content", "required", body.content.is_some()),
-        ("ContentType", "required", body.content_type.is_some_and(|number| number != 0)),
-        ("SessionType", "required", session_type != 0),
-    ];
-    needed.into_iter().filter(|(_, _, there)| !there).map(|(field, tag, _)| (field, tag)).collect()
+/// How a message passes to one recipient who is not refused it.
+enum Passage {
+    Sent,
+    /// The recipient wants none, which is not told.
+    Swallowed,
 }
 
-/// What the server requires of `content`; a fault comes as an internal error.
-fn check_content(content_type: i32, content: &Map<String, Value>) -> Result<(), Error> {
-    const IMAGE: [&str; 4] = ["type", "width", "height", "url"];
-    let (element, required): (&str, &[&str]) = match content_type {
-        101 | 118 => ("TextElem", &["content"]),
-        102 => ("PictureElem", &["sourcePicture", "bigPicture", "snapshotPicture"]),
-        103 => ("SoundElem", &["sourceUrl", "duration"]),
-        104 => (
-            "VideoElem",
-            &[
-                "videoUrl",
-                "videoType",
-                "videoSize",
-                "duration",
-                "snapshotUrl",
-                "snapshotWidth",
-                "snapshotHeight",
-            ],
-        ),
-        105 => ("FileElem", &["sourceUrl", "fileName", "fileSize"]),
-        106 => ("AtElem", &["atUserList"]),
-        110 => ("CustomElem", &["data"]),
-        114 => ("QuoteElem", &[]),
-        OA => ("OANotificationElem", &["notificationName", "notificationType", "text"]),
-        _ => return Err(Error::args("")),
-    };
-    let empty = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => true,
-        Some(value) => value == "" || value == 0 || value == false,
-    };
-    let mut absent: Vec<String> =
-        required.iter().filter(|key| empty(content.get(**key))).map(|key| (*key).to_owned()).collect();
-    if content_type == 102 {
-        for key in required {
-            let picture = content.get(*key);
-            let inner =
-                IMAGE.iter().filter(|inner| picture.is_some_and(|picture| empty(picture.get(**inner))));
-            absent.extend(inner.map(|inner| format!("{key}.{inner}")));
-        }
-    }
-    if absent.is_empty() {
-        return Ok(());
-    }
-    let line = |key: &String| {
-        format!("Key: '{element}.{key}' Error:Field validation for '{key}' failed on the 'required' tag")
-    };
-    let lines: Vec<String> = absent.iter().map(line).collect();
-    Err(Error::new(500, "ServerInternalError", lines.join("\n")))
-}
-
-fn check_notifier(state: &State, sender: &str) -> Result<(), Error> {
-    if !state.users.exists(sender) {
-        Err(Error::new(1101, "UserIDNotFoundError", ""))
-    } else if !state.users.may_notify(sender) {
-        Err(Error::new(1002, "NoPermissionError", "notification messages cannot be sent for this ID"))
-    } else {
-        Ok(())
-    }
-}
-
-/// Whether a message passes to one recipient.
-fn admit(state: &State, order: &Order<'_>, recipient: &str) -> Result<(), Error> {
+/// Whether a message passes to one recipient; `now` in Unix milliseconds.
+fn admit(state: &mut State, order: &Order<'_>, recipient: &str, now: i64) -> Result<Passage, Error> {
+    let profile = state.profile;
     let refuse = &state.faults.refuse;
     if !refuse.is_empty() && refuse.contains(order.group.as_deref().unwrap_or(recipient)) {
-        return Err(Error::new(1302, "BlockedByPeer", ""));
+        return Err(profile.raised(1302, "BlockedByPeer", ""));
     }
-    match order.session_type {
-        NOTIFICATION => Ok(()),
-        GROUP => state.groups.check_sender(order.group.as_deref().unwrap_or_default(), &order.sender),
-        SINGLE => {
-            let users = &state.users;
-            if order.sender != ADMIN {
-                if !users.exists(&order.sender) {
-                    return Err(Error::not_found("userID not found"));
-                }
-                if users.blocks(recipient, &order.sender) && !users.is_privileged(&order.sender) {
-                    return Err(Error::new(1302, "BlockedByPeer", ""));
-                }
-            }
-            if !users.exists(recipient) {
-                Err(Error::not_found("userID not found"))
-            } else if users.receive_option(recipient) == 1 {
-                Err(Error::args("message is not sent"))
-            } else {
-                Ok(())
-            }
+    if let Some(error) = profile.too_large(order.substance.content.len()) {
+        return Err(error);
+    }
+    match order.substance.session_type {
+        NOTIFICATION if order.substance.content_type == i64::from(OA) || profile.takes_any_notification() => {
+            Ok(Passage::Sent)
         }
+        NOTIFICATION => Err(Error::args("notification msg must have correct session type and content type")),
+        GROUP => {
+            let group = order.group.as_deref().unwrap_or_default();
+            state.groups.check_sender(profile, group, &order.sender)?;
+            Ok(Passage::Sent)
+        }
+        SINGLE => admit_to_user(state, &order.sender, recipient, now),
         _ => Err(Error::args("")),
+    }
+}
+
+fn admit_to_user(state: &mut State, sender: &str, recipient: &str, now: i64) -> Result<Passage, Error> {
+    let profile = state.profile;
+    let users = &mut state.users;
+    if sender != ADMIN {
+        if profile.knows_senders() && !users.exists(sender) {
+            return Err(Error::not_found("userID not found"));
+        }
+        if users.blocks(recipient, sender) && !(profile == Profile::Main && users.is_privileged(sender)) {
+            return Err(profile.raised(1302, "BlockedByPeer", ""));
+        }
+    }
+    if !users.exists_for_senders(recipient, now) {
+        Err(Error::not_found("userID not found"))
+    } else if users.receive_option_for_senders(recipient, now) != 1 {
+        Ok(Passage::Sent)
+    } else if profile.hides_opting_out() {
+        Ok(Passage::Swallowed)
+    } else {
+        Err(Error::args("message is not sent"))
     }
 }
 
 /// A request's work and the answer that grows with it.
 struct Delivery {
     seed: u64,
+    profile: Profile,
     ticket: Ticket,
     number: u64,
     client_msg_id: HexID,
@@ -323,14 +193,13 @@ impl Delivery {
             operation_id,
             sender: &order.sender,
             group: order.group.as_deref(),
-            content: order.content.clone(),
-            content_type: i64::from(order.content_type),
+            substance: order.substance.clone(),
             send_time: order.send_time,
             begun_at: world.now_ms(),
-            late_ms: state.faults.store_late_ms,
         });
         Delivery {
             seed: world.seed,
+            profile: world.profile,
             ticket,
             number,
             client_msg_id: truth::client_msg_id(world.seed, number),
@@ -342,31 +211,61 @@ impl Delivery {
     }
 
     /// Sends to the recipient at `place`; `now` in Unix milliseconds.
-    fn one(&mut self, state: &mut State, order: &Order<'_>, place: usize, now: i64) {
+    fn one(&mut self, state: &mut State, order: &Order<'_>, trouble: &Trouble, place: usize, now: i64) {
         let Some(recipient) = order.recipients.get(place) else { return };
-        if let Err(error) = admit(state, order, recipient) {
-            write_text(&mut self.failed, recipient);
-            self.error = Some(error);
-            return;
+        if trouble.service_down || trouble.killed_after.is_some_and(|after| place > after) {
+            return self.fail(recipient, self.profile.unreachable(Service::Message));
         }
-        state.accepted += 1;
-        let every = u64::from(state.faults.lose_every);
-        if every == 0 || !state.accepted.is_multiple_of(every) {
-            state.truth.note(self.ticket, recipient, place, now);
+        match admit(state, order, recipient, now) {
+            Ok(Passage::Sent) => {}
+            Ok(Passage::Swallowed) => return self.result(recipient, "", "", 0),
+            Err(error) => return self.fail(recipient, error),
         }
+        let cache_loses = trouble.cache.as_ref().map_or(0, |cache| cache.lose_every);
+        let lost = state.losing.pick(state.faults.lose_every) | state.losing_cache.pick(cache_loses);
+        let stored_at = (!lost).then(|| {
+            let session_type = order.substance.session_type;
+            state.partitions.store_at(&state.faults, now, || {
+                archive::conversation_id(session_type, &order.sender, order.group.as_deref(), recipient)
+            })
+        });
+        state.truth.note(self.ticket, recipient, place, now, stored_at);
+        if trouble.killed_after == Some(place) {
+            self.fail(recipient, self.profile.unreachable(Service::Message));
+        } else if state.failing.pick(state.faults.fail_stored_every) {
+            let detail = "kafka: client has run out of available brokers to talk to";
+            self.fail(recipient, Error::new(500, "ServerInternalError", detail));
+        } else if trouble.cache.is_some() && !self.batch {
+            self.fail(recipient, cache_timeout());
+        } else {
+            let server_msg_id = truth::server_msg_id(self.seed, self.number, place);
+            let client_msg_id = self.client_msg_id;
+            let send_time = order.send_time.unwrap_or(now);
+            self.result(recipient, server_msg_id.as_str(), client_msg_id.as_str(), send_time);
+        }
+    }
+
+    fn fail(&mut self, recipient: &str, error: Error) {
+        write_text(&mut self.failed, recipient);
+        self.error = Some(error);
+    }
+
+    fn result(&mut self, recipient: &str, server_msg_id: &str, client_msg_id: &str, send_time: i64) {
         let out = &mut self.results;
         if !out.is_empty() {
             out.push(b',');
         }
         out.extend_from_slice(br#"{"serverMsgID":""#);
-        out.extend_from_slice(truth::server_msg_id(self.seed, self.number, place).as_str().as_bytes());
+        out.extend_from_slice(server_msg_id.as_bytes());
         out.extend_from_slice(br#"","clientMsgID":""#);
-        out.extend_from_slice(self.client_msg_id.as_str().as_bytes());
+        out.extend_from_slice(client_msg_id.as_bytes());
         // Writing into memory cannot fail.
-        let _ = write!(out, r#"","sendTime":{}"#, order.send_time.unwrap_or(now));
+        let _ = write!(out, r#"","sendTime":{send_time}"#);
         if self.batch {
             out.extend_from_slice(br#","recvID":"#);
             let _ = serde_json::to_writer(&mut *out, recipient);
+        } else if self.profile == Profile::Patch16 {
+            out.extend_from_slice(br#","modify":null"#);
         }
         out.push(b'}');
     }

@@ -4,14 +4,20 @@
 //! Knows: the provider's rules, as running servers were seen to obey them. Must never know: how our
 //! gateway reads its answers; the two share no code, so that one can find the other's mistakes.
 
+mod accounts;
 mod answer;
+mod archive;
 pub mod command;
 pub mod faults;
 mod groups;
 mod ids;
+mod lookup;
 mod messages;
+mod order;
+mod profile;
 pub mod server;
 pub mod settings;
+mod statuses;
 mod tokens;
 pub mod transport;
 pub mod truth;
@@ -24,7 +30,8 @@ use serde_json::{Map, Value};
 
 pub use self::{
     faults::Faults,
-    truth::{Filter, Received},
+    profile::Profile,
+    truth::{Fate, Filter, Received},
     world::{Options, World},
 };
 use crate::{
@@ -43,7 +50,8 @@ pub const SECRET: &str = "openIM123";
 
 /// A gateway to a world in this process, which says of itself that it delivers nowhere.
 pub fn gateway(world: Arc<World>, account: Account, clock: Arc<dyn Clock>) -> OpenIM {
-    OpenIM::new(account, Arc::new(transport::InProcess::new(world)), clock).delivering_nowhere()
+    let transport = transport::InProcess::new(world).waiting(account.timeout);
+    OpenIM::new(account, Arc::new(transport), clock).delivering_nowhere()
 }
 
 /// The account that a gateway to a sandbox uses when the settings say nothing.

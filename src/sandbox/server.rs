@@ -29,12 +29,13 @@ use tokio::{
 use super::{
     answer::Response,
     faults::Faults,
-    truth::Filter,
+    truth::{Fate, Filter},
     world::{Outcome, Request, World},
 };
 
-/// The longest request that is read.
-const MAX_REQUEST_BYTES: usize = 16 << 20;
+/// The longest request that is read. The servers cut off what is longer, or take it; nobody has more
+/// to say than this.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
 
 /// Serves the world until `shutdown` comes, then ends what is under way.
 pub async fn serve(
@@ -94,6 +95,7 @@ fn http(response: Response) -> HTTPResponse {
 struct Listing {
     sender: Option<String>,
     recipient: Option<String>,
+    fate: Option<Fate>,
     /// `json`, an array, or `ndjson`, an object a line.
     format: Option<String>,
 }
@@ -103,6 +105,9 @@ async fn received(State(world): State<Arc<World>>, Query(listing): Query<Listing
     let filter = Filter { sender: listing.sender, recipient: listing.recipient };
     let mut body = Vec::new();
     world.received(&filter, |received| {
+        if listing.fate.is_some_and(|fate| fate != received.fate) {
+            return;
+        }
         if !lines {
             body.push(if body.is_empty() { b'[' } else { b',' });
         }

@@ -18,7 +18,7 @@ use crate::{
             self, Account,
             settings::{BATCH_SIZES, OpenIMKind},
         },
-        reading::{DEFAULT_CONCURRENCY, DEFAULT_SETTLE, figures},
+        reading::{DEFAULT_CONCURRENCY, figures},
     },
     limits::Limits,
 };
@@ -43,8 +43,6 @@ impl Default for SandboxSettings {
                 limits: Limits::default(),
                 concurrency: DEFAULT_CONCURRENCY,
                 batch_size: BATCH_SIZES.default,
-                settle: DEFAULT_SETTLE,
-                probe: None,
             },
         }
     }
@@ -56,7 +54,7 @@ impl Kind for SandboxKind {
     }
 
     fn keys(&self) -> &'static [&'static str] {
-        &["kind", "defaults", "limits", "concurrency", "batchSize", "settle", "probe"]
+        &["kind", "defaults", "limits", "concurrency", "batchSize"]
     }
 
     /// The same figures as the real thing has, and fields that make short messages whole.
@@ -92,7 +90,7 @@ impl GatewaySettings for SandboxSettings {
     }
 
     fn open(&self, means: &Means<'_>) -> Result<Arc<dyn Gateway>, CannotOpen> {
-        let options = Options { seed: 1, users: USERS, groups: 10, open: true };
+        let options = Options { users: USERS, open: true, ..Options::default() };
         let world = Arc::new(World::new(&options, Arc::clone(&means.clock)));
         let account = Account {
             defaults: self.figures.defaults.clone(),
@@ -110,10 +108,7 @@ mod schema {
     use schemars::JsonSchema;
     use serde_json::{Map, Value};
 
-    use crate::{
-        campaign::schema::{Duration, ID},
-        gateway::schema::GatewayLimits,
-    };
+    use crate::gateway::schema::GatewayLimits;
 
     /// The provider inside campaignd that delivers nowhere.
     #[derive(JsonSchema)]
@@ -127,10 +122,6 @@ mod schema {
         concurrency: Option<u32>,
         /// Recipients a call when a campaign does not say. Default: 100.
         batch_size: Option<u32>,
-        /// How long a message may stay unseen before it can be proven that it was not taken. Default: 10m.
-        settle: Option<Duration>,
-        /// An account that gets a message when nothing else shows how far the provider has come.
-        probe: Option<ID>,
     }
 
     #[derive(JsonSchema)]

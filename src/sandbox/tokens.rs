@@ -1,10 +1,11 @@
-//! Tokens: one live one per admin; the one before it stays good for five minutes.
+//! Tokens. The main line has one live one per admin, and the one before it stays good for five
+//! minutes; the released line takes every one that is signed and has not expired.
 
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{answer::Error, ids::HexID};
+use super::{answer::Error, ids::HexID, profile::Profile};
 
 /// What a token is good for, as `get_admin_token` says.
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -13,8 +14,9 @@ const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// The head that every such token has.
 const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tokens {
+    profile: Profile,
     issued: u64,
     /// Those that may still be good.
     known: HashMap<String, Token>,
@@ -28,10 +30,18 @@ struct Token {
 }
 
 impl Tokens {
-    /// A new token for the admin; the one before is replaced.
+    pub fn new(profile: Profile) -> Tokens {
+        Tokens { profile, issued: 0, known: HashMap::new(), live: None }
+    }
+
+    /// A new token for the admin.
     pub fn issue(&mut self, seed: u64, now: Timestamp) -> String {
-        self.known.retain(|_, token| token.replaced_at.is_none_or(|at| now.duration_since(at) < GRACE));
-        if let Some(token) = self.live.take().and_then(|live| self.known.get_mut(&live)) {
+        self.known.retain(|_, token| {
+            token.expires_at > now && token.replaced_at.is_none_or(|at| now.duration_since(at) < GRACE)
+        });
+        if self.profile.replaces_tokens()
+            && let Some(token) = self.live.take().and_then(|live| self.known.get_mut(&live))
+        {
             token.replaced_at = Some(now);
         }
         self.issued += 1;
@@ -45,16 +55,25 @@ impl Tokens {
 
     /// When a good token expires.
     pub fn check(&self, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
+        let refused = |code: i64, name: &'static str| self.profile.raised(code, name, "");
         let Some(token) = self.known.get(text) else {
-            return Err(match text.split('.').count() == 3 && text.starts_with("eyJ") {
-                true => Error::new(1507, "TokenNotExistError", ""),
-                false => Error::new(1503, "TokenMalformedError", ""),
+            let well_formed = text.split('.').count() == 3 && text.starts_with("eyJ");
+            return Err(match (self.profile, well_formed) {
+                (Profile::Main, true) => refused(1507, "TokenNotExistError"),
+                (Profile::Main, false) => refused(1503, "TokenMalformedError"),
+                // The released line says the whole token again.
+                (Profile::Patch16, true) => {
+                    Error::new(1505, "signature is invalid", format!("jwt parse error token={text}"))
+                }
+                (Profile::Patch16, false) => {
+                    Error::new(1503, "TokenMalformedError", format!("jwt parse error token={text}"))
+                }
             });
         };
         if token.expires_at <= now {
-            Err(Error::new(1501, "TokenExpiredError", ""))
+            Err(refused(1501, "TokenExpiredError"))
         } else if token.replaced_at.is_some_and(|at| now.duration_since(at) >= GRACE) {
-            Err(Error::new(1507, "TokenNotExistError", ""))
+            Err(refused(1507, "TokenNotExistError"))
         } else {
             Ok(token.expires_at)
         }
@@ -65,5 +84,11 @@ impl Tokens {
         for token in self.known.values_mut() {
             token.expires_at = now;
         }
+    }
+
+    /// Knows none of them any more: the store of tokens was emptied, or the secret was changed.
+    pub fn forget_all(&mut self) {
+        self.known.clear();
+        self.live = None;
     }
 }

@@ -1,7 +1,7 @@
 //! Requests to a world in this process, for a gateway that needs no sockets and for tests that hold
 //! time still.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::world::{Outcome, Request, World};
 use crate::gateway::{
@@ -9,14 +9,23 @@ use crate::gateway::{
     transport::{Post, RawAnswer, Transport, TransportFault},
 };
 
+/// The longest wait for an answer where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Carries requests to a world.
 pub struct InProcess {
     world: Arc<World>,
+    timeout: Duration,
 }
 
 impl InProcess {
     pub fn new(world: Arc<World>) -> InProcess {
-        InProcess { world }
+        InProcess { world, timeout: PATIENCE }
+    }
+
+    /// The same, that waits so long for an answer.
+    pub fn waiting(self, timeout: Duration) -> InProcess {
+        InProcess { timeout, ..self }
     }
 }
 
@@ -28,7 +37,11 @@ impl Transport for InProcess {
                 operation_id: post.header("operationID"),
                 token: post.header("token"),
             };
-            match self.world.handle(request, post.body.clone().into()).await {
+            let answer = self.world.handle(request, post.body.clone().into());
+            let Ok(outcome) = tokio::time::timeout(self.timeout, answer).await else {
+                return Err(TransportFault::TimedOut("the sandbox does not answer".into()));
+            };
+            match outcome {
                 Outcome::Answered(response) => Ok(RawAnswer {
                     status: response.status,
                     retry_after: response.retry_after,

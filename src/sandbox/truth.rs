@@ -1,13 +1,28 @@
-//! The truth: every message that was accepted, kept small.
+//! The truth: every message that was accepted, and what became of it, kept small.
 //!
-//! What the messages of one request share is held once; of each recipient only the id and two
+//! What the messages of one request share is held once; of each recipient only the id and a few
 //! numbers.
 
-use std::{collections::VecDeque, io::Write, sync::Arc};
+use std::{io::Write, sync::Arc};
 
 use serde::Deserialize;
 
 use super::ids::HexID;
+
+/// What a message says besides whom it is for; requests in a row often share it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Substance {
+    /// JSON, as given.
+    pub content: String,
+    pub content_type: i64,
+    pub session_type: i32,
+    /// Whether only those connected now get it, and nothing keeps it.
+    pub online_only: bool,
+    pub ex: String,
+    pub nickname: String,
+    pub face_url: String,
+    pub platform_id: i32,
+}
 
 /// The messages of one request.
 #[derive(Debug)]
@@ -16,15 +31,11 @@ pub struct Sent {
     pub operation_id: String,
     pub sender: String,
     pub group: Option<String>,
-    /// JSON, as given.
-    pub content: Arc<str>,
-    pub content_type: i64,
+    pub substance: Arc<Substance>,
     /// The time the message itself says, Unix milliseconds.
     pub send_time: Option<i64>,
     /// When the request was begun, Unix milliseconds.
     pub begun_at: i64,
-    /// How much later its messages show, in milliseconds.
-    pub late_ms: u32,
     /// The recipients' ids, one behind the other.
     ids: String,
     entries: Vec<Entry>,
@@ -38,6 +49,25 @@ struct Entry {
     place: u32,
     /// Milliseconds since the request was begun.
     after_ms: u32,
+    /// Milliseconds from its acceptance until it is stored; [`NEVER`]: it is lost.
+    stored_after_ms: u32,
+}
+
+/// A message that is lost is stored after so long.
+const NEVER: u32 = u32::MAX;
+
+/// What became of a message that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fate {
+    /// It is stored, and whoever it is for has it.
+    Stored,
+    /// It is on its way.
+    Waiting,
+    /// It never came.
+    Lost,
+    /// It was for those who were connected, and nothing keeps it.
+    Passed,
 }
 
 /// One accepted message.
@@ -54,8 +84,9 @@ pub struct Received<'a> {
     /// JSON.
     pub content: &'a str,
     pub content_type: i64,
-    /// Unix milliseconds, by the sandbox's clock.
+    /// When it was accepted: Unix milliseconds, by the sandbox's clock.
     pub received_at: i64,
+    pub fate: Fate,
     pub operation_id: &'a str,
 }
 
@@ -69,101 +100,194 @@ pub struct Filter {
 /// All that was accepted.
 #[derive(Debug, Default)]
 pub struct Truth {
-    sent: VecDeque<Sent>,
-    /// How many requests were forgotten.
-    forgotten: usize,
-    requests: u64,
-    last_content: Option<Arc<str>>,
+    sent: Vec<Sent>,
+    /// Every message, in the order in which they were accepted.
+    order: Vec<Ticket>,
+    /// Requests before this one are listed no more.
+    listed_from: usize,
+    last_substance: Option<Arc<Substance>>,
 }
 
-/// A request in the truth, also after everything was forgotten.
-#[derive(Debug, Clone, Copy)]
-pub struct Ticket(usize);
+/// A request in the truth, or a message of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket {
+    request: u32,
+    entry: u32,
+}
 
 /// What the messages of a request share.
+#[derive(Default)]
 pub struct Heading<'a> {
     pub operation_id: &'a str,
     pub sender: &'a str,
     pub group: Option<&'a str>,
-    pub content: String,
-    pub content_type: i64,
+    pub substance: Substance,
     pub send_time: Option<i64>,
     pub begun_at: i64,
-    pub late_ms: u32,
 }
 
 impl Truth {
     /// Opens a request and gives its number.
     pub fn begin(&mut self, heading: Heading<'_>) -> (Ticket, u64) {
-        self.requests += 1;
-        let content = match &self.last_content {
-            Some(last) if **last == *heading.content => Arc::clone(last),
-            _ => Arc::from(heading.content),
+        let substance = match &self.last_substance {
+            Some(last) if **last == heading.substance => Arc::clone(last),
+            _ => Arc::new(heading.substance),
         };
-        self.last_content = Some(Arc::clone(&content));
-        self.sent.push_back(Sent {
-            number: self.requests,
+        self.last_substance = Some(Arc::clone(&substance));
+        let ticket = Ticket { request: self.sent.len() as u32, entry: 0 };
+        let number = self.sent.len() as u64 + 1;
+        self.sent.push(Sent {
+            number,
             operation_id: heading.operation_id.to_owned(),
             sender: heading.sender.to_owned(),
             group: heading.group.map(str::to_owned),
-            content,
-            content_type: heading.content_type,
+            substance,
             send_time: heading.send_time,
             begun_at: heading.begun_at,
-            late_ms: heading.late_ms,
             ids: String::new(),
             entries: Vec::new(),
         });
-        (Ticket(self.forgotten + self.sent.len() - 1), self.requests)
+        (ticket, number)
     }
 
-    /// Notes that a recipient of a request got the message.
-    pub fn note(&mut self, ticket: Ticket, recipient: &str, place: usize, at: i64) {
-        let Some(sent) = ticket.0.checked_sub(self.forgotten).and_then(|index| self.sent.get_mut(index))
-        else {
-            return;
-        };
+    /// Notes that a message of a request was accepted at `at`, and when it is stored, both in Unix
+    /// milliseconds; None: never.
+    pub fn note(&mut self, request: Ticket, recipient: &str, place: usize, at: i64, stored_at: Option<i64>) {
+        let Some(sent) = self.sent.get_mut(request.request as usize) else { return };
+        let millis = |span: i64| u32::try_from(span).unwrap_or(0);
         sent.ids.push_str(recipient);
+        self.order.push(Ticket { entry: sent.entries.len() as u32, ..request });
         sent.entries.push(Entry {
             end: sent.ids.len() as u32,
             place: place as u32,
-            after_ms: u32::try_from(at - sent.begun_at).unwrap_or(0),
+            after_ms: millis(at - sent.begun_at),
+            stored_after_ms: stored_at.map_or(NEVER, |stored| millis(stored - at)),
         });
     }
 
-    /// Forgets everything.
+    /// Lists nothing any more of what was accepted until now.
     pub fn forget(&mut self) {
-        self.forgotten += self.sent.len();
-        self.sent.clear();
+        self.listed_from = self.sent.len();
     }
 
-    /// Shows what is stored at `now` (Unix milliseconds), in the order of the requests.
+    /// All messages in the order in which they were accepted.
+    pub fn order(&self) -> &[Ticket] {
+        &self.order
+    }
+
+    /// The request of a message.
+    pub fn request(&self, message: Ticket) -> Option<&Sent> {
+        self.sent.get(message.request as usize)
+    }
+
+    /// Loses every message that is still on its way at `now` (Unix milliseconds).
+    pub fn lose_waiting(&mut self, now: i64) {
+        for sent in &mut self.sent {
+            for entry in &mut sent.entries {
+                if sent.begun_at + i64::from(entry.after_ms) + i64::from(entry.stored_after_ms) > now {
+                    entry.stored_after_ms = NEVER;
+                }
+            }
+        }
+    }
+
+    /// Whether someone was sent a message since `since` (Unix milliseconds).
+    pub fn wrote_to_since(&self, recipient: &str, since: i64) -> bool {
+        let newest_first = self.order.iter().rev();
+        let recent = newest_first.map_while(|message| {
+            let sent = self.request(*message)?;
+            Some((sent, message.entry)).filter(|_| sent.accepted_at(message.entry) > since)
+        });
+        recent.into_iter().any(|(sent, entry)| sent.recipient(entry) == recipient)
+    }
+
+    /// Shows everything, in the order of the requests; `now` in Unix milliseconds.
     pub fn each(&self, seed: u64, filter: &Filter, now: i64, mut show: impl FnMut(Received<'_>)) {
         let wanted = |want: &Option<String>, is: &str| want.as_deref().is_none_or(|want| want == is);
-        for sent in self.sent.iter().filter(|sent| wanted(&filter.sender, &sent.sender)) {
-            let client_msg_id = client_msg_id(seed, sent.number);
-            let mut start = 0;
-            for entry in &sent.entries {
-                let id = &sent.ids[start..entry.end as usize];
-                start = entry.end as usize;
-                let recipient = sent.group.as_deref().unwrap_or(id);
-                let received_at = sent.begun_at + i64::from(entry.after_ms);
-                if received_at + i64::from(sent.late_ms) > now || !wanted(&filter.recipient, recipient) {
-                    continue;
+        let listed = self.sent.iter().skip(self.listed_from);
+        for sent in listed.filter(|sent| wanted(&filter.sender, &sent.sender)) {
+            for entry in 0..sent.entries.len() as u32 {
+                if wanted(&filter.recipient, sent.recipient(entry)) {
+                    show(sent.received(seed, entry, now));
                 }
-                show(Received {
-                    recipient,
-                    group_id: sent.group.as_deref(),
-                    sender: &sent.sender,
-                    send_time: sent.send_time.unwrap_or(received_at),
-                    server_msg_id: server_msg_id(seed, sent.number, entry.place as usize),
-                    client_msg_id,
-                    content: &sent.content,
-                    content_type: sent.content_type,
-                    received_at,
-                    operation_id: &sent.operation_id,
-                });
             }
+        }
+    }
+}
+
+impl Ticket {
+    /// Whom this message of a request is for: the group where it is for one.
+    pub fn recipient_in(self, sent: &Sent) -> &str {
+        sent.recipient(self.entry)
+    }
+}
+
+impl Sent {
+    fn entry(&self, entry: u32) -> Option<&Entry> {
+        self.entries.get(entry as usize)
+    }
+
+    fn accepted_at(&self, entry: u32) -> i64 {
+        self.begun_at + self.entry(entry).map_or(0, |entry| i64::from(entry.after_ms))
+    }
+
+    fn recipient(&self, entry: u32) -> &str {
+        match &self.group {
+            Some(group) => group,
+            None => self.user(entry),
+        }
+    }
+
+    fn user(&self, entry: u32) -> &str {
+        let end = |entry: u32| self.entry(entry).map_or(0, |entry| entry.end as usize);
+        let start = entry.checked_sub(1).map_or(0, end);
+        self.ids.get(start..end(entry)).unwrap_or_default()
+    }
+
+    /// When a message is stored, in Unix milliseconds; None: never.
+    pub fn stored_at(&self, message: Ticket) -> Option<i64> {
+        let entry = self.entry(message.entry).filter(|entry| entry.stored_after_ms != NEVER)?;
+        let kept = !self.substance.online_only;
+        kept.then(|| self.accepted_at(message.entry) + i64::from(entry.stored_after_ms))
+    }
+
+    /// One of its messages, as it is at `now`.
+    pub fn message(&self, seed: u64, message: Ticket, now: i64) -> Received<'_> {
+        self.received(seed, message.entry, now)
+    }
+
+    fn received(&self, seed: u64, entry: u32, now: i64) -> Received<'_> {
+        let received_at = self.accepted_at(entry);
+        let place = self.entry(entry).map_or(0, |entry| entry.place as usize);
+        let stored_after = self.entry(entry).map_or(NEVER, |entry| entry.stored_after_ms);
+        Received {
+            recipient: self.recipient(entry),
+            group_id: self.group.as_deref(),
+            sender: &self.sender,
+            send_time: self.send_time.unwrap_or(received_at),
+            server_msg_id: server_msg_id(seed, self.number, place),
+            client_msg_id: client_msg_id(seed, self.number),
+            content: &self.substance.content,
+            content_type: self.substance.content_type,
+            received_at,
+            fate: match stored_after {
+                NEVER => Fate::Lost,
+                _ if self.substance.online_only => Fate::Passed,
+                after if received_at + i64::from(after) > now => Fate::Waiting,
+                _ => Fate::Stored,
+            },
+            operation_id: &self.operation_id,
+        }
+    }
+}
+
+impl Fate {
+    pub fn word(self) -> &'static str {
+        match self {
+            Fate::Stored => "stored",
+            Fate::Waiting => "waiting",
+            Fate::Lost => "lost",
+            Fate::Passed => "passed",
         }
     }
 }
@@ -178,7 +302,7 @@ impl Received<'_> {
             out,
             concat!(
                 r#"{{"recipient":{}{},"sender":{},"sendTime":{},"serverMsgID":"{}","clientMsgID":"{}","#,
-                r#""content":{},"contentType":{},"receivedAt":{},"operationID":{}}}"#
+                r#""content":{},"contentType":{},"receivedAt":{},"fate":"{}","operationID":{}}}"#
             ),
             text(self.recipient),
             group,
@@ -189,6 +313,7 @@ impl Received<'_> {
             self.content,
             self.content_type,
             self.received_at,
+            self.fate.word(),
             text(self.operation_id),
         );
     }

@@ -6,7 +6,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use super::{ADMIN, NOTIFIER, SENDER};
+use super::{ADMIN, NOTIFIER, SENDER, profile::Profile};
 
 /// The accounts that the provider's documentation of `batch_send_msg` speaks of, so that its very
 /// request can be rehearsed. They stand in no list of users until somebody registers them.
@@ -17,16 +17,29 @@ const PRIVILEGED: u8 = 2;
 
 #[derive(Debug)]
 pub struct Users {
+    profile: Profile,
     numbered: u32,
     /// Whether every id counts as registered.
     open: bool,
     /// In the order of their registration.
     registered: Vec<String>,
-    registered_index: HashSet<String>,
-    /// What someone wants to receive, where it is not everything.
-    receive_options: HashMap<String, u8>,
+    /// When each of them was, in Unix milliseconds.
+    registered_index: HashMap<String, i64>,
+    /// What someone wants to receive, where it was ever set.
+    receive_options: HashMap<String, ReceiveOption>,
     /// (who blocks, who is blocked).
     blocked: HashSet<(String, String)>,
+}
+
+/// What someone wants to receive.
+#[derive(Debug, Clone, Copy)]
+struct ReceiveOption {
+    is: u8,
+    /// What those who send still think it is, until when (Unix milliseconds).
+    was: u8,
+    until: i64,
+    /// When a message was last not sent because of it (Unix milliseconds).
+    refused_at: i64,
 }
 
 /// One account as the list tells it.
@@ -37,12 +50,13 @@ pub struct User<'a> {
 }
 
 impl Users {
-    pub fn new(numbered: u32, open: bool) -> Users {
+    pub fn new(profile: Profile, numbered: u32, open: bool) -> Users {
         Users {
+            profile,
             numbered,
             open,
             registered: Vec::new(),
-            registered_index: HashSet::new(),
+            registered_index: HashMap::new(),
             receive_options: HashMap::new(),
             blocked: HashSet::new(),
         }
@@ -51,11 +65,11 @@ impl Users {
     /// The level of an account, if there is one.
     pub fn level(&self, id: &str) -> Option<u8> {
         match id {
-            ADMIN => Some(2),
+            ADMIN => Some(self.profile.admin_level()),
             NOTIFIER => Some(3),
             SENDER => Some(0),
             _ => (self.is_numbered(id)
-                || self.registered_index.contains(id)
+                || self.registered_index.contains_key(id)
                 || DOCUMENTED.contains(&id)
                 || self.open)
                 .then_some(0),
@@ -73,7 +87,7 @@ impl Users {
 
     /// Whether the account may send notifications. In an open world whoever is unknown may.
     pub fn may_notify(&self, id: &str) -> bool {
-        let known = id == SENDER || self.is_numbered(id) || self.registered_index.contains(id);
+        let known = id == SENDER || self.is_numbered(id) || self.registered_index.contains_key(id);
         self.is_privileged(id) || (self.open && !known)
     }
 
@@ -85,12 +99,41 @@ impl Users {
             && digits.parse().is_ok_and(|number: u32| (1..=self.numbered).contains(&number))
     }
 
-    pub fn receive_option(&self, id: &str) -> u8 {
-        if self.receive_options.is_empty() { 0 } else { self.receive_options.get(id).copied().unwrap_or(0) }
+    /// Whether those who send know the account at `now` (Unix milliseconds): a newcomer may not be
+    /// known to them yet.
+    pub fn exists_for_senders(&self, id: &str, now: i64) -> bool {
+        let wait = self.profile.newcomers_wait_ms();
+        let new = wait > 0 && self.registered_index.get(id).is_some_and(|at| now - at < wait);
+        !new && self.exists(id)
     }
 
-    pub fn set_receive_option(&mut self, id: &str, option: u8) {
-        self.receive_options.insert(id.to_owned(), option);
+    pub fn receive_option(&self, id: &str) -> u8 {
+        if self.receive_options.is_empty() { 0 } else { self.receive_options.get(id).map_or(0, |set| set.is) }
+    }
+
+    /// What those who send at `now` (Unix milliseconds) think that someone wants to receive.
+    pub fn receive_option_for_senders(&mut self, id: &str, now: i64) -> u8 {
+        if self.receive_options.is_empty() {
+            return 0;
+        }
+        let Some(set) = self.receive_options.get_mut(id) else { return 0 };
+        let option = if now < set.until { set.was } else { set.is };
+        if option == 1 {
+            set.refused_at = now;
+        }
+        option
+    }
+
+    /// Sets it at `now` (Unix milliseconds). `known`: whether someone was just written to, so that
+    /// those who send remember what it was.
+    pub fn set_receive_option(&mut self, id: &str, option: u8, now: i64, known: bool) {
+        let sticks = self.profile.option_sticks_ms();
+        let before = self.receive_options.get(id).copied();
+        let was = before.map_or(0, |set| if now < set.until { set.was } else { set.is });
+        let refused_at = before.map_or(i64::MIN, |set| set.refused_at);
+        let known = known || now.saturating_sub(refused_at) < sticks;
+        let until = if known { now + sticks } else { now };
+        self.receive_options.insert(id.to_owned(), ReceiveOption { is: option, was, until, refused_at });
     }
 
     pub fn blocks(&self, owner: &str, blocked: &str) -> bool {
@@ -101,14 +144,16 @@ impl Users {
         self.blocked.insert((owner.to_owned(), blocked.to_owned()));
     }
 
-    /// Registers an id; whether it was new.
-    pub fn register(&mut self, id: &str) -> bool {
-        let known = [ADMIN, NOTIFIER, SENDER].contains(&id) || self.is_numbered(id);
-        let new = !known && self.registered_index.insert(id.to_owned());
-        if new {
+    /// Registers an id at `now` (Unix milliseconds); whether it was new.
+    pub fn register(&mut self, id: &str, now: i64) -> bool {
+        let known = [ADMIN, NOTIFIER, SENDER].contains(&id)
+            || self.is_numbered(id)
+            || self.registered_index.contains_key(id);
+        if !known {
+            self.registered_index.insert(id.to_owned(), now);
             self.registered.push(id.to_owned());
         }
-        new
+        !known
     }
 
     /// Every account; `imAdmin` comes first.

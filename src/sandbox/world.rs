@@ -1,27 +1,34 @@
-//! A world: a provider's state, and how it answers requests, as a running server of OpenIM's main
-//! line was seen to do.
+//! A world: a provider's state, and how it answers requests, as running servers of OpenIM were seen to
+//! do.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::body::Bytes;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     ADMIN, SECRET,
     answer::{Error, Response},
-    faults::{self, Faults},
+    archive::{Archive, Partitions},
+    faults::{self, EveryNth, Faults, Hang},
     groups::Groups,
     messages,
+    profile::{Profile, Service},
+    statuses::Statuses,
     tokens::{LIFETIME, Tokens},
     truth::{Filter, Received, Truth},
-    users::{User, Users},
+    users::Users,
 };
 use crate::clock::Clock;
 
 /// What a world is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
+    pub profile: Profile,
     /// Equal seeds and requests give equal ids.
     pub seed: u64,
     /// How many users `u00001…` are registered.
@@ -34,25 +41,34 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { seed: 1, users: 1_000, groups: 10, open: false }
+        Options { profile: Profile::Main, seed: 1, users: 1_000, groups: 10, open: false }
     }
 }
 
 /// A provider that delivers nowhere.
 pub struct World {
+    pub(super) profile: Profile,
     pub(super) seed: u64,
     pub(super) clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
 
 pub(super) struct State {
+    pub profile: Profile,
     pub users: Users,
     pub groups: Groups,
     pub tokens: Tokens,
     pub faults: Faults,
     pub truth: Truth,
-    /// Messages accepted so far.
-    pub accepted: u64,
+    pub partitions: Partitions,
+    pub archive: Archive,
+    pub statuses: Statuses,
+    /// Whom the faults that hit every so many-th hit next.
+    pub losing: EveryNth,
+    pub losing_cache: EveryNth,
+    pub failing: EveryNth,
+    pub omitting_messages: EveryNth,
+    pub omitting_conversations: EveryNth,
 }
 
 /// A request to the provider; all of them are POSTs.
@@ -75,15 +91,24 @@ pub enum Outcome {
 
 impl World {
     pub fn new(options: &Options, clock: Arc<dyn Clock>) -> World {
+        let profile = options.profile;
         let state = State {
-            users: Users::new(options.users, options.open),
+            profile,
+            users: Users::new(profile, options.users, options.open),
             groups: Groups::new(options.groups, options.users, options.open),
-            tokens: Tokens::default(),
+            tokens: Tokens::new(profile),
             faults: Faults::default(),
             truth: Truth::default(),
-            accepted: 0,
+            partitions: Partitions::default(),
+            archive: Archive::default(),
+            statuses: Statuses::default(),
+            losing: EveryNth::default(),
+            losing_cache: EveryNth::default(),
+            failing: EveryNth::default(),
+            omitting_messages: EveryNth::default(),
+            omitting_conversations: EveryNth::default(),
         };
-        World { seed: options.seed, clock, state: Mutex::new(state) }
+        World { profile, seed: options.seed, clock, state: Mutex::new(state) }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -95,21 +120,41 @@ impl World {
         self.state().faults.clone()
     }
 
-    /// Replaces the faults.
+    /// Replaces the faults. What is to happen at once happens now.
     pub fn set_faults(&self, mut faults: Faults) {
+        let now = self.clock.now();
+        let now_ms = now.as_millisecond();
         let mut state = self.state();
+        let State { tokens, truth, archive, partitions, .. } = &mut *state;
         if std::mem::take(&mut faults.expire_tokens) {
-            state.tokens.expire_all(self.clock.now());
+            tokens.expire_all(now);
+        }
+        if std::mem::take(&mut faults.forget_tokens) {
+            tokens.forget_all();
+        }
+        if std::mem::take(&mut faults.lose_waiting) {
+            archive.catch_up(truth);
+            archive.lose_waiting(now_ms);
+            truth.lose_waiting(now_ms);
+            partitions.empty();
+        }
+        if let again @ 1.. = std::mem::take(&mut faults.store_again) {
+            archive.catch_up(truth);
+            archive.store_again(truth, again as usize, now_ms);
+        }
+        if let Some(ago) = faults.restore_backup_of_ms_ago.take() {
+            archive.catch_up(truth);
+            archive.restore(now_ms.saturating_sub_unsigned(ago), now_ms);
         }
         state.faults = faults;
     }
 
-    /// Shows every stored message that the filter wants, in the order of the requests.
+    /// Shows every accepted message that the filter wants, in the order of the requests.
     pub fn received(&self, filter: &Filter, show: impl FnMut(Received<'_>)) {
         self.state().truth.each(self.seed, filter, self.clock.now().as_millisecond(), show);
     }
 
-    /// Forgets what was received.
+    /// Shows nothing any more of what was received until now. It stays stored.
     pub fn forget_received(&self) {
         self.state().truth.forget();
     }
@@ -117,16 +162,47 @@ impl World {
     /// Answers a request as the server does: its checks in their order, then the work. Work that was
     /// begun goes on when nobody waits for its end.
     pub async fn handle(self: &Arc<World>, request: Request<'_>, body: Bytes) -> Outcome {
+        let hang = faults::take(&mut self.state().faults.hang, request.path);
+        let Some(Hang { for_ms, after_work, .. }) = hang else { return self.serve(request, body).await };
+        let pause = async move {
+            match for_ms {
+                Some(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+                None => std::future::pending().await,
+            }
+        };
+        if after_work {
+            let outcome = self.serve(request, body).await;
+            pause.await;
+            return outcome;
+        }
+        let world = Arc::clone(self);
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let (path, operation_id, token) =
+            (request.path.to_owned(), text(request.operation_id), text(request.token));
+        if for_ms.is_none() {
+            return std::future::pending().await;
+        }
+        let late = tokio::spawn(async move {
+            pause.await;
+            let request =
+                Request { path: &path, operation_id: operation_id.as_deref(), token: token.as_deref() };
+            world.serve(request, body).await
+        });
+        late.await.unwrap_or(Outcome::Closed)
+    }
+
+    async fn serve(self: &Arc<World>, request: Request<'_>, mut body: Bytes) -> Outcome {
         match self.before_work(request) {
             Ok(()) => {}
             Err(outcome) => return outcome,
         }
+        body.truncate(self.profile.longest_request());
+        let operation_id = request.operation_id.unwrap_or_default();
         match request.path {
             messages::BATCH_SEND | messages::SEND => {
-                messages::send(Arc::clone(self), request.path, request.operation_id.unwrap_or_default(), body)
-                    .await
+                messages::send(Arc::clone(self), request.path, operation_id, body).await
             }
-            path => Outcome::Answered(self.answer(path, &body)),
+            path => Outcome::Answered(self.answer(path, operation_id, &body)),
         }
     }
 
@@ -148,6 +224,9 @@ impl World {
         if request.operation_id.is_none_or(str::is_empty) {
             return refuse(Error::args("header must have operationID"));
         }
+        if faults::take(&mut state.faults.auth_down, request.path).is_some() {
+            return refuse(self.profile.unreachable(Service::Auth));
+        }
         let token_free = ["/auth/get_admin_token", "/auth/parse_token"];
         if !token_free.iter().any(|path| request.path.starts_with(path)) {
             let Some(token) = request.token.filter(|token| !token.is_empty()) else {
@@ -157,26 +236,27 @@ impl World {
                 return refuse(error);
             }
         }
-        match faults::take(&mut state.faults.err_code, request.path) {
-            Some(fault) => refuse(Error::new(fault.code, "SandboxFault", "on demand")),
-            None => Ok(()),
+        if let Some(fault) = faults::take(&mut state.faults.err_code, request.path) {
+            return refuse(Error::new(fault.code, "SandboxFault", "on demand"));
         }
+        // Those that send find out themselves, one recipient after another.
+        if ![messages::BATCH_SEND, messages::SEND].contains(&request.path)
+            && faults::take(&mut state.faults.message_service_down, request.path).is_some()
+        {
+            return refuse(self.profile.unreachable(Service::Message));
+        }
+        Ok(())
     }
 
-    fn answer(&self, path: &str, body: &[u8]) -> Response {
+    fn answer(&self, path: &str, operation_id: &str, body: &[u8]) -> Response {
         let answer = match path {
             "/auth/get_admin_token" => self.admin_token(body),
             "/auth/parse_token" => self.parse_token(body),
             "/msg/get_server_time" => Ok(Response::data(&json!({"serverTime": self.now_ms()}))),
-            "/user/get_users" => self.get_users(body),
-            "/user/get_all_users_uid" => self.get_all_users_uid(body),
-            "/user/account_check" => self.account_check(body),
-            "/user/get_users_info" => self.get_users_info(body),
-            "/user/user_register" => self.user_register(body),
-            "/user/set_global_msg_recv_opt" => self.set_receive_option(body),
-            "/friend/add_black" => self.add_black(body),
-            "/group/get_group_member_user_id" => self.group_members(body),
-            _ => return Response::text(404, "404 page not found"),
+            path => {
+                let answer = self.account_call(path, body).or_else(|| self.look_up(path, operation_id, body));
+                answer.unwrap_or_else(|| Ok(Response::text(404, "404 page not found")))
+            }
         };
         answer.unwrap_or_else(|error| error.response())
     }
@@ -216,150 +296,26 @@ impl World {
             &json!({"userID": ADMIN, "platformID": 10, "expireTimeSeconds": expires_at.as_second()}),
         ))
     }
-
-    fn get_users(&self, body: &[u8]) -> Result<Response, Error> {
-        let (skip, take) = page(body)?;
-        let state = self.state();
-        let row = |user: User<'_>| {
-            json!({"userID": user.id, "nickname": user.id, "faceURL": "", "ex": "", "createTime": 0,
-                "appMangerLevel": user.level, "globalRecvMsgOpt": user.receive_option})
-        };
-        let users: Vec<Value> = state.users.ordinary_page(skip, take).into_iter().map(row).collect();
-        let users = if users.is_empty() { Value::Null } else { users.into() };
-        Ok(Response::data(&json!({"total": state.users.ordinary_count(), "users": users})))
-    }
-
-    fn get_all_users_uid(&self, body: &[u8]) -> Result<Response, Error> {
-        let (skip, take) = page(body)?;
-        let state = self.state();
-        let ids: Vec<_> = state.users.all().skip(skip).take(take).collect();
-        let ids = if ids.is_empty() { Value::Null } else { json!(ids) };
-        Ok(Response::data(&json!({"total": state.users.ordinary_count() + 2, "userIDs": ids})))
-    }
-
-    fn account_check(&self, body: &[u8]) -> Result<Response, Error> {
-        #[derive(Deserialize)]
-        struct Body {
-            #[serde(rename = "checkUserIDs")]
-            ids: Vec<String>,
-        }
-        let Body { ids } = bind(body)?;
-        let distinct: std::collections::HashSet<&String> = ids.iter().collect();
-        if distinct.len() < ids.len() {
-            return Err(Error::args("userID repeated"));
-        }
-        let state = self.state();
-        let status = |id: &String| json!({"userID": id, "accountStatus": u8::from(state.users.exists(id))});
-        let results: Vec<Value> = ids.iter().map(status).collect();
-        Ok(Response::data(&json!({"results": results})))
-    }
-
-    fn get_users_info(&self, body: &[u8]) -> Result<Response, Error> {
-        #[derive(Deserialize)]
-        struct Body {
-            #[serde(rename = "userIDs")]
-            ids: Vec<String>,
-        }
-        let Body { ids } = bind(body)?;
-        let state = self.state();
-        let info = |id: &String| {
-            let level = state.users.level(id)?;
-            let option = state.users.receive_option(id);
-            Some(json!({"userID": id, "nickname": id, "appMangerLevel": level, "globalRecvMsgOpt": option}))
-        };
-        let users: Vec<Value> = ids.iter().filter_map(info).collect();
-        Ok(Response::data(&json!({"usersInfo": users})))
-    }
-
-    fn user_register(&self, body: &[u8]) -> Result<Response, Error> {
-        #[derive(Deserialize)]
-        struct Body {
-            users: Vec<Newcomer>,
-        }
-        #[derive(Deserialize)]
-        struct Newcomer {
-            #[serde(rename = "userID")]
-            id: String,
-        }
-        let Body { users } = bind(body)?;
-        if users.iter().any(|user| user.id.is_empty() || user.id.contains(':')) {
-            return Err(Error::args("userID is invalid"));
-        }
-        let mut state = self.state();
-        for user in &users {
-            if !state.users.register(&user.id) {
-                return Err(Error::new(1102, "RegisteredAlreadyError", "userID registered already"));
-            }
-        }
-        Ok(Response::done())
-    }
-
-    fn set_receive_option(&self, body: &[u8]) -> Result<Response, Error> {
-        #[derive(Deserialize)]
-        struct Body {
-            #[serde(rename = "userID")]
-            id: String,
-            #[serde(rename = "globalRecvMsgOpt")]
-            option: u8,
-        }
-        let Body { id, option } = bind(body)?;
-        let mut state = self.state();
-        if !state.users.exists(&id) {
-            return Err(Error::not_found("userID not found"));
-        }
-        state.users.set_receive_option(&id, option);
-        Ok(Response::done())
-    }
-
-    fn add_black(&self, body: &[u8]) -> Result<Response, Error> {
-        #[derive(Deserialize)]
-        struct Body {
-            #[serde(rename = "ownerUserID")]
-            owner: String,
-            #[serde(rename = "blackUserID")]
-            blocked: String,
-        }
-        let Body { owner, blocked } = bind(body)?;
-        self.state().users.block(&owner, &blocked);
-        Ok(Response::done())
-    }
-
-    fn group_members(&self, body: &[u8]) -> Result<Response, Error> {
-        #[derive(Deserialize)]
-        struct Body {
-            #[serde(rename = "groupID")]
-            group: String,
-        }
-        let Body { group } = bind(body)?;
-        let state = self.state();
-        let members = state.groups.members(&group);
-        let members = if members.is_empty() { Value::Null } else { json!(members) };
-        Ok(Response::data(&json!({"userIDs": members})))
-    }
 }
 
 /// Reads the body of the calls that answer a bad one with HTTP 200.
-fn bind<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
+pub(super) fn bind<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| Error::args(error.to_string()))
 }
 
-/// How many to skip and to take.
-fn page(body: &[u8]) -> Result<(usize, usize), Error> {
-    #[derive(Deserialize)]
-    struct Body {
-        pagination: Option<Pagination>,
+/// Which page is wanted, of how many rows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Pagination {
+    pub page_number: i32,
+    pub show_number: i32,
+}
+
+impl Pagination {
+    /// How many to skip and to take; a page before the first is the first.
+    pub fn skip_and_take(&self) -> (usize, usize) {
+        let take = usize::try_from(self.show_number).unwrap_or(0);
+        let page = usize::try_from(self.page_number).unwrap_or(0).max(1);
+        ((page - 1).saturating_mul(take), take)
     }
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Pagination {
-        page_number: i32,
-        show_number: i32,
-    }
-    let Body { pagination } = bind(body)?;
-    let pagination = pagination.ok_or_else(|| Error::args("pagination is empty"))?;
-    if pagination.page_number < 1 {
-        return Err(Error::args("pageNumber is invalid"));
-    }
-    let take = usize::try_from(pagination.show_number).unwrap_or(0);
-    Ok(((pagination.page_number as usize - 1).saturating_mul(take), take))
 }

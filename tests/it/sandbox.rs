@@ -1,5 +1,10 @@
 //! The sandbox answers as a running server was seen to answer, and keeps the truth.
 
+mod asking;
+mod looking;
+mod outages;
+mod patch16;
+
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -11,7 +16,7 @@ use campaignd::{
     clock::SystemClock,
     sandbox::{
         ADMIN, Faults, Filter, NOTIFIER, Options, SECRET, SENDER, World,
-        command::{Counted, FaultArgs},
+        command::{Counted, FaultArgs, ThrottleArg},
         world::{Outcome, Request},
     },
 };
@@ -209,6 +214,15 @@ async fn equal_seeds_and_requests_give_equal_truths() {
     assert_eq!(server_ids.len(), 8, "no id stands for two messages");
 }
 
+/// Whoever got a message or did not, in the order of the requests.
+fn fates(world: &World) -> Vec<String> {
+    let mut fates = Vec::new();
+    world.received(&Filter::default(), |message| {
+        fates.push(format!("{} {}", message.recipient, message.fate.word()));
+    });
+    fates
+}
+
 #[test]
 fn faults_are_flags_or_json() {
     let flags = FaultArgs {
@@ -221,11 +235,23 @@ fn faults_are_flags_or_json() {
         cut_after: Some("10x1".parse().unwrap()),
         lose_every: 100,
         store_late_ms: 5_000,
+        partition_late_ms: vec![0, 60_000],
+        fail_stored_every: 7,
+        omit_messages_every: 8,
+        omit_conversations_every: 9,
+        hang: Some(1),
+        cache_hangs: Some("35000x2".parse().unwrap()),
+        message_service_down: Some(3),
+        message_service_killed: Some("60".parse().unwrap()),
+        auth_down: Some(5),
     };
     let plan = json!({"latencyMs": 0.5, "refuse": ["u00003"], "httpStatus": {"status": 502, "times": 3},
         "errCode": {"code": 14, "times": 1}, "throttle": {"retryAfter": "1", "times": 2},
         "dropAnswer": {"times": 4}, "cutAfter": {"recipients": 10, "times": 1}, "loseEvery": 100,
-        "storeLateMs": 5_000});
+        "storeLateMs": 5_000, "partitionLateMs": [0, 60_000], "failStoredEvery": 7, "omitMessagesEvery": 8,
+        "omitConversationsEvery": 9, "hang": {"times": 1}, "cacheHangs": {"forMs": 35_000, "times": 2},
+        "messageServiceDown": {"times": 3}, "messageServiceKilled": {"recipients": 60, "times": 1},
+        "authDown": {"times": 5}});
     assert_eq!(serde_json::from_value::<Faults>(plan).unwrap(), flags.plan());
     for wrong in [
         json!({"latency": 1}),
@@ -237,6 +263,16 @@ fn faults_are_flags_or_json() {
     }
     for wrong in ["", "x", "502x", "x3", "-1x2", "502*3"] {
         assert!(wrong.parse::<Counted>().is_err(), "{wrong}");
+    }
+    for (text, retry_after, times) in [
+        ("7x2", Some("7"), 2),
+        ("7", Some("7"), 1),
+        ("x2", None, 2),
+        ("-9x1", Some("-9"), 1),
+        ("soon", Some("soon"), 1),
+    ] {
+        let throttle = ThrottleArg { retry_after: retry_after.map(str::to_owned), times };
+        assert_eq!(text.parse(), Ok(throttle), "{text}");
     }
 }
 
@@ -255,9 +291,8 @@ async fn faults_on_demand() {
     check(&world, BATCH, json!({}), 200, 0, "u00001 u00002 | null").await;
     plan(json!({"storeLateMs": 60_000}));
     check(&world, BATCH, json!({}), 200, 0, "u00001 u00002 | null").await;
-    let mut stored = 0;
-    world.received(&Filter::default(), |_| stored += 1);
-    assert_eq!(stored, 1);
+    // Three were accepted before.
+    assert_eq!(fates(&world), ["u00001 lost", "u00002 stored", "u00001 waiting", "u00002 waiting"]);
 }
 
 /// Speaks HTTP to the server without any client's help.
@@ -318,7 +353,7 @@ async fn the_server_and_its_control() {
         assert!(received_at.as_i64().unwrap() > 1_700_000_000_000);
         assert_eq!(
             truth,
-            json!([{"recipient": "u00002", "sender": SENDER, "sendTime": 17, "contentType": 101,
+            json!([{"recipient": "u00002", "sender": SENDER, "sendTime": 17, "contentType": 101, "fate": "stored",
                 "content": {"content": "\"hi\""}, "operationID": "op-7", "receivedAt": received_at,
                 "serverMsgID": result["serverMsgID"], "clientMsgID": result["clientMsgID"]}])
         );

@@ -171,7 +171,7 @@ async fn an_answer_without_end_is_cut_off() {
         while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
     })
     .await;
-    let Err(TransportFault::Lost(text)) = got else { panic!("{got:?}") };
+    let Err(TransportFault::TooLong(text)) = got else { panic!("{got:?}") };
     assert!(text.contains("8388608"), "{text}");
 }
 

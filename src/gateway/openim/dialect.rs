@@ -23,7 +23,7 @@ pub const MAX_BATCH_SIZE: u32 = 1_000;
 /// Session types of the server.
 const SINGLE: i64 = 1;
 const GROUP: i64 = 3;
-const NOTIFICATION: i64 = 4;
+pub const NOTIFICATION: i64 = 4;
 const SESSION_NAMES: [(&str, i64); 3] =
     [("single", SINGLE), ("group", GROUP), ("notification", NOTIFICATION)];
 
@@ -103,10 +103,6 @@ impl Dialect for OpenIMDialect {
 
     fn max_batch_size(&self) -> u32 {
         MAX_BATCH_SIZE
-    }
-
-    fn can_be_asked(&self) -> bool {
-        true
     }
 
     fn max_concurrency(&self) -> u32 {

@@ -7,6 +7,9 @@
 pub mod classify;
 mod content;
 pub mod dialect;
+mod look;
+mod question;
+mod server_clock;
 pub mod settings;
 mod token;
 mod wire;
@@ -16,30 +19,35 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use self::{
     dialect::OpenIMDialect,
+    server_clock::ServerClock,
     token::{Token, TokenHolder},
 };
 use super::{
-    Addressees, Call, Gateway, Journal, Pending, ReadEnd, ReadFault, RequestPreview, UserPage,
+    Addressees, Addressing, Call, Gateway, Journal, Look, Pending, ReadEnd, ReadFault, RequestPreview,
+    UserPage,
     http::{BadReach, HTTP, Reach},
     scrub::{MASK, Scrub},
-    transport::{Header, Post, RawAnswer, Transport, TransportFault},
+    transport::{Header, Post, RawAnswer, TOO_LONG, Transport, TransportFault},
 };
 use crate::{
     campaign::{Dialect, Message, RecipientID},
     clock::Clock,
-    run::reply::{Answer, Cause, Reason, Reply},
+    run::{
+        look::Sighting,
+        reply::{Answer, Cause, Reason, Reply},
+    },
 };
 
 /// Users a page when everyone is listed, and recipients a request when they are explained.
@@ -73,8 +81,7 @@ pub struct OpenIM {
     clock: Arc<dyn Clock>,
     delivers: bool,
     token: TokenHolder,
-    /// The server's clock minus ours, in milliseconds.
-    offset_ms: AtomicI64,
+    server_clock: ServerClock,
     /// Numbers the requests that nobody else has named.
     requests: AtomicU64,
 }
@@ -102,7 +109,7 @@ impl OpenIM {
             token: TokenHolder::new(Arc::clone(&clock)),
             clock,
             delivers: true,
-            offset_ms: AtomicI64::new(0),
+            server_clock: ServerClock::default(),
             requests: AtomicU64::new(0),
         }
     }
@@ -158,11 +165,21 @@ impl OpenIM {
         let operation_id = self.operation_id();
         let asked = self.post(wire::SERVER_TIME, &operation_id, Some(token), b"{}".to_vec()).await;
         let Ok(raw) = asked else { return };
-        let after = self.clock.now();
         if let Ok(data) = classify::read::<wire::ServerTimeData>(&raw, &Scrub { secrets: &[] }) {
             token.has_worked();
-            let middle = (before.as_millisecond() + after.as_millisecond()) / 2;
-            self.offset_ms.store(data.server_time.saturating_sub(middle), Ordering::Relaxed);
+            self.server_clock.learn(data.server_time, before, &*self.clock);
+        }
+    }
+
+    /// Looks at the server's clock again where ours was set since. Where it cannot be had, nothing
+    /// is concluded from it until the next token.
+    async fn mind_clock(&self) {
+        if !self.server_clock.is_stale(&*self.clock) {
+            return;
+        }
+        self.server_clock.doubt();
+        if let Ok(token) = self.token().await {
+            let _ = tokio::time::timeout(CLOCK_PATIENCE, self.learn_clock(&token)).await;
         }
     }
 
@@ -183,79 +200,13 @@ impl OpenIM {
         }
     }
 
-    /// Makes a request that reads about so many recipients, fetching another token once where it is
-    /// refused. The repetition is a request of its own.
-    async fn read<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        journal: &dyn Journal,
-        recipients: usize,
-        body: &impl Serialize,
-    ) -> Result<T, ReadFault> {
-        let body = encode(body);
-        let mut answer = match self.read_recorded(path, journal, recipients, body.clone()).await? {
-            Ok(data) => return Ok(data),
-            Err(answer) => answer,
-        };
-        if matches!(answer.reply, Reply::NothingDone(Cause::Token, _)) {
-            answer = match self.read_recorded(path, journal, recipients, body).await? {
-                Ok(data) => return Ok(data),
-                Err(answer) => answer,
-            };
-        }
-        Err(ReadFault(match answer.reply {
-            Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
-            Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
-        }))
-    }
-
-    async fn read_recorded<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        journal: &dyn Journal,
-        recipients: usize,
-        body: Vec<u8>,
-    ) -> Result<Result<T, Answer>, ReadFault> {
-        let operation_id = journal.begin(recipients).await?;
-        let read = self.read_once(path, &operation_id, body).await;
-        let end = match &read {
-            Ok(_) => ReadEnd {
-                http_status: Some(200),
-                provider_code: Some(0),
-                provider_message: None,
-                answered: true,
-            },
-            Err(answer) => ReadEnd {
-                http_status: answer.http_status,
-                provider_code: answer.provider_code,
-                provider_message: answer.provider_message.clone(),
-                answered: false,
-            },
-        };
-        journal.end(&operation_id, end).await;
-        Ok(read)
-    }
-
-    async fn read_once<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        operation_id: &str,
-        body: Vec<u8>,
-    ) -> Result<T, Answer> {
-        let token = self.token().await?;
-        let raw = self.post(path, operation_id, Some(&token), body).await.map_err(no_answer)?;
-        let secrets = [token.expose(), self.account.secret.expose_secret()];
-        match classify::read(&raw, &Scrub { secrets: &secrets }) {
-            Ok(data) => {
-                token.has_worked();
-                Ok(data)
-            }
-            Err(answer) => Err(self.mind_token(&token, answer).await),
-        }
+    /// What must not be seen in what the server says.
+    fn secrets<'a>(&'a self, token: &'a Token) -> [&'a str; 2] {
+        [token.expose(), self.account.secret.expose_secret()]
     }
 
     fn understand(&self, raw: &RawAnswer, call: &Call, token: &Token) -> Answer {
-        let secrets = [token.expose(), self.account.secret.expose_secret()];
+        let secrets = self.secrets(token);
         let scrub = Scrub { secrets: &secrets };
         match &call.to {
             Addressees::Users(users) => classify::batch(raw, users, &scrub),
@@ -274,16 +225,13 @@ impl Gateway for OpenIM {
     }
 
     fn stamps_send_time(&self, message: &Message) -> Option<String> {
-        // Online-only messages are not kept anywhere that could be asked.
-        let online_only = message.0.get("isOnlineOnly").and_then(Value::as_bool) == Some(true);
-        if online_only || wire::own_send_time(&message.0).is_some() {
-            return None;
-        }
-        sender(message).map(str::to_owned)
+        // Where it could not be recognised by it, there is no need for one.
+        let recognisable = look::unrecognisable(message).is_none();
+        sender(message).filter(|_| recognisable).map(str::to_owned)
     }
 
     fn clock_offset(&self) -> SignedDuration {
-        SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed))
+        self.server_clock.offset()
     }
 
     fn preview(&self, call: &Call) -> RequestPreview {
@@ -301,7 +249,10 @@ impl Gateway for OpenIM {
     }
 
     fn prepare(&self) -> Pending<'_, Result<(), Box<Answer>>> {
-        Box::pin(async move { self.token().await.map(drop).map_err(Box::new) })
+        Box::pin(async move {
+            self.mind_clock().await;
+            self.token().await.map(drop).map_err(Box::new)
+        })
     }
 
     fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer> {
@@ -360,6 +311,18 @@ impl Gateway for OpenIM {
             }
             Ok(explained)
         })
+    }
+
+    fn can_be_asked(&self, message: &Message, _: Addressing) -> Result<(), Reason> {
+        look::unrecognisable(message).map_or(Ok(()), Err)
+    }
+
+    fn look<'a>(
+        &'a self,
+        look: &'a Look,
+        journal: &'a dyn Journal,
+    ) -> Pending<'a, Result<Vec<Sighting>, ReadFault>> {
+        Box::pin(self.look_up(look, journal))
     }
 
     fn users<'a>(
@@ -427,6 +390,7 @@ fn no_answer(fault: TransportFault) -> Answer {
         }
         TransportFault::TimedOut(text) => Reply::Unanswered(Reason::new("timeout", text)),
         TransportFault::Lost(text) => Reply::Unanswered(Reason::new("noAnswer", text)),
+        TransportFault::TooLong(text) => Reply::Unanswered(Reason::new(TOO_LONG, text)),
     };
     Answer { http_status: None, provider_code: None, provider_message: None, reply }
 }

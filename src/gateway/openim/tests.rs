@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::sync::{Mutex, atomic::AtomicI64};
 
 use jiff::Timestamp;
 use serde_json::json;

@@ -20,6 +20,13 @@ pub const ADMIN_TOKEN: &str = "/auth/get_admin_token";
 pub const ACCOUNT_CHECK: &str = "/user/account_check";
 pub const USERS_INFO: &str = "/user/get_users_info";
 pub const USERS: &str = "/user/get_users";
+pub const MAX_SEQS: &str = "/msg/get_conversations_has_read_and_max_seq";
+pub const PULL: &str = "/msg/pull_msg_by_seq";
+pub const SEND_STATUS: &str = "/msg/check_msg_is_send_success";
+pub const GROUP_MEMBERS: &str = "/group/get_group_member_user_id";
+
+/// A pull's order: the oldest first.
+pub const ASCENDING: i32 = 0;
 
 /// The path of the request that a call makes: groups get the message by `send_msg`, because the
 /// batch call would send a group one copy for each of `recvIDs`; so does one user of whom a reason is
@@ -96,6 +103,49 @@ pub struct Pagination {
     /// From 1.
     pub page_number: u32,
     pub show_number: u32,
+}
+
+/// Asks for the newest places of conversations, as somebody.
+#[derive(Serialize)]
+pub struct MaxSeqsBody<'a> {
+    #[serde(rename = "userID")]
+    pub user_id: &'a str,
+    #[serde(rename = "conversationIDs")]
+    pub conversation_ids: &'a [&'a str],
+}
+
+/// Asks for messages, as somebody.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PullBody<'a> {
+    #[serde(rename = "userID")]
+    pub user_id: &'a str,
+    pub seq_ranges: Vec<SeqRange<'a>>,
+    pub order: i32,
+}
+
+/// Places of a conversation.
+#[derive(Serialize)]
+pub struct SeqRange<'a> {
+    #[serde(rename = "conversationID")]
+    pub conversation_id: &'a str,
+    pub begin: u64,
+    pub end: u64,
+    /// How many are wanted; of a longer range the server gives the newest alone.
+    num: u64,
+}
+
+impl<'a> SeqRange<'a> {
+    /// All places from one to another.
+    pub fn new(conversation_id: &'a str, begin: u64, end: u64) -> SeqRange<'a> {
+        SeqRange { conversation_id, begin, end, num: end.saturating_sub(begin) + 1 }
+    }
+}
+
+#[derive(Serialize)]
+pub struct GroupMembersBody<'a> {
+    #[serde(rename = "groupID")]
+    pub group_id: &'a str,
 }
 
 /// What every answer of the server is wrapped in. `data` is left out on errors and may be null.
@@ -175,6 +225,33 @@ impl AccountStatus {
     pub fn unregistered(&self) -> bool {
         self.status.as_i64() == Some(0) || self.status.as_str() == Some("unregistered")
     }
+}
+
+/// Of each conversation its newest place, by its id; one that cannot be read says nothing of the
+/// others.
+#[derive(Deserialize)]
+pub struct MaxSeqsData {
+    #[serde(default)]
+    pub seqs: Option<Map<String, Value>>,
+}
+
+/// Of each conversation some messages, by its id.
+#[derive(Deserialize)]
+pub struct PullData {
+    #[serde(default, rename = "msgs")]
+    pub messages: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+pub struct SendStatusData {
+    #[serde(default)]
+    pub status: Option<i64>,
+}
+
+#[derive(Deserialize)]
+pub struct GroupMembersData {
+    #[serde(default, rename = "userIDs")]
+    pub user_ids: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

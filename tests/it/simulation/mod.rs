@@ -75,7 +75,7 @@ impl Simulation {
     fn new(seed: u64, folder: &Path) -> Simulation {
         let start: Timestamp = "2026-11-11T00:00:00Z".parse().unwrap();
         let clock = Arc::new(ElapsedClock::starting_at(start));
-        let options = Options { seed, users: USERS, groups: 3, open: false };
+        let options = Options { seed, users: USERS, groups: 3, ..Options::default() };
         Simulation {
             dice: Dice::new(seed),
             world: Arc::new(World::new(&options, clock.clone())),
@@ -101,8 +101,7 @@ impl Simulation {
         let gateway = sandbox::gateway(self.world.clone(), account, self.clock.clone());
         let rate = format!("{RECIPIENTS_A_SECOND}/s").parse().unwrap();
         let limits = Limits { recipients: vec![rate], ..Limits::default() };
-        let post =
-            Post { gateway: Arc::new(gateway), limits, settle: SignedDuration::from_mins(10), probe: None };
+        let post = Post { gateway: Arc::new(gateway), limits };
         Parts {
             clock: self.clock.clone(),
             ledger: Ledger::inline(Box::new(self.store())),

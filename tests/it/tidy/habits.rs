@@ -16,7 +16,12 @@ const LONGER: &[(&str, usize, &str)] = &[(
 /// Tests that may sleep, and why.
 const SLEEPERS: &[(&str, &str)] = &[
     ("tests/it/desk.rs", "another process's ledger tells nobody when it changes; it is asked, with a limit"),
+    (
+        "tests/it/conformance/looking.rs",
+        "a server stores what it accepted some time later and tells nobody; it is asked, with a limit",
+    ),
     ("tests/it/simulation/", "time is held still there: to sleep is to let virtual time pass"),
+    ("tests/it/sandbox/", "time is held still there, too"),
     (
         "tests/it/sandbox.rs",
         "the world tells nobody when it has served a client that left; it is asked, with a limit",

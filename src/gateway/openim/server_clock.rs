@@ -1,0 +1,74 @@
+//! The server's clock: how far it is from ours, as far as that is known.
+//!
+//! Ours may be set while we run. Then what was learnt of the server's is no longer true, which shows
+//! in the time of day and the time that has passed telling different spans.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
+
+/// So far the two spans may differ: clocks that are only kept in step do.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What is known of the server's clock.
+#[derive(Debug, Default)]
+pub struct ServerClock {
+    /// The server's clock minus ours, in milliseconds.
+    offset_ms: AtomicI64,
+    learnt: Mutex<Option<Learnt>>,
+}
+
+/// When it was learnt.
+#[derive(Debug, Clone, Copy)]
+struct Learnt {
+    now: Timestamp,
+    steady: Timestamp,
+}
+
+impl ServerClock {
+    /// The server's clock minus ours; zero where it was never learnt.
+    pub fn offset(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// Takes in that the server told `server_ms` (Unix milliseconds) when it was asked at `before` and
+    /// had answered by now.
+    pub fn learn(&self, server_ms: i64, before: Timestamp, clock: &dyn Clock) {
+        let now = clock.now();
+        let middle = (before.as_millisecond() + now.as_millisecond()) / 2;
+        self.offset_ms.store(server_ms.saturating_sub(middle), Ordering::Relaxed);
+        *self.learnt() = Some(Learnt { now, steady: clock.steady() });
+    }
+
+    /// Whether ours was set since it was learnt. What is told then is kept as the best there is.
+    pub fn is_stale(&self, clock: &dyn Clock) -> bool {
+        self.learnt().is_some_and(|learnt| !learnt.holds(clock))
+    }
+
+    /// Whether it is known.
+    pub fn is_known(&self, clock: &dyn Clock) -> bool {
+        self.learnt().is_some_and(|learnt| learnt.holds(clock))
+    }
+
+    /// Lets go of what was learnt, so that nothing is concluded from it any more.
+    pub fn doubt(&self) {
+        *self.learnt() = None;
+    }
+
+    fn learnt(&self) -> std::sync::MutexGuard<'_, Option<Learnt>> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Learnt {
+    fn holds(&self, clock: &dyn Clock) -> bool {
+        let by_day = clock.now().duration_since(self.now);
+        let passed = clock.steady().duration_since(self.steady);
+        (by_day - passed).abs() <= TOLERANCE
+    }
+}
