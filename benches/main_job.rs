@@ -29,6 +29,8 @@ use campaignd::{
     run::{
         RunEvent, RunID, Trigger,
         chunk::Cutter,
+        inquiry::Doubt,
+        look::Addressing,
         reply::{Receipt, Reply, Verdict},
         settlement::settle,
     },
@@ -209,8 +211,13 @@ async fn ledger_ceiling(batch_size: usize, recipients: usize) -> f64 {
             tokio::spawn(async move {
                 loop {
                     let stamp = Some(("notice".to_owned(), clock.now()));
-                    let intent =
-                        Intent { run: run.clone(), at: clock.now(), most_recipients: u64::MAX, stamp };
+                    let intent = Intent {
+                        run: run.clone(),
+                        at: clock.now(),
+                        most_recipients: u64::MAX,
+                        addressing: Addressing::Users,
+                        stamp,
+                    };
                     let Some(begun) = ledger.call(move |store| store.batch_begin(&intent)).await.unwrap()
                     else {
                         return;
@@ -222,7 +229,8 @@ async fn ledger_ceiling(batch_size: usize, recipients: usize) -> f64 {
                     };
                     let verdicts =
                         begun.recipients.iter().map(|id| (id.clone(), Verdict::Accepted(receipt.clone())));
-                    let settlement = settle(&begun.recipients, Reply::Answered(verdicts.collect())).unwrap();
+                    let settlement =
+                        settle(&begun.recipients, Reply::Answered(verdicts.collect()), Doubt::Hold).unwrap();
                     let end = AttemptEnd {
                         attempt: begun.attempt,
                         at: clock.now(),
@@ -376,7 +384,8 @@ impl Serving {
         let database = folder.join("ledger.db");
         let store = SqliteStore::open(&database, clock.now()).unwrap();
         let gateway = provider.gateway(batch_size, clock.clone());
-        let post = Post { gateway, limits: Limits::default() };
+        let post =
+            Post { gateway, limits: Limits::default(), settle: SignedDuration::from_mins(10), probe: None };
         let signals = Arc::new(Signals::default());
         let parts = Parts {
             clock,

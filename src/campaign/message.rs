@@ -60,6 +60,11 @@ pub trait Dialect: Send + Sync {
 
     /// Calls under way at once, at most.
     fn max_concurrency(&self) -> u32;
+
+    /// Whether the provider can be asked what became of a message.
+    fn can_be_asked(&self) -> bool {
+        false
+    }
 }
 
 /// The gateways that the settings name, as far as checking a campaign needs them.

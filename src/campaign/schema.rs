@@ -134,10 +134,11 @@ struct Delivery {
     /// This campaign's share; the gateway's limits hold as well.
     limits: Option<Limits>,
     retry: Option<NotYet>,
-    /// What happens to whoever was asked and never answered for: a person decides.
+    /// What happens to whoever was asked and never answered for. Default: reconcile, where the provider
+    /// can be asked what became of a message; else hold.
     on_unknown: Option<OnUnknown>,
-    /// Only false is supported yet.
-    confirm: Option<False>,
+    /// After the run every accepted message is looked up, and those that are seen are marked so.
+    confirm: Option<bool>,
     stop_when: Option<NotYet>,
     /// Only false is supported yet.
     native: Option<False>,
@@ -172,7 +173,7 @@ words! {
     CatchUp: "latest";
     Skipped: "after";
     Repeated: "first";
-    OnUnknown: "hold";
+    OnUnknown: "reconcile" | "hold" | "resend";
     False: false | "false";
 }
 

@@ -125,7 +125,7 @@ fn target(review: &Review, name: String) -> Result<Target, Failure> {
 async fn drain(ledger: &Ledger, run: &RunID, now: Timestamp) -> Result<(), StoreError> {
     loop {
         let wanted = run.clone();
-        match ledger.call(move |store| store.run_drain(&wanted, BATCHES_A_STEP, now)).await? {
+        match ledger.call(move |store| store.run_drain(&wanted, BATCHES_A_STEP, false, now)).await? {
             Drain::More => {}
             Drain::Busy | Drain::Over(_) => return Ok(()),
         }

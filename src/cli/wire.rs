@@ -26,7 +26,14 @@ pub fn posts(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Post
     let mut posts = BTreeMap::new();
     for (name, gateway) in &settings.gateways {
         let opened = gateway.open(&means).with_context(|| format!("the gateway {name:?} cannot be used"))?;
-        posts.insert(name.clone(), Post { gateway: opened, limits: gateway.figures().limits.clone() });
+        let figures = gateway.figures();
+        let post = Post {
+            gateway: opened,
+            limits: figures.limits.clone(),
+            settle: figures.settle,
+            probe: figures.probe.clone(),
+        };
+        posts.insert(name.clone(), post);
     }
     Ok(Posts(posts))
 }

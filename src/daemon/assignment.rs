@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    campaign::{Audience, Campaign, CampaignID, Message, RecipientID},
-    gateway::Addressees,
-    run::RunID,
+    campaign::{Audience, Campaign, CampaignID, Message, OnUnknown, RecipientID},
+    gateway::{Addressing, Gateway},
+    run::{RunID, inquiry::Doubt, reply::Reason},
     store::RunRecord,
 };
 
@@ -47,16 +47,26 @@ impl Assignment {
         matches!(self.campaign.audience, Audience::Groups(_))
     }
 
+    /// What is done about whoever is in doubt, and why it is not what the campaign wants.
+    pub fn doubt(&self, gateway: &dyn Gateway, addressing: Addressing) -> (Doubt, Option<Reason>) {
+        let delivery = &self.campaign.delivery;
+        match delivery.on_unknown {
+            OnUnknown::Hold => (Doubt::Hold, None),
+            OnUnknown::Resend => (Doubt::SendAgain { most_attempts: delivery.most_attempts() }, None),
+            OnUnknown::Reconcile => match gateway.can_be_asked(&self.message, addressing) {
+                Ok(()) => (Doubt::Inquire, None),
+                Err(why) => (Doubt::Hold, Some(why)),
+            },
+        }
+    }
+
+    /// How its recipients are addressed, unless one is to be asked alone.
+    pub fn addressing(&self) -> Addressing {
+        if self.is_for_groups() { Addressing::Group } else { Addressing::Users }
+    }
+
     /// Recipients a call: a group is written to by itself.
     pub fn batch_size(&self) -> u32 {
         if self.is_for_groups() { 1 } else { self.campaign.delivery.batch_size }
-    }
-
-    /// The recipients of a batch, as the gateway is told them.
-    pub fn addressees(&self, recipients: Vec<RecipientID>) -> Addressees {
-        match recipients.first() {
-            Some(group) if self.is_for_groups() => Addressees::Group(group.clone()),
-            _ => Addressees::Users(recipients),
-        }
     }
 }

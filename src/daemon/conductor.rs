@@ -14,6 +14,7 @@ use super::{
     assignment::Assignment,
     catalogue::Catalogue,
     handover::{await_end, by_steady_clock, give_turns, open_and_hand_over},
+    inquirer::{Inquirer, doubts},
     intake::Intake,
     lane::{Lane, RunOver, wants_turns},
     reading::read_revision,
@@ -135,8 +136,9 @@ impl Conductor {
         over: mpsc::Sender<RunOver>,
         workers: &mut JoinSet<()>,
     ) -> Result<Conductor, ServeError> {
+        let doubts = doubts(&parts).await?;
         let now = parts.clock.now();
-        let unknown = parts.ledger.call(move |store| store.recover(now)).await?;
+        let unknown = parts.ledger.call(move |store| store.recover(&doubts, now)).await?;
         if unknown > 0 {
             tracing::warn!(
                 "{unknown} recipients were asked and not answered when campaignd ended last: they are unknown. \
@@ -151,6 +153,8 @@ impl Conductor {
             let past = by_steady_clock(parts.clock.as_ref(), past);
             let lane = Lane::new(name, post, &parts, &past, over.clone());
             lane.start(workers);
+            let inquirer = Inquirer::new(name, &parts, &lane, post.settle, post.probe.clone());
+            workers.spawn(async move { inquirer.work().await });
             lanes.insert(name.clone(), lane);
         }
         let mut conductor = Conductor {
@@ -167,7 +171,12 @@ impl Conductor {
             held: None,
         };
         conductor.refresh().await?;
-        let open = conductor.parts.ledger.call(|store| store.runs_open()).await?;
+        let open = conductor.parts.ledger.call(|store| {
+            // Those that were reopened meanwhile are open as well.
+            store.runs_reopened()?;
+            store.runs_open()
+        });
+        let open = open.await?;
         for record in open {
             let (run, left) = (&record.id, record.counts.pending);
             tracing::info!(%run, "goes on: {} with {left} recipients to be asked", record.state.name());

@@ -78,7 +78,7 @@ pub async fn await_end(parts: &Parts, record: &RunRecord) {
                 }
                 _ => {}
             }
-            store.run_drain(&run, BATCHES_A_DRAIN, now)
+            store.run_drain(&run, BATCHES_A_DRAIN, false, now)
         });
         match looked.await {
             Ok(Drain::Over(_)) => return report::run_over(parts, &record.id).await,

@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     BATCHES_A_DRAIN, LEDGER_RETRY, Parts, Post,
     assignment::Assignment,
-    record::Record,
+    record::end_of,
     report,
     turns::{Done, Next, Turn, Turns},
 };
@@ -26,11 +26,12 @@ use crate::{
     campaign::CampaignID,
     gateway::{Addressees, Call, Gateway},
     run::{
-        Outcome, RunID, RunState, Settlement,
+        RunID, RunState,
+        inquiry::Doubt,
         reply::{Answer, Cause, Reply},
-        settlement::{settle, suspect},
+        settlement::settle,
     },
-    store::{AttemptEnd, Begun, Drain, GatewayRest, Intent, PastCall, Store, StoreError, Stored},
+    store::{Begun, Drain, GatewayRest, Intent, PastCall, Store, StoreError, Stored},
 };
 
 /// An intent that is older when its request would leave is taken back: time is checked again then.
@@ -50,11 +51,13 @@ pub struct RunOver {
 /// A gateway's runs and their turns.
 pub struct Lane {
     name: String,
-    gateway: Arc<dyn Gateway>,
-    parts: Parts,
+    pub(super) gateway: Arc<dyn Gateway>,
+    pub(super) parts: Parts,
     turns: Mutex<Turns>,
     /// Something may be possible now that was not.
-    changed: Notify,
+    pub(super) changed: Notify,
+    /// An inquiry may be due that was not.
+    inquiries: Arc<Notify>,
     over: mpsc::Sender<RunOver>,
 }
 
@@ -80,6 +83,7 @@ impl Lane {
             parts: parts.clone(),
             turns: Mutex::new(Turns::new(&post.limits, past)),
             changed: Notify::new(),
+            inquiries: Arc::default(),
             over,
         })
     }
@@ -105,13 +109,35 @@ impl Lane {
         self.changed.notify_waiters();
     }
 
+    /// Wakes whoever looks messages up.
+    pub fn inquiries(&self) -> Arc<Notify> {
+        Arc::clone(&self.inquiries)
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.turns().is_stopping()
+    }
+
+    /// Returns when the lane has been told to stop.
+    pub async fn stopped(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_stopping() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// No further turns; those under way end.
     pub fn stop(&self) {
         self.turns().stop();
         self.changed.notify_waiters();
     }
 
-    fn turns(&self) -> MutexGuard<'_, Turns> {
+    pub(super) fn turns(&self) -> MutexGuard<'_, Turns> {
         // Nothing that holds the lock can panic half-way.
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,7 +245,8 @@ impl Lane {
             .gateway
             .stamps_send_time(&assignment.message)
             .map(|sender| (sender, now + self.gateway.clock_offset()));
-        let intent = Intent { run, at: now, most_recipients: turn.most_recipients, stamp };
+        let addressing = assignment.addressing();
+        let intent = Intent { run, at: now, most_recipients: turn.most_recipients, addressing, stamp };
         self.parts.ledger.call(move |store| store.batch_begin(&intent)).await.map_err(Hindrance::Ledger)
     }
 
@@ -237,26 +264,26 @@ impl Lane {
         let call = Call {
             operation_id: begun.operation_id,
             message: Arc::clone(&assignment.message),
-            to: assignment.addressees(begun.recipients),
+            to: Addressees::new(begun.addressing, begun.recipients),
             send_time_ms: begun.send_time_ms,
         };
         let answer = self.gateway.send(&call).await;
-        let end = AttemptEnd {
-            attempt,
-            at: clock.now(),
-            http_status: answer.http_status,
-            provider_code: answer.provider_code,
-            provider_message: answer.provider_message.clone().or_else(|| why_not(&answer.reply)),
-        };
-        let settlement = match settle(&asked, answer.reply.clone()) {
+        let end = end_of(attempt, clock.now(), &answer);
+        let (doubt, held) = assignment.doubt(self.gateway.as_ref(), begun.addressing);
+        let settlement = match settle(&asked, answer.reply.clone(), doubt) {
             Ok(mut settlement) => {
+                if let Some(why) = held {
+                    settlement.hold_because(&why);
+                }
                 // Only users can be asked about: a group would be explained as a user who is not there.
                 if matches!(call.to, Addressees::Group(_)) {
                     settlement.unexplained.clear();
                 }
-                // Another turn may still explain what was answered: the last one ends the run.
-                settlement.may_end_run =
-                    settlement.unexplained.is_empty() && self.turns().is_alone(&assignment.run);
+                // Another turn may still explain what was answered, and what was accepted may have to be
+                // confirmed: the last one ends the run.
+                settlement.may_end_run = settlement.unexplained.is_empty()
+                    && !assignment.campaign.delivery.confirm
+                    && self.turns().is_alone(&assignment.run);
                 Arc::new(settlement)
             }
             Err(error) => {
@@ -271,8 +298,19 @@ impl Lane {
         }
         let state = {
             let (end, settlement) = (end.clone(), Arc::clone(&settlement));
-            self.recorded(&assignment.run, move |store| store.batch_settle(&end, &settlement)).await
+            let name = self.name.clone();
+            self.recorded(&assignment.run, move |store| {
+                // What was seen of the gateway lasts as long as what is in doubt because of it.
+                if settlement.is_unhealthy() {
+                    store.gateway_unhealthy(&name, end.at)?;
+                }
+                store.batch_settle(&end, &settlement)
+            })
+            .await
         };
+        if doubt == Doubt::Inquire {
+            self.inquiries.notify_one();
+        }
         if !settlement.unexplained.is_empty() {
             self.explain(assignment, begun.batch, asked.len(), &settlement).await;
         }
@@ -285,39 +323,18 @@ impl Lane {
         true
     }
 
-    /// Reads why recipients failed for whom the answer gave no reason. Where all of several stay
-    /// unexplained, the run pauses.
-    async fn explain(&self, assignment: &Assignment, batch: u64, asked: usize, settlement: &Settlement) {
-        let record = Record::new(&self.parts.ledger, &self.parts.clock, &assignment.run, batch);
-        let found = self.gateway.explain(&settlement.unexplained, &record).await;
-        // A fault has been recorded, and explains nobody.
-        let explained = found.unwrap_or_default();
-        let left = settlement.unexplained.len().saturating_sub(explained.len());
-        let suspicion = suspect(asked, left);
-        let outcomes: Vec<_> =
-            explained.into_iter().map(|(id, reason)| (id, Outcome::Refused(reason))).collect();
-        let (run, now, look) = (assignment.run.clone(), self.parts.clock.now(), record.latest());
-        self.recorded(&assignment.run, move |store| {
-            store.look_read(&run, look, &outcomes, now)?;
-            if let Some(event) = suspicion.clone() {
-                match store.run_event(&run, event, None, now) {
-                    Ok(_) | Err(StoreError::Transition(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
-        })
-        .await;
-    }
-
     /// Asks the ledger whether a run without anything to send is over; gives what is pending of one
     /// that was stopped its ending.
     async fn drain(&self, turn: &Turn) {
         let assignment = &turn.assignment;
         loop {
             let (run, now) = (assignment.run.clone(), self.parts.clock.now());
-            let drained =
-                self.parts.ledger.call(move |store| store.run_drain(&run, BATCHES_A_DRAIN, now)).await;
+            let confirms = assignment.campaign.delivery.confirm;
+            let drained = self
+                .parts
+                .ledger
+                .call(move |store| store.run_drain(&run, BATCHES_A_DRAIN, confirms, now))
+                .await;
             match drained {
                 Ok(Drain::More) => {}
                 Ok(Drain::Over(_)) => return self.finish(assignment).await,
@@ -347,7 +364,7 @@ impl Lane {
     /// Records what has happened, however long the ledger needs: the request cannot be unmade. None
     /// when the ledger says that it never can be, or a daemon that stops has tried often enough: then
     /// what is in flight is unknown at the next start.
-    async fn recorded<R: Send + 'static>(
+    pub(super) async fn recorded<R: Send + 'static>(
         &self,
         run: &RunID,
         work: impl Fn(&mut dyn Store) -> Stored<R> + Send + Sync + 'static,
@@ -379,7 +396,7 @@ impl Lane {
     }
 
     /// The provider did nothing: the lane rests as long as that asks for.
-    async fn rest(&self, answer: Answer) {
+    pub(super) async fn rest(&self, answer: Answer) {
         let (cause, reason) = match answer.reply {
             Reply::NothingDone(cause, reason) => (cause, reason),
             Reply::Rejected(reason) | Reply::Unanswered(reason) => (Cause::Outage, reason),
@@ -410,16 +427,6 @@ impl Lane {
         let told = self.parts.ledger.call(move |store| store.gateway_rests(&name, rest.as_ref())).await;
         if let Err(error) = told {
             tracing::error!(gateway = %self.name, %error, "whether it rests cannot be recorded");
-        }
-    }
-}
-
-/// Why a call brought nothing, where the provider has said no word of its own.
-fn why_not(reply: &Reply) -> Option<String> {
-    match reply {
-        Reply::Answered(_) => None,
-        Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => {
-            Some(reason.text.clone())
         }
     }
 }

@@ -10,11 +10,13 @@
 //! written into the ledger by a command, and obeyed by the next look. No transaction spans an await,
 //! so the future may be dropped at any of them, and the next start goes on from the ledger.
 
+mod asking;
 mod assignment;
 mod catalogue;
 mod conductor;
 mod handover;
 pub mod housekeeping;
+mod inquirer;
 mod intake;
 mod lane;
 pub mod lateness;
@@ -27,11 +29,11 @@ mod turns;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use jiff::tz::TimeZone;
+use jiff::{SignedDuration, tz::TimeZone};
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    campaign::{Dialect, Gateways},
+    campaign::{Dialect, Gateways, RecipientID},
     clock::Clock,
     folder::Folder,
     gateway::Gateway,
@@ -63,6 +65,10 @@ pub struct Parts {
 pub struct Post {
     pub gateway: Arc<dyn Gateway>,
     pub limits: Limits,
+    /// How long a message may stay unseen before its absence can be proven.
+    pub settle: SignedDuration,
+    /// An account of ours that may get a message when nothing else shows how far the provider has come.
+    pub probe: Option<RecipientID>,
 }
 
 /// The gateways of the settings, by name.

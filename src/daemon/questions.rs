@@ -43,8 +43,13 @@ impl Conductor {
         for (number, asked_at, question) in questions {
             self.answer(number, asked_at, question).await?;
         }
+        for record in self.parts.ledger.call(|store| store.runs_reopened()).await? {
+            tracing::info!(run = %record.id, "reopened: {} recipients are to be asked", record.counts.pending);
+            self.take_up(record);
+        }
         for lane in self.lanes.values() {
             lane.look_again();
+            lane.inquiries().notify_one();
         }
         self.seen = Some(mark);
         Ok(())

@@ -1,14 +1,19 @@
-//! Requests that read, written down before they leave.
+//! What is written down of requests: of those that read, before they leave; of all, how they ended.
 
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     clock::Clock,
     gateway::{Journal, Pending, ReadEnd, ReadFault},
-    run::{RunID, reply::Reason},
+    run::{
+        RunID,
+        reply::{Answer, Reason, Reply},
+    },
     store::{AttemptEnd, Ledger, StoreError},
 };
 
@@ -39,9 +44,11 @@ impl Record {
     }
 }
 
-/// Nothing is asked that cannot be recorded.
+/// The code of a request that was not made because it could not be recorded.
+pub const NOT_RECORDED: &str = "notRecorded";
+
 fn unrecorded(error: &StoreError) -> ReadFault {
-    ReadFault(Reason::new("notRecorded", error.to_string()))
+    ReadFault(Reason::new(NOT_RECORDED, error.to_string()))
 }
 
 impl Journal for Record {
@@ -68,5 +75,26 @@ impl Journal for Record {
                 tracing::error!(run = %self.run, %error, "the end of a look cannot be recorded");
             }
         })
+    }
+}
+
+/// The end of an attempt that was answered so.
+pub fn end_of(attempt: i64, at: Timestamp, answer: &Answer) -> AttemptEnd {
+    AttemptEnd {
+        attempt,
+        at,
+        http_status: answer.http_status,
+        provider_code: answer.provider_code,
+        provider_message: answer.provider_message.clone().or_else(|| why_not(&answer.reply)),
+    }
+}
+
+/// Why a call brought nothing, where the provider has said no word of its own.
+fn why_not(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Answered(_) => None,
+        Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => {
+            Some(reason.text.clone())
+        }
     }
 }

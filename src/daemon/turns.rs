@@ -295,6 +295,25 @@ impl Turns {
         waiting.under_way
     }
 
+    /// Promises a call to one recipient that is none of a run's, if the limits and a rest allow it now.
+    pub fn begin_probe(&mut self, steady: Timestamp) -> bool {
+        let may = !self.stopping
+            && self.rest.until(steady).is_none()
+            && self.account.allowance(steady, 1) == Allowance::Now;
+        if may {
+            self.account.begin(1);
+        }
+        may
+    }
+
+    /// The call that [`Turns::begin_probe`] has promised is over.
+    pub fn end_probe(&mut self, done: Done) {
+        match done {
+            Done::Sent { at, recipients } => self.account.end(at, 1, recipients),
+            Done::Withdrawn | Done::Nothing => self.account.withdraw(1),
+        }
+    }
+
     fn waiting(&mut self, run: &RunID) -> Option<&mut Waiting> {
         self.runs.iter_mut().find(|waiting| waiting.assignment.run == *run)
     }

@@ -5,6 +5,7 @@
 
 use std::{any::Any, error::Error, fmt, path::Path, sync::Arc};
 
+use jiff::SignedDuration;
 use schemars::{Schema, SchemaGenerator};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -16,7 +17,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    campaign::Dialect,
+    campaign::{Dialect, RecipientID},
     clock::Clock,
     document::fields::{Fields, Report},
     limits::Limits,
@@ -75,6 +76,10 @@ pub struct Figures {
     pub concurrency: u32,
     /// Recipients a call, when a campaign does not say.
     pub batch_size: u32,
+    /// How long a message may stay unseen before its absence can be proven.
+    pub settle: SignedDuration,
+    /// An account of ours that may get a message when nothing else shows how far the provider has come.
+    pub probe: Option<RecipientID>,
 }
 
 /// What a gateway is opened with.

@@ -18,6 +18,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use jiff::SignedDuration;
 
+pub use crate::run::look::Addressing;
 use crate::{
     campaign::{Dialect, Message, RecipientID},
     run::{
@@ -53,6 +54,15 @@ pub enum Addressees {
 }
 
 impl Addressees {
+    /// Recipients, at least one, addressed so. Where one is meant it is the first.
+    pub fn new(addressing: Addressing, mut recipients: Vec<RecipientID>) -> Addressees {
+        match addressing {
+            Addressing::User if !recipients.is_empty() => Addressees::User(recipients.swap_remove(0)),
+            Addressing::Group if !recipients.is_empty() => Addressees::Group(recipients.swap_remove(0)),
+            Addressing::Users | Addressing::User | Addressing::Group => Addressees::Users(recipients),
+        }
+    }
+
     /// The recipients, in their order.
     pub fn recipients(&self) -> &[RecipientID] {
         match self {
@@ -70,16 +80,6 @@ impl Addressees {
             Addressees::Group(_) => Addressing::Group,
         }
     }
-}
-
-/// How a call addresses its recipients, and so how its message can be looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Addressing {
-    /// Several users by one call.
-    Users,
-    /// One user by the call that says why it fails.
-    User,
-    Group,
 }
 
 /// A request as `preview` shows it; secrets are masked already.

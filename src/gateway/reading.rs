@@ -12,7 +12,10 @@ use serde_json::{Map, Value as JSON};
 
 use super::{kind::Figures, secret::SecretSource};
 use crate::{
-    campaign::file::{GATEWAY_LIMIT_KEYS, duration, limits},
+    campaign::{
+        RecipientID,
+        file::{GATEWAY_LIMIT_KEYS, duration, limits},
+    },
     document::{
         Code, Value,
         fields::{Cursor, Fields, Report},
@@ -24,6 +27,8 @@ use crate::{
 pub const DEFAULT_CONCURRENCY: u32 = 4;
 /// The most calls under way at once that a setting may ask for.
 const MAX_CONCURRENCY: u32 = 256;
+/// How long a message may stay unseen when nothing is said.
+pub const DEFAULT_SETTLE: SignedDuration = SignedDuration::from_mins(10);
 /// The longest one call may take.
 const MAX_TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
 
@@ -66,6 +71,12 @@ pub fn figures(
     };
     let concurrency = whole("concurrency", MAX_CONCURRENCY, DEFAULT_CONCURRENCY);
     let batch_size = whole("batchSize", batch_sizes.max, batch_sizes.default);
+    let settle = fields.get("settle").map(|cursor| duration(&cursor, report, SignedDuration::from_secs(1)));
+    let probe = fields.get("probe").map(|cursor| {
+        RecipientID::new(cursor.id(report)?)
+            .map_err(|error| cursor.error(report, Code::BadID, error.to_string(), None))
+            .ok()
+    });
     let mut defaults = defaults;
     defaults.extend(said.unwrap_or(Some(Map::new()))?);
     Some(Figures {
@@ -73,6 +84,11 @@ pub fn figures(
         limits: limits.unwrap_or(Some(Limits::default()))?,
         concurrency: concurrency?,
         batch_size: batch_size?,
+        settle: settle.unwrap_or(Some(DEFAULT_SETTLE))?,
+        probe: match probe {
+            Some(probe) => Some(probe?),
+            None => None,
+        },
     })
 }
 

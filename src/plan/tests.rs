@@ -33,6 +33,7 @@ fn campaign(patterns: Vec<Pattern>) -> Campaign {
             concurrency: 1,
             limits: Limits::default(),
             on_unknown: OnUnknown::Hold,
+            confirm: false,
         },
     }
 }

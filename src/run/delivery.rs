@@ -3,6 +3,7 @@
 //! ```text
 //! pending ──asked──▶ in flight ──answered──▶ accepted | refused | failed | unknown
 //!   │  ▲──nothing done──┘                    unknown ──read──▶ accepted | refused
+//!   │  └──reopened── unknown | refused | failed        └──exhausted──▶ failed
 //!   ├──stopped──▶ expired | cancelled | failed
 //!   └──held back──▶ excluded
 //! ```
@@ -59,6 +60,11 @@ pub enum DeliveryEvent {
     Stopped(Ending, Reason),
     /// What became of it was read from the provider afterwards.
     Read(Verdict),
+    /// It is asked again: it is proven that it was not accepted, its author accepts duplicates, or a
+    /// person wants it.
+    Reopened,
+    /// Proven that it was not accepted, and there is no time, no try or no run left for it.
+    Exhausted(Reason),
 }
 
 /// The event has no place in the state: a fault of ours.
@@ -86,6 +92,13 @@ impl Delivery {
             (InFlight, DeliveryEvent::Unanswered(reason)) => Ok(Decided(Outcome::Unknown(reason))),
             (InFlight, DeliveryEvent::Rejected(reason)) => Ok(Decided(Outcome::Failed(reason))),
             (Decided(Outcome::Unknown(_)), DeliveryEvent::Read(verdict)) => Ok(Decided(verdict.into())),
+            (
+                Decided(Outcome::Unknown(_) | Outcome::Refused(_) | Outcome::Failed(_)),
+                DeliveryEvent::Reopened,
+            ) => Ok(Pending),
+            (Decided(Outcome::Unknown(_)), DeliveryEvent::Exhausted(reason)) => {
+                Ok(Decided(Outcome::Failed(reason)))
+            }
             (state, event) => Err(NoSuchDeliveryTransition { state: state.name(), event }),
         }
     }
@@ -175,6 +188,8 @@ mod tests {
             ("stopped, failed", DeliveryEvent::Stopped(Ending::Failed, reason())),
             ("read accepted", DeliveryEvent::Read(accepted())),
             ("read refused", DeliveryEvent::Read(Verdict::Refused(reason()))),
+            ("reopened", DeliveryEvent::Reopened),
+            ("exhausted", DeliveryEvent::Exhausted(reason())),
         ];
         let mut table = String::new();
         for state in states {

@@ -8,6 +8,29 @@ use jiff::Timestamp;
 use super::reply::{Reason, Receipt};
 use crate::campaign::RecipientID;
 
+/// How a call addresses its recipients, and so how its message can be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Addressing {
+    /// Several users by one call.
+    Users,
+    /// One user by the call that says why it fails.
+    User,
+    Group,
+}
+
+impl Addressing {
+    pub const ALL: [Addressing; 3] = [Addressing::Users, Addressing::User, Addressing::Group];
+
+    /// The word in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Addressing::Users => "users",
+            Addressing::User => "user",
+            Addressing::Group => "group",
+        }
+    }
+}
+
 /// One message to one recipient, of which it is not known whether it was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sought {

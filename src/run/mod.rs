@@ -8,6 +8,7 @@ pub mod chunk;
 pub mod counts;
 pub mod delivery;
 pub mod id;
+pub mod inquiry;
 pub mod look;
 pub mod reply;
 pub mod rest;

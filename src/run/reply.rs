@@ -46,6 +46,18 @@ pub enum Reply {
     Unanswered(Reason),
 }
 
+impl Reply {
+    /// The word in `attempt_log.verdict`.
+    pub fn verdict(&self) -> &'static str {
+        match self {
+            Reply::Answered(_) => "answered",
+            Reply::NothingDone(..) => "nothing_done",
+            Reply::Rejected(_) => "rejected",
+            Reply::Unanswered(_) => "unanswered",
+        }
+    }
+}
+
 /// Why nothing was done although the request was good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {

@@ -2,6 +2,7 @@
 
 use super::{
     delivery::{Delivery, DeliveryEvent, NoSuchDeliveryTransition, Outcome},
+    inquiry::Doubt,
     reply::{Cause, Reason, Reply, Verdict},
     state::{Ending, RunEvent},
 };
@@ -23,32 +24,55 @@ pub struct Settlement {
     /// Whether the run is over when this leaves nothing pending or in flight: not while somebody is yet
     /// to be explained.
     pub may_end_run: bool,
+    /// What is done about whoever is unknown now.
+    pub doubt: Doubt,
+}
+
+impl Settlement {
+    /// Tells those who are unknown why nobody is asked what became of them.
+    pub fn hold_because(&mut self, why: &Reason) {
+        for (_, outcome) in &mut self.outcomes {
+            if let Outcome::Unknown(reason) = outcome {
+                reason.text = format!("{}; held: {}", reason.text, why.text);
+            }
+        }
+    }
+
+    /// Whether the answer shows that the gateway does not work.
+    pub fn is_unhealthy(&self) -> bool {
+        matches!(self.rest, Some((Cause::Unreachable | Cause::Outage, _)))
+    }
 }
 
 /// The words of `attempt_log.verdict`.
 pub const VERDICTS: [&str; 4] = ["answered", "nothing_done", "rejected", "unanswered"];
 
 /// Draws the consequences of a reply for the recipients that were asked.
-pub fn settle(asked: &[RecipientID], reply: Reply) -> Result<Settlement, NoSuchDeliveryTransition> {
-    let (verdict, events, run, rest) = match reply {
+pub fn settle(
+    asked: &[RecipientID],
+    reply: Reply,
+    doubt: Doubt,
+) -> Result<Settlement, NoSuchDeliveryTransition> {
+    let verdict = reply.verdict();
+    let (events, run, rest) = match reply {
         Reply::Answered(verdicts) => {
             let events = verdicts.into_iter().map(|(id, verdict)| (id, DeliveryEvent::Answered(verdict)));
-            ("answered", events.collect(), None, None)
+            (events.collect(), None, None)
         }
         Reply::NothingDone(cause, reason) => {
-            ("nothing_done", each(asked, &DeliveryEvent::NothingDone), None, Some((cause, reason)))
+            (each(asked, &DeliveryEvent::NothingDone), None, Some((cause, reason)))
         }
         Reply::Rejected(reason) => {
             let stop = RunEvent::Stop {
                 ending: Ending::Failed,
                 reason: format!("the provider refuses the request: {} {}", reason.code, reason.text),
             };
-            ("rejected", each(asked, &DeliveryEvent::Rejected(reason)), Some(stop), None)
+            (each(asked, &DeliveryEvent::Rejected(reason)), Some(stop), None)
         }
         // Whoever does not answer may be down: the next batch is not used up at once.
         Reply::Unanswered(reason) => {
             let events = each(asked, &DeliveryEvent::Unanswered(reason.clone()));
-            ("unanswered", events, None, Some((Cause::Outage, reason)))
+            (events, None, Some((Cause::Outage, reason)))
         }
     };
     let events: Vec<(RecipientID, DeliveryEvent)> = events;
@@ -63,7 +87,7 @@ pub fn settle(asked: &[RecipientID], reply: Reply) -> Result<Settlement, NoSuchD
         }
     }
     let may_end_run = unexplained.is_empty();
-    Ok(Settlement { verdict, outcomes, run, rest, unexplained, may_end_run })
+    Ok(Settlement { verdict, outcomes, run, rest, unexplained, may_end_run, doubt })
 }
 
 /// Whether a run goes on after a call of `asked` recipients of whom `unexplained` stay without a reason.
@@ -98,7 +122,7 @@ mod tests {
     /// What a reply for `a` and `b` brings about, in words.
     #[track_caller]
     fn check(reply: Reply, expected: Consequences<'_>) {
-        let settlement = settle(&ids(), reply).unwrap();
+        let settlement = settle(&ids(), reply, Doubt::Hold).unwrap();
         let outcomes: Vec<_> =
             settlement.outcomes.iter().map(|(id, outcome)| (id.as_str(), outcome.name())).collect();
         assert_eq!(

@@ -5,7 +5,7 @@
 //!    │                 │  │ └──pause──────▶ │
 //!    │                 │  └─stop─▶ ending ◀─┘ stop
 //!    └─▶ failed,       └─drained─▶ completed    ending ─drained─▶ completed | cancelled | failed
-//!        cancelled
+//!        cancelled          completed | cancelled | failed ─reopened─▶ running
 //! ```
 
 /// Where a run stands, with what belongs to that state alone.
@@ -56,8 +56,10 @@ pub enum RunEvent {
         ending: Ending,
         reason: String,
     },
-    /// Nothing is pending or in flight any more.
+    /// Nothing is pending, in flight or being looked up any more.
     Drained,
+    /// A person wants some of its recipients asked again.
+    Reopen,
 }
 
 /// The event has no place in the state.
@@ -121,6 +123,9 @@ impl RunState {
                 Ending::Expired => Completed { reason },
                 Ending::Failed => Failed { reason },
             }),
+            (Completed { .. } | Cancelled { .. } | Failed { .. }, RunEvent::Reopen) => Ok(Running),
+            // It goes on anyway.
+            (state @ (Running | Paused { .. }), RunEvent::Reopen) => Ok(state),
             (state, event) => Err(NoSuchTransition { state: state.name(), event: event.name() }),
         }
     }
@@ -149,6 +154,7 @@ impl RunEvent {
             RunEvent::Resume => "be resumed",
             RunEvent::Stop { .. } => "be stopped",
             RunEvent::Drained => "be drained",
+            RunEvent::Reopen => "be reopened",
         }
     }
 }
@@ -181,6 +187,7 @@ mod tests {
             RunEvent::Pause { reason: why() },
             RunEvent::Resume,
             RunEvent::Drained,
+            RunEvent::Reopen,
         ];
         events.extend(Ending::ALL.map(|ending| RunEvent::Stop { ending, reason: why() }));
         events
@@ -207,10 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_stays_so() {
+    fn what_is_over_stays_so_until_a_person_reopens_it() {
         for state in states().into_iter().filter(RunState::is_over) {
             for event in events() {
-                assert!(state.clone().after(event).is_err(), "{state:?}");
+                let reopens = event == RunEvent::Reopen;
+                assert_eq!(state.clone().after(event).is_ok(), reopens, "{state:?}");
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::{
             self, Account,
             settings::{BATCH_SIZES, OpenIMKind},
         },
-        reading::{DEFAULT_CONCURRENCY, figures},
+        reading::{DEFAULT_CONCURRENCY, DEFAULT_SETTLE, figures},
     },
     limits::Limits,
 };
@@ -43,6 +43,8 @@ impl Default for SandboxSettings {
                 limits: Limits::default(),
                 concurrency: DEFAULT_CONCURRENCY,
                 batch_size: BATCH_SIZES.default,
+                settle: DEFAULT_SETTLE,
+                probe: None,
             },
         }
     }
@@ -54,7 +56,7 @@ impl Kind for SandboxKind {
     }
 
     fn keys(&self) -> &'static [&'static str] {
-        &["kind", "defaults", "limits", "concurrency", "batchSize"]
+        &["kind", "defaults", "limits", "concurrency", "batchSize", "settle", "probe"]
     }
 
     /// The same figures as the real thing has, and fields that make short messages whole.
@@ -108,7 +110,10 @@ mod schema {
     use schemars::JsonSchema;
     use serde_json::{Map, Value};
 
-    use crate::gateway::schema::GatewayLimits;
+    use crate::{
+        campaign::schema::{Duration, ID},
+        gateway::schema::GatewayLimits,
+    };
 
     /// The provider inside campaignd that delivers nowhere.
     #[derive(JsonSchema)]
@@ -122,6 +127,10 @@ mod schema {
         concurrency: Option<u32>,
         /// Recipients a call when a campaign does not say. Default: 100.
         batch_size: Option<u32>,
+        /// How long a message may stay unseen before it can be proven that it was not taken. Default: 10m.
+        settle: Option<Duration>,
+        /// An account that gets a message when nothing else shows how far the provider has come.
+        probe: Option<ID>,
     }
 
     #[derive(JsonSchema)]

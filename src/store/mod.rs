@@ -4,13 +4,17 @@
 //! method is a step inside a transaction that [`Ledger`] opens and commits. Must never know:
 //! gateways, files, the clock (times are arguments), what a reply means.
 
+mod inquiry;
 mod ledger;
 pub mod owner;
 mod people;
 pub mod sqlite;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
+pub use inquiry::{Inquiry, Witness};
 pub use ledger::Ledger;
 pub use people::{Act, Control, Controlled, PausedBy, Question, Reply, Suppression, Target};
 
@@ -19,7 +23,11 @@ use crate::{
     document::Severity,
     plan::Decision,
     run::{
-        Counts, Outcome, RunEvent, RunID, RunState, Settlement, Trigger, chunk::Chunk, reply::Reason,
+        Counts, Outcome, RunEvent, RunID, RunState, Settlement, Trigger,
+        chunk::Chunk,
+        inquiry::{Doubt, Findings, Purpose},
+        look::Addressing,
+        reply::Reason,
         state::NoSuchTransition,
     },
 };
@@ -177,6 +185,8 @@ pub struct Intent {
     pub at: Timestamp,
     /// The most recipients it may have, at least 1.
     pub most_recipients: u64,
+    /// How they are addressed; one who is to be asked alone is addressed so whatever stands here.
+    pub addressing: Addressing,
     /// The account whose messages must carry distinct send times, and the provider's time now.
     pub stamp: Option<(String, Timestamp)>,
 }
@@ -189,6 +199,7 @@ pub struct Begun {
     pub at: Timestamp,
     pub operation_id: String,
     pub batch: u64,
+    pub addressing: Addressing,
     pub recipients: Vec<RecipientID>,
     /// Unix milliseconds.
     pub send_time_ms: Option<i64>,
@@ -298,13 +309,20 @@ pub trait Store: Send {
         now: Timestamp,
     ) -> Stored<RunState>;
     /// Gives up to `most_batches` pending batches of an ending run their outcome; ends a run of which
-    /// nothing is pending or in flight.
-    fn run_drain(&mut self, run: &RunID, most_batches: u32, now: Timestamp) -> Stored<Drain>;
+    /// nothing is pending, in flight or being looked up. `confirms`: what was accepted is looked up
+    /// before.
+    fn run_drain(&mut self, run: &RunID, most_batches: u32, confirms: bool, now: Timestamp) -> Stored<Drain>;
     /// Why recipients of a run were not accepted, the most frequent first.
     fn run_reasons(&mut self, run: &RunID, most: u32) -> Stored<Vec<CountedReason>>;
     /// At the start of a daemon: what is in flight was asked by one that is gone, so its outcome is
-    /// unknown. Tells how many recipients that are.
-    fn recover(&mut self, now: Timestamp) -> Stored<u64>;
+    /// unknown. `doubts` says what each run does about that; one that is missing holds. Tells how many
+    /// recipients that are.
+    fn recover(&mut self, doubts: &HashMap<RunID, Doubt>, now: Timestamp) -> Stored<u64>;
+    /// Makes everyone of a run with one of these outcomes pending again, and reopens it where it is over.
+    /// Tells how many.
+    fn run_retry(&mut self, run: &RunID, outcomes: &[&str], act: &Act) -> Stored<u64>;
+    /// Runs that were reopened since this was asked last.
+    fn runs_reopened(&mut self) -> Stored<Vec<RunRecord>>;
 
     // Batches
     /// Commits the next batch of a running run to being asked: None when there is none, the run does
@@ -334,6 +352,49 @@ pub trait Store: Send {
         outcomes: &[(RecipientID, Outcome)],
         now: Timestamp,
     ) -> Stored<()>;
+
+    // Inquiries
+    /// Inquiries about attempts of a gateway whose next look is due, with so many recipients at most, or
+    /// one inquiry.
+    fn inquiries_due(
+        &mut self,
+        gateway: &str,
+        now: Timestamp,
+        most_recipients: usize,
+    ) -> Stored<Vec<Inquiry>>;
+    /// When the next look of a gateway is due.
+    fn inquiry_next_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>>;
+    /// Messages that the gateway's provider has accepted later than those that are sought, each to
+    /// another recipient, the earliest first.
+    fn inquiry_witnesses(&mut self, gateway: &str, inquiry: &Inquiry, most: usize) -> Stored<Vec<Witness>>;
+    /// Records what a look has found. Whoever is proven not to have been accepted is pending again, while
+    /// the run goes on and it has been tried less often than `most_attempts`; else failed.
+    fn inquiry_settle(
+        &mut self,
+        inquiry: &Inquiry,
+        findings: &Findings,
+        look: Option<i64>,
+        most_attempts: u32,
+        now: Timestamp,
+    ) -> Stored<()>;
+    /// Commits a message to an account that is none of a run's recipients: it is to be seen again for the
+    /// sake of a batch. `stamp`: its sender, and the provider's time now.
+    fn probe_begin(
+        &mut self,
+        run: &RunID,
+        batch: u64,
+        probe: &RecipientID,
+        stamp: (&str, Timestamp),
+        now: Timestamp,
+    ) -> Stored<Begun>;
+    /// Records how that ended, with a word of [`crate::run::settlement::VERDICTS`].
+    fn probe_end(&mut self, end: &AttemptEnd, accepted: bool, verdict: &str) -> Stored<()>;
+    /// Opens inquiries about those of a run who are unknown and held, or accepted and not confirmed.
+    /// Tells how many recipients.
+    fn run_inquire(&mut self, run: &RunID, purpose: Purpose, act: &Act) -> Stored<u64>;
+    /// A gateway has been seen not to work.
+    fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()>;
+    fn gateway_unhealthy_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>>;
 
     // Limits
     /// Calls through a gateway, of one campaign or of all, that ended since then.

@@ -1,6 +1,6 @@
 //! The ledger as a file: who may read it, and which files are refused, with what words.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path};
+use std::{collections::HashMap, fs::Permissions, os::unix::fs::PermissionsExt, path::Path};
 
 use campaignd::{
     run::{RunID, RunState},
@@ -86,7 +86,7 @@ fn a_newer_ledger_is_refused_and_left_alone() {
     };
     check_refused(
         newer,
-        "the ledger was written by a newer campaignd (schema 7, this one knows 2); use that one",
+        "the ledger was written by a newer campaignd (schema 7, this one knows 3); use that one",
     );
 }
 
@@ -130,7 +130,7 @@ fn a_ledger_of_every_old_schema_opens_and_goes_on() {
         assert_eq!(open.len(), 1);
         assert_eq!((open[0].counts.pending, open[0].counts.in_flight), (2, 2));
         store.begin().unwrap();
-        assert_eq!(store.recover(now()).unwrap(), 2);
+        assert_eq!(store.recover(&HashMap::new(), now()).unwrap(), 2);
         store.commit().unwrap();
         let over = store.run(&RunID::from_text("news@20261111T010000Z.m1")).unwrap();
         assert_eq!(over.state, RunState::Completed { reason: String::new() });

@@ -8,6 +8,8 @@ use campaignd::{
     run::{
         RunEvent, Trigger,
         chunk::Cutter,
+        inquiry::Doubt,
+        look::Addressing,
         reply::{Cause, Reason, Reply},
         settlement::settle,
     },
@@ -177,7 +179,13 @@ fn a_delivery_tells_how_often_it_was_tried() {
     let chunk = cutter.push(RecipientID::new("u001").unwrap()).unwrap();
     desk.store.run_open_part(&run, &[chunk], &[], now()).unwrap();
     desk.store.run_event(&run, RunEvent::Sealed, None, now()).unwrap();
-    let intent = Intent { run: run.clone(), at: now(), most_recipients: 1, stamp: None };
+    let intent = Intent {
+        run: run.clone(),
+        at: now(),
+        most_recipients: 1,
+        addressing: Addressing::Users,
+        stamp: None,
+    };
     let withdrawn = desk.store.batch_begin(&intent).unwrap().unwrap().attempt;
     desk.store.batch_withdraw(withdrawn, now()).unwrap();
     let reason = || Reason::new("1501", "token expired");
@@ -185,7 +193,7 @@ fn a_delivery_tells_how_often_it_was_tried() {
         let Begun { attempt, recipients, .. } = desk.store.batch_begin(&intent).unwrap().unwrap();
         let end =
             AttemptEnd { attempt, at: now(), http_status: None, provider_code: None, provider_message: None };
-        desk.store.batch_settle(&end, &settle(&recipients, reply).unwrap()).unwrap();
+        desk.store.batch_settle(&end, &settle(&recipients, reply, Doubt::Hold).unwrap()).unwrap();
     }
     let ledger = Connection::open(&desk.path).unwrap();
     let row: (String, i64) = ledger

@@ -18,6 +18,8 @@ use campaignd::{
     run::{
         RunEvent, RunID, Settlement, Trigger,
         chunk::{Chunk, Cutter},
+        inquiry::Doubt,
+        look::Addressing,
         reply::{Cause, Reason, Receipt, Reply, Verdict},
         settlement::settle,
     },
@@ -133,7 +135,8 @@ fn opened(store: &mut dyn Store, name: &str, count: usize, size: u32) -> RunID {
 }
 
 fn begin(store: &mut dyn Store, run: &RunID, most_recipients: u64, ms: i64) -> Option<Begun> {
-    let intent = Intent { run: run.clone(), at: at(ms), most_recipients, stamp: None };
+    let intent =
+        Intent { run: run.clone(), at: at(ms), most_recipients, addressing: Addressing::Users, stamp: None };
     change(store, |store| store.batch_begin(&intent)).unwrap()
 }
 
@@ -148,12 +151,12 @@ fn accepted() -> Verdict {
 /// What follows when the recipients of a batch are answered with these verdicts, over and over.
 fn answered(begun: &Begun, verdicts: &[Verdict]) -> Settlement {
     let verdicts = begun.recipients.iter().cloned().zip(verdicts.iter().cloned().cycle()).collect();
-    settle(&begun.recipients, Reply::Answered(verdicts)).unwrap()
+    settle(&begun.recipients, Reply::Answered(verdicts), Doubt::Hold).unwrap()
 }
 
 /// What follows when a batch was proven not to be done.
 fn nothing_done(begun: &Begun) -> Settlement {
-    settle(&begun.recipients, Reply::NothingDone(Cause::Token, reason())).unwrap()
+    settle(&begun.recipients, Reply::NothingDone(Cause::Token, reason()), Doubt::Hold).unwrap()
 }
 
 #[track_caller]

@@ -5,7 +5,10 @@ use super::{
     amounts::{CAMPAIGN_LIMIT_KEYS, limits},
 };
 use crate::{
-    document::fields::{Cursor, Fields, Report, not_supported},
+    document::{
+        Code,
+        fields::{Cursor, Fields, Report},
+    },
     limits::Limits,
 };
 
@@ -38,7 +41,6 @@ pub(super) fn delivery(
             report,
             &[
                 ("retry", None),
-                ("confirm", Some("false")),
                 ("stopWhen", None),
                 ("native", Some("false")),
                 ("ignoreSuppressions", Some("false")),
@@ -50,13 +52,19 @@ pub(super) fn delivery(
     let batch_size = get("batchSize").map(|cursor| figure(&cursor, report, max_batch_size));
     let concurrency = get("concurrency").map(|cursor| figure(&cursor, report, max_concurrency));
     let limits = get("limits").map(|cursor| limits(&cursor, report, CAMPAIGN_LIMIT_KEYS));
-    let on_unknown = get("onUnknown").map(|cursor| on_unknown(&cursor, report));
+    let asks = dialect.map(Dialect::can_be_asked);
+    let on_unknown = get("onUnknown").map(|cursor| on_unknown(&cursor, asks, report));
+    let confirm = get("confirm").map(|cursor| confirm(&cursor, asks, report));
     let dialect = dialect?;
     Some(Delivery {
         batch_size: batch_size.unwrap_or(Some(dialect.default_batch_size()))?,
         concurrency: concurrency.unwrap_or(Some(max_concurrency))?,
         limits: limits.unwrap_or(Some(Limits::default()))?,
-        on_unknown: on_unknown.unwrap_or(Some(OnUnknown::Hold))?,
+        on_unknown: on_unknown.unwrap_or(Some(match dialect.can_be_asked() {
+            true => OnUnknown::Reconcile,
+            false => OnUnknown::Hold,
+        }))?,
+        confirm: confirm.unwrap_or(Some(false))?,
     })
 }
 
@@ -65,12 +73,26 @@ fn figure(cursor: &Cursor<'_>, report: &mut Report, max: u32) -> Option<u32> {
     cursor.whole(report, 1..=u64::from(max)).and_then(|number| number.try_into().ok())
 }
 
-fn on_unknown(cursor: &Cursor<'_>, report: &mut Report) -> Option<OnUnknown> {
+/// `asks`: whether the gateway's provider can be asked, where the gateway is known.
+fn on_unknown(cursor: &Cursor<'_>, asks: Option<bool>, report: &mut Report) -> Option<OnUnknown> {
     match cursor.word(report, &["hold", "reconcile", "resend"])? {
         "hold" => Some(OnUnknown::Hold),
-        later => {
-            not_supported(report, cursor, &format!("onUnknown: {later}"), Some("hold"));
-            None
-        }
+        "resend" => Some(OnUnknown::Resend),
+        _ => look_ups(cursor, asks, report).then_some(OnUnknown::Reconcile),
     }
+}
+
+fn confirm(cursor: &Cursor<'_>, asks: Option<bool>, report: &mut Report) -> Option<bool> {
+    let confirm = cursor.boolean(report)?;
+    (!confirm || look_ups(cursor, asks, report)).then_some(confirm)
+}
+
+/// Refuses what needs to look messages up where the provider has no way to.
+fn look_ups(cursor: &Cursor<'_>, asks: Option<bool>, report: &mut Report) -> bool {
+    let possible = asks != Some(false);
+    if !possible {
+        let message = "the provider of this gateway has no way to look a message up";
+        cursor.error(report, Code::BadValue, message, Some("leave it out, or use `onUnknown: hold`"));
+    }
+    possible
 }

@@ -105,6 +105,10 @@ impl Dialect for OpenIMDialect {
         MAX_BATCH_SIZE
     }
 
+    fn can_be_asked(&self) -> bool {
+        true
+    }
+
     fn max_concurrency(&self) -> u32 {
         self.concurrency
     }

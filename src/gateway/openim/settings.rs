@@ -95,7 +95,6 @@ impl Kind for OpenIMKind {
 }
 
 fn read(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<OpenIMSettings> {
-    fields.not_supported(report, &[("settle", Some("10m")), ("probe", None)]);
     let insecure = fields.get("insecure").map_or(Some(false), |cursor| cursor.boolean(report));
     let url = fields
         .require(report, "url", "for example `url: http://127.0.0.1:10002`")
@@ -171,7 +170,7 @@ mod schema {
     use serde_json::{Map, Value};
 
     use crate::{
-        campaign::schema::{Duration, ID, NotYet, Text},
+        campaign::schema::{Duration, ID, Text},
         gateway::schema::{GatewayLimits, Secret},
     };
 
@@ -197,9 +196,11 @@ mod schema {
         batch_size: Option<u32>,
         /// Of one call. Default: 60s.
         timeout: Option<Duration>,
-        /// Only the default, 10m, is supported yet.
+        /// How long a message may stay unseen before it can be proven that it was not taken. Default: 10m.
         settle: Option<Duration>,
-        probe: Option<NotYet>,
+        /// A throw-away account of yours: it gets a message when nothing else shows how far the server has
+        /// come with storing.
+        probe: Option<ID>,
         /// A PEM file of certificate authorities to trust besides the system's.
         ca_file: Option<Text>,
         /// The proxy that every call goes through, like http://proxy:3128.

@@ -1,16 +1,20 @@
 //! Batches, attempts and deliveries: the intent before a request, the answer with all that follows.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, named_params, params};
 
 use super::{
     super::{AttemptEnd, Begun, Intent, StoreError, Stored},
-    held_back, json, recipients, runs, suppressions,
+    held_back, inquiries, json, recipients, reopening, runs, suppressions,
 };
 use crate::{
     campaign::RecipientID,
     run::{
-        Counts, Outcome, RunEvent, RunID, RunState, Settlement,
+        Counts, Outcome, RunID, RunState, Settlement,
+        inquiry::Doubt,
+        look::Addressing,
         reply::{Reason, Reply},
         settlement::settle as settled,
     },
@@ -21,34 +25,40 @@ pub struct PendingBatch {
     pub id: i64,
     pub number: u64,
     pub attempts: u32,
+    /// Whether its one recipient is asked by the call that says why it fails.
+    pub single: bool,
     pub recipients: Vec<RecipientID>,
 }
 
-pub fn insert_pending(
-    connection: &Connection,
-    run: i64,
-    number: u64,
-    position: i64,
-    attempts: u32,
-    recipients: &[RecipientID],
-) -> Stored<()> {
+/// A batch that is to wait. `single`: its one recipient is asked by the call that says why it fails.
+pub struct NewBatch<'a> {
+    pub number: u64,
+    pub position: i64,
+    pub attempts: u32,
+    pub single: bool,
+    pub recipients: &'a [RecipientID],
+}
+
+pub fn insert_pending(connection: &Connection, run: i64, batch: &NewBatch<'_>) -> Stored<()> {
+    let recipients = batch.recipients;
     let (Some(first), Some(last)) = (recipients.first(), recipients.last()) else {
         return Err(StoreError::Corrupt("a batch without recipients".to_owned()));
     };
     connection
         .prepare_cached(
-            "INSERT INTO batch (run, number, position, state, attempts, count, first, last, recipients)
-             VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO batch (run, number, position, state, attempts, count, first, last, recipients, single)
+             VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             run,
-            number as i64,
-            position,
-            attempts,
+            batch.number as i64,
+            batch.position,
+            batch.attempts,
             recipients.len() as i64,
             first.as_str(),
             last.as_str(),
             json(&recipients)?,
+            batch.single,
         ])?;
     Ok(())
 }
@@ -60,6 +70,8 @@ pub struct Deliveries<'c> {
     batch: Option<u64>,
     attempts: u32,
     send_time_ms: Option<i64>,
+    /// The inquiry that seeks whoever is unknown.
+    sought_by: Option<i64>,
     at_ms: i64,
 }
 
@@ -68,11 +80,11 @@ impl<'c> Deliveries<'c> {
     pub fn of_run(connection: &'c Connection, run: i64, now: Timestamp) -> Stored<Deliveries<'c>> {
         let insert = connection.prepare_cached(
             "INSERT INTO delivery (run, recipient, outcome, reason_code, reason, attempts, batch, server_msg_id,
-                client_msg_id, send_time, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                client_msg_id, send_time, updated_at, sought_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         let at_ms = now.as_millisecond();
-        Ok(Deliveries { insert, run, batch: None, attempts: 0, send_time_ms: None, at_ms })
+        Ok(Deliveries { insert, run, batch: None, attempts: 0, send_time_ms: None, sought_by: None, at_ms })
     }
 
     /// Of the recipients of a batch that has been asked so many times.
@@ -105,12 +117,13 @@ impl<'c> Deliveries<'c> {
             receipt.and_then(|receipt| receipt.client_msg_id.as_deref()),
             receipt.and_then(|receipt| receipt.send_time_ms).or(self.send_time_ms),
             self.at_ms,
+            self.sought_by.filter(|_| matches!(outcome, Outcome::Unknown(_))),
         ])?;
         Ok(())
     }
 }
 
-pub const PENDING: &str = "SELECT id, number, attempts, recipients FROM batch
+pub const PENDING: &str = "SELECT id, number, attempts, single, recipients FROM batch
      WHERE run = ?1 AND state = 'pending' ORDER BY position LIMIT ?2";
 
 /// The first batches in the order of sending.
@@ -123,7 +136,8 @@ pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<Pendi
             id: row.get(0)?,
             number: row.get(1)?,
             attempts: row.get(2)?,
-            recipients: recipients(row.get_ref(3)?.as_str().unwrap_or_default())?,
+            single: row.get(3)?,
+            recipients: recipients(row.get_ref(4)?.as_str().unwrap_or_default())?,
         });
     }
     Ok(batches)
@@ -139,6 +153,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
     if batch.recipients.len() > most {
         batch = split(connection, run, batch, most)?;
     }
+    let addressing = if batch.single { Addressing::User } else { intent.addressing };
     let at_ms = intent.at.as_millisecond();
     let send_time_ms = match &intent.stamp {
         Some((sender, provider_now)) => Some(stamp(connection, &intent.run, sender, *provider_now)?),
@@ -147,11 +162,11 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
     connection
         .prepare_cached(
             "INSERT INTO attempt (kind, run, batch, gateway, operation_id, sender, send_time, started_at,
-                recipients)
+                recipients, addressing, first, last)
              SELECT 'send', id, ?2, gateway,
                 (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
                     || '-' || run,
-                ?3, ?4, ?5, ?6
+                ?3, ?4, ?5, ?6, ?7, ?8, ?9
              FROM run WHERE id = ?1",
         )?
         .execute(params![
@@ -161,6 +176,9 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
             send_time_ms,
             at_ms,
             batch.recipients.len() as i64,
+            addressing.as_str(),
+            batch.recipients.first().map(RecipientID::as_str),
+            batch.recipients.last().map(RecipientID::as_str),
         ])?;
     let attempt = connection.last_insert_rowid();
     connection
@@ -181,6 +199,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
         at: intent.at,
         operation_id,
         batch: batch.number,
+        addressing,
         recipients: batch.recipients,
         send_time_ms,
     }))
@@ -216,7 +235,12 @@ fn split(connection: &Connection, run: i64, mut batch: PendingBatch, most: usize
         )?
         .query_row([batch.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     connection.prepare_cached("UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1")?.execute([run])?;
-    insert_pending(connection, run, number as u64, position, batch.attempts, &rest)?;
+    let (number, attempts) = (number as u64, batch.attempts);
+    insert_pending(
+        connection,
+        run,
+        &NewBatch { number, position, attempts, single: false, recipients: &rest },
+    )?;
     shrink(connection, &batch)?;
     Ok(batch)
 }
@@ -232,7 +256,7 @@ pub fn shrink(connection: &Connection, batch: &PendingBatch) -> Stored<()> {
 }
 
 /// A send time that no message of this account has had: the provider's time, or one more than the last.
-fn stamp(connection: &Connection, run: &RunID, sender: &str, provider_now: Timestamp) -> Stored<i64> {
+pub fn stamp(connection: &Connection, run: &RunID, sender: &str, provider_now: Timestamp) -> Stored<i64> {
     Ok(connection
         .prepare_cached(
             "INSERT INTO stamp (gateway, sender, last_send_time)
@@ -282,6 +306,15 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
     let mut counts = Counts::default();
     let mut deliveries = Deliveries::of_batch(connection, batch.run, batch.number, batch.attempts, end.at)?;
     deliveries.send_time_ms = batch.send_time_ms;
+    let unknown: Vec<RecipientID> = settlement
+        .outcomes
+        .iter()
+        .filter(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)))
+        .map(|(recipient, _)| recipient.clone())
+        .collect();
+    if settlement.doubt == Doubt::Inquire {
+        deliveries.sought_by = inquiries::open(connection, batch.run, end, &unknown)?;
+    }
     for (recipient, outcome) in &settlement.outcomes {
         *counts.of(outcome) += 1;
         deliveries.add(recipient, outcome)?;
@@ -318,15 +351,22 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
             ":failed": counts.failed,
             ":unknown": counts.unknown,
         })?;
-    let (id, mut state, pending, in_flight) = runs::standing(connection, &batch.run_name)?;
-    let drained = pending == 0 && in_flight == 0 && settlement.may_end_run;
-    for event in settlement.run.clone().into_iter().chain(drained.then_some(RunEvent::Drained)) {
-        // A run that a person has stopped meanwhile stays stopped.
-        if let Ok(after) = state.clone().after(event) {
-            state = runs::write_state(connection, id, after, end.at)?;
-        }
+    if let Doubt::SendAgain { most_attempts } = settlement.doubt
+        && batch.attempts < most_attempts
+    {
+        reopening::reopen(connection, batch.run, &unknown, false)?;
     }
-    Ok(state)
+    let (id, mut state, ..) = runs::standing(connection, &batch.run_name)?;
+    if let Some(event) = settlement.run.clone()
+        // A run that a person has stopped meanwhile stays stopped.
+        && let Ok(after) = state.clone().after(event)
+    {
+        state = runs::write_state(connection, id, after, end.at)?;
+    }
+    match settlement.may_end_run {
+        true => runs::end_if_drained(connection, &batch.run_name, end.at),
+        false => Ok(state),
+    }
 }
 
 pub fn end_attempt(connection: &Connection, end: &AttemptEnd, counts: &Counts, verdict: &str) -> Stored<()> {
@@ -375,25 +415,29 @@ pub fn withdraw(connection: &Connection, attempt: i64, now: Timestamp) -> Stored
     Ok(())
 }
 
-pub fn recover(connection: &Connection, now: Timestamp) -> Stored<u64> {
-    let mut statement =
-        connection.prepare("SELECT attempt, recipients FROM batch WHERE state = 'in_flight' ORDER BY id")?;
-    let in_flight: Vec<(i64, String)> =
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+pub fn recover(connection: &Connection, doubts: &HashMap<RunID, Doubt>, now: Timestamp) -> Stored<u64> {
+    let mut statement = connection.prepare(
+        "SELECT b.attempt, b.recipients, r.run FROM batch b JOIN run r ON r.id = b.run
+         WHERE b.state = 'in_flight' ORDER BY b.id",
+    )?;
+    let in_flight: Vec<(i64, String, String)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
     let mut unknown = 0;
-    for (attempt, asked) in in_flight {
+    for (attempt, asked, run) in in_flight {
         let asked = recipients(&asked)?;
         unknown += asked.len() as u64;
         let reason = Reason::new("interrupted", "campaignd ended before an answer came");
-        let settlement = settled(&asked, Reply::Unanswered(reason))
+        let doubt = doubts.get(&RunID::from_text(run)).copied().unwrap_or(Doubt::Hold);
+        let settlement = settled(&asked, Reply::Unanswered(reason), doubt)
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
         settle(connection, &end_without_answer(attempt, now), &settlement)?;
     }
     connection.execute("DELETE FROM gateway_rest", [])?;
-    // A look changes nothing by itself; one that was interrupted is simply over.
+    // A look or a probe changes nothing by itself; one that was interrupted is simply over.
     connection.execute(
         "UPDATE attempt SET finished_at = max(?1, started_at), verdict = 'unanswered'
-         WHERE finished_at IS NULL AND kind = 'look'",
+         WHERE finished_at IS NULL AND (kind = 'look' OR probe IS NOT NULL)",
         [now.as_millisecond()],
     )?;
     Ok(unknown)

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    super::{AttemptEnd, StoreError, Stored},
-    batches::{end_attempt, operation_id},
+    super::{AttemptEnd, Begun, StoreError, Stored},
+    batches::{end_attempt, operation_id, stamp},
     runs,
 };
 use crate::{
     campaign::RecipientID,
-    run::{Counts, Outcome, RunID},
+    run::{Counts, Outcome, RunID, look::Addressing},
 };
 
 pub fn begin(
@@ -37,6 +37,51 @@ pub fn begin(
     Ok((attempt, operation_id(connection, attempt)?))
 }
 
+pub fn probe_begin(
+    connection: &Connection,
+    run: &RunID,
+    batch: u64,
+    probe: &RecipientID,
+    (sender, provider_now): (&str, Timestamp),
+    now: Timestamp,
+) -> Stored<Begun> {
+    let send_time_ms = stamp(connection, run, sender, provider_now)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO attempt (kind, run, batch, gateway, operation_id, sender, send_time, started_at,
+                recipients, addressing, probe)
+             SELECT 'send', id, ?2, gateway,
+                (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
+                    || '-' || run,
+                ?3, ?4, ?5, 1, ?6, ?7
+             FROM run WHERE run = ?1",
+        )?
+        .execute(params![
+            run.as_str(),
+            batch as i64,
+            sender,
+            send_time_ms,
+            now.as_millisecond(),
+            Addressing::Users.as_str(),
+            probe.as_str()
+        ])?;
+    let attempt = connection.last_insert_rowid();
+    Ok(Begun {
+        attempt,
+        at: now,
+        operation_id: operation_id(connection, attempt)?,
+        batch,
+        addressing: Addressing::Users,
+        recipients: vec![probe.clone()],
+        send_time_ms: Some(send_time_ms),
+    })
+}
+
+pub fn probe_end(connection: &Connection, end: &AttemptEnd, accepted: bool, verdict: &str) -> Stored<()> {
+    let counts = Counts { accepted: u64::from(accepted), ..Counts::default() };
+    end_attempt(connection, end, &counts, verdict)
+}
+
 pub fn end(connection: &Connection, end: &AttemptEnd, answered: bool) -> Stored<()> {
     let under_way: Option<i64> = connection
         .prepare_cached(
@@ -53,7 +98,7 @@ pub fn end(connection: &Connection, end: &AttemptEnd, answered: bool) -> Stored<
 
 pub const READ: &str = "UPDATE delivery SET outcome = ?3, reason_code = ?4, reason = ?5,
         server_msg_id = coalesce(?6, server_msg_id), client_msg_id = coalesce(?7, client_msg_id),
-        updated_at = ?8
+        updated_at = ?8, sought_by = CASE ?3 WHEN 'unknown' THEN sought_by END
      WHERE run = ?1 AND recipient = ?2 AND outcome = 'unknown'";
 
 pub fn read(

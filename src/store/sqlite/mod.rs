@@ -9,8 +9,10 @@ mod batches;
 mod campaigns;
 mod gateways;
 mod held_back;
+mod inquiries;
 mod looks;
 mod people;
+mod reopening;
 pub mod review;
 mod runs;
 mod slots;
@@ -18,8 +20,10 @@ mod suppressions;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod witnesses;
 
 use std::{
+    collections::HashMap,
     fs::{OpenOptions, Permissions},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
@@ -27,20 +31,26 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, types::ValueRef};
 
 use super::{
     Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, Controlled, CountedReason, DecidedSlots,
-    Discrepancy, Drain, GatewayRest, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question, Reply,
-    RunRecord, Store, StoreError, Stored, Suppression, Target,
+    Discrepancy, Drain, GatewayRest, Inquiry, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question,
+    Reply, RunRecord, Store, StoreError, Stored, Suppression, Target, Witness,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
-    run::{Outcome, RunEvent, RunID, RunState, Settlement, chunk::Chunk, reply::Reason},
+    run::{
+        Outcome, RunEvent, RunID, RunState, Settlement,
+        chunk::Chunk,
+        inquiry::{Doubt, Findings, Purpose},
+        reply::Reason,
+    },
 };
 
 /// The migrations, oldest first; never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// How long a writer waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -186,6 +196,12 @@ fn campaign_id(text: &str) -> Stored<CampaignID> {
     text.parse().map_err(|_| StoreError::Corrupt(format!("a campaign called {text:?}")))
 }
 
+/// A recipient out of the ledger.
+fn recipient(value: ValueRef<'_>) -> Stored<RecipientID> {
+    let text = value.as_str().unwrap_or_default();
+    RecipientID::new(text).map_err(|_| StoreError::Corrupt(format!("a recipient called {text:?}")))
+}
+
 /// Recipients out of the ledger.
 fn recipients(json: &str) -> Stored<Vec<RecipientID>> {
     serde_json::from_str(json).map_err(|error| StoreError::Corrupt(format!("a list of recipients: {error}")))
@@ -285,16 +301,24 @@ impl Store for SqliteStore {
         runs::event(&self.connection, run, event, missed, now)
     }
 
-    fn run_drain(&mut self, run: &RunID, most_batches: u32, now: Timestamp) -> Stored<Drain> {
-        runs::drain(&self.connection, run, most_batches, now)
+    fn run_drain(&mut self, run: &RunID, most_batches: u32, confirms: bool, now: Timestamp) -> Stored<Drain> {
+        runs::drain(&self.connection, run, most_batches, confirms, now)
     }
 
     fn run_reasons(&mut self, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
         runs::reasons(&self.connection, run, most)
     }
 
-    fn recover(&mut self, now: Timestamp) -> Stored<u64> {
-        batches::recover(&self.connection, now)
+    fn recover(&mut self, doubts: &HashMap<RunID, Doubt>, now: Timestamp) -> Stored<u64> {
+        batches::recover(&self.connection, doubts, now)
+    }
+
+    fn run_retry(&mut self, run: &RunID, outcomes: &[&str], act: &Act) -> Stored<u64> {
+        reopening::retry(&self.connection, run, outcomes, act)
+    }
+
+    fn runs_reopened(&mut self) -> Stored<Vec<RunRecord>> {
+        runs::reopened(&self.connection)
     }
 
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>> {
@@ -331,6 +355,61 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Stored<()> {
         looks::read(&self.connection, run, look, outcomes, now)
+    }
+
+    fn inquiries_due(
+        &mut self,
+        gateway: &str,
+        now: Timestamp,
+        most_recipients: usize,
+    ) -> Stored<Vec<Inquiry>> {
+        inquiries::due(&self.connection, gateway, now, most_recipients)
+    }
+
+    fn inquiry_next_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>> {
+        inquiries::next_at(&self.connection, gateway)
+    }
+
+    fn inquiry_witnesses(&mut self, gateway: &str, inquiry: &Inquiry, most: usize) -> Stored<Vec<Witness>> {
+        witnesses::later(&self.connection, gateway, inquiry, most)
+    }
+
+    fn inquiry_settle(
+        &mut self,
+        inquiry: &Inquiry,
+        findings: &Findings,
+        look: Option<i64>,
+        most_attempts: u32,
+        now: Timestamp,
+    ) -> Stored<()> {
+        inquiries::settle(&self.connection, inquiry, findings, look, most_attempts, now)
+    }
+
+    fn probe_begin(
+        &mut self,
+        run: &RunID,
+        batch: u64,
+        probe: &RecipientID,
+        stamp: (&str, Timestamp),
+        now: Timestamp,
+    ) -> Stored<Begun> {
+        looks::probe_begin(&self.connection, run, batch, probe, stamp, now)
+    }
+
+    fn probe_end(&mut self, end: &AttemptEnd, accepted: bool, verdict: &str) -> Stored<()> {
+        looks::probe_end(&self.connection, end, accepted, verdict)
+    }
+
+    fn run_inquire(&mut self, run: &RunID, purpose: Purpose, act: &Act) -> Stored<u64> {
+        inquiries::ask(&self.connection, run, purpose, act)
+    }
+
+    fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()> {
+        inquiries::unhealthy(&self.connection, gateway, at)
+    }
+
+    fn gateway_unhealthy_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>> {
+        inquiries::unhealthy_at(&self.connection, gateway)
     }
 
     fn past_calls(

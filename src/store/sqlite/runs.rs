@@ -5,14 +5,14 @@ use rusqlite::{Connection, Row, named_params, params};
 
 use super::{
     super::{CountedReason, Drain, NewRun, PausedBy, RunRecord, StoreError, Stored},
-    batches::{self, Deliveries},
-    campaign_id, campaigns, json, optional_time, people, recipients, time,
+    batches::{self, Deliveries, NewBatch},
+    campaign_id, campaigns, inquiries, json, optional_time, people, recipients, time,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
     run::{
         Counts, Ending, Outcome, RunEvent, RunID, RunState, Trigger, chunk::Chunk, delivery::Delivery,
-        delivery::DeliveryEvent, reply::Reason,
+        delivery::DeliveryEvent, inquiry::Purpose, reply::Reason,
     },
 };
 
@@ -230,7 +230,14 @@ pub fn open_part(
     let mut pending = 0;
     for chunk in chunks {
         pending += chunk.recipients.len();
-        batches::insert_pending(connection, id, chunk.number, chunk.position, 0, &chunk.recipients)?;
+        let batch = NewBatch {
+            number: chunk.number,
+            position: chunk.position,
+            attempts: 0,
+            single: false,
+            recipients: &chunk.recipients,
+        };
+        batches::insert_pending(connection, id, &batch)?;
     }
     let mut deliveries = Deliveries::of_run(connection, id, now)?;
     for (recipient, reason) in excluded {
@@ -310,14 +317,63 @@ pub fn write_state(connection: &Connection, id: i64, state: RunState, now: Times
     Ok(state)
 }
 
-pub fn drain(connection: &Connection, run: &RunID, most_batches: u32, now: Timestamp) -> Stored<Drain> {
+/// Marks a run as being confirmed. Tells whether it was not before.
+fn begins_to_confirm(connection: &Connection, id: i64) -> Stored<bool> {
+    let sql = "UPDATE run SET confirming = 1 WHERE id = ?1 AND confirming = 0";
+    Ok(connection.prepare_cached(sql)?.execute([id])? == 1)
+}
+
+pub fn reopened(connection: &Connection) -> Stored<Vec<RunRecord>> {
+    let mut statement = connection.prepare_cached(&format!("{RUN} WHERE r.reopened = 1 ORDER BY r.id"))?;
+    let mut rows = statement.query([])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(record(row)?);
+    }
+    if !runs.is_empty() {
+        connection.execute("UPDATE run SET reopened = 0 WHERE reopened = 1", [])?;
+    }
+    Ok(runs)
+}
+
+/// Ends a run of which nothing is pending, in flight or, unless it was told to stop, being looked up.
+/// Gives its state then.
+pub fn end_if_drained(connection: &Connection, run: &str, now: Timestamp) -> Stored<RunState> {
+    let (id, state, pending, in_flight) = standing(connection, run)?;
+    let waits = pending > 0
+        || in_flight > 0
+        || matches!(state, RunState::Pending)
+        || (!matches!(state, RunState::Ending { .. }) && inquiries::any_of_run(connection, id)?);
+    match state.clone().after(RunEvent::Drained) {
+        Ok(after) if !waits => write_state(connection, id, after, now),
+        _ => Ok(state),
+    }
+}
+
+pub fn drain(
+    connection: &Connection,
+    run: &RunID,
+    most_batches: u32,
+    confirms: bool,
+    now: Timestamp,
+) -> Stored<Drain> {
     let (id, state, pending, in_flight) = standing(connection, run.as_str())?;
     if state.is_over() {
         return Ok(Drain::Over(state));
     }
     if pending == 0 && in_flight == 0 && state != RunState::Pending {
-        let after = state.after(RunEvent::Drained)?;
-        return Ok(Drain::Over(write_state(connection, id, after, now)?));
+        let goes_on = matches!(state, RunState::Running | RunState::Paused { .. });
+        if confirms
+            && goes_on
+            && !inquiries::any_of_run(connection, id)?
+            && begins_to_confirm(connection, id)?
+        {
+            inquiries::begin(connection, id, Purpose::Confirm, now)?;
+        }
+        return Ok(match end_if_drained(connection, run.as_str(), now)? {
+            over if over.is_over() => Drain::Over(over),
+            _ => Drain::Busy,
+        });
     }
     let RunState::Ending { ending, reason } = state else { return Ok(Drain::Busy) };
     if pending == 0 {

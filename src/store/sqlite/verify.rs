@@ -43,16 +43,24 @@ const COUNTS: &[(&str, &str, &str)] = &[
             (SELECT 1 FROM delivery d WHERE d.run = b.run AND d.recipient = e.value)",
     ),
     (
+        "sought by no inquiry",
+        "0",
+        "SELECT count(*) FROM delivery d WHERE d.run = r.id AND d.sought_by IS NOT NULL AND NOT EXISTS
+            (SELECT 1 FROM inquiry i WHERE i.inquiry = d.sought_by AND i.run = d.run
+                AND d.recipient BETWEEN i.first AND i.last)",
+    ),
+    (
         "waiting twice",
         "0",
         "SELECT count(*) - count(DISTINCT e.value) FROM batch b, json_each(b.recipients) e WHERE b.run = r.id",
     ),
     (
-        // What was read afterwards only moves recipients between these three.
-        "accepted by attempts of which the answer stands",
-        "accepted + unknown + refused",
-        "SELECT coalesce(sum(a.accepted + a.refused + a.unknown), 0) FROM attempt a
-         WHERE a.run = r.id AND a.kind = 'send'",
+        // What was read afterwards only moves recipients between these three, and whoever was asked again
+        // stands in several attempts.
+        "told by no attempt",
+        "0",
+        "SELECT max(0, r.accepted + r.unknown + r.refused - coalesce(sum(a.accepted + a.refused + a.unknown), 0))
+         FROM attempt a WHERE a.run = r.id AND a.kind = 'send' AND a.probe IS NULL",
     ),
 ];
 

@@ -101,7 +101,8 @@ impl Simulation {
         let gateway = sandbox::gateway(self.world.clone(), account, self.clock.clone());
         let rate = format!("{RECIPIENTS_A_SECOND}/s").parse().unwrap();
         let limits = Limits { recipients: vec![rate], ..Limits::default() };
-        let post = Post { gateway: Arc::new(gateway), limits };
+        let post =
+            Post { gateway: Arc::new(gateway), limits, settle: SignedDuration::from_mins(10), probe: None };
         Parts {
             clock: self.clock.clone(),
             ledger: Ledger::inline(Box::new(self.store())),

@@ -1,9 +1,15 @@
 //! Asking: the intent before a request, the answer after it, and the send times in between.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use campaignd::{
-    run::{Counts, RunState, reply::Reason, reply::Reply, reply::Verdict, settlement::settle},
+    run::{
+        Counts, RunState,
+        inquiry::Doubt,
+        look::Addressing,
+        reply::{Reason, Reply, Verdict},
+        settlement::settle,
+    },
     store::{Begun, Intent, Store, StoreError},
 };
 
@@ -87,7 +93,7 @@ fn a_request_that_the_provider_refuses_ends_its_run() {
     on_every_store(|store| {
         let run = opened(store, "sale", 4, 2);
         let begun = begin(store, &run, 2, 1).unwrap();
-        let settlement = settle(&begun.recipients, Reply::Rejected(reason())).unwrap();
+        let settlement = settle(&begun.recipients, Reply::Rejected(reason()), Doubt::Hold).unwrap();
         let state = change(store, |store| store.batch_settle(&end(begun.attempt, 2), &settlement)).unwrap();
         assert_eq!(state.name(), "ending");
         assert_eq!(begin(store, &run, 2, 3), None);
@@ -113,7 +119,7 @@ fn what_is_answered_late_is_recorded_and_starts_nothing() {
             let replies = [
                 (first, answered(first, &[accepted()])),
                 (second, nothing_done(second)),
-                (third, settle(&third.recipients, Reply::Unanswered(reason())).unwrap()),
+                (third, settle(&third.recipients, Reply::Unanswered(reason()), Doubt::Hold).unwrap()),
             ];
             for (begun, settlement) in replies {
                 let state =
@@ -195,7 +201,13 @@ fn send_times_of_an_account_increase_whatever_its_clock_says() {
         let runs = ["sale", "news"].map(|name| opened(store, name, 20, 1));
         let mut stamp = |run: usize, sender: &str, provider_now: i64| {
             let stamp = Some((sender.to_owned(), at(provider_now)));
-            let intent = Intent { run: runs[run].clone(), at: at(0), most_recipients: 1, stamp };
+            let intent = Intent {
+                run: runs[run].clone(),
+                at: at(0),
+                most_recipients: 1,
+                addressing: Addressing::Users,
+                stamp,
+            };
             let begun = change(store, |store| store.batch_begin(&intent)).unwrap().unwrap();
             begun.send_time_ms.unwrap() - at(0).as_millisecond()
         };
@@ -229,7 +241,7 @@ fn what_was_in_flight_at_a_crash_is_unknown() {
         }
         let (look, _) = change(store, |store| store.look_begin(&running, 1, 2, at(1))).unwrap();
         for expected in [5, 0] {
-            assert_eq!(change(store, |store| store.recover(at(5))).unwrap(), expected);
+            assert_eq!(change(store, |store| store.recover(&HashMap::new(), at(5))).unwrap(), expected);
             let counts = Counts { audience: 6, unknown: 4, pending: 2, ..Counts::default() };
             assert_eq!(store.run(&running).unwrap().counts, counts);
             assert_eq!(store.run(&running).unwrap().state, RunState::Running);

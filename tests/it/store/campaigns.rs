@@ -1,5 +1,7 @@
 //! Campaigns: revisions that take force, and what else is noted about a campaign.
 
+use std::collections::HashMap;
+
 use campaignd::store::{CampaignMark, CampaignRecord, NewRevision, Store};
 use jiff::Timestamp;
 
@@ -29,7 +31,7 @@ fn a_new_ledger_is_empty() {
         assert_eq!(store.questions_open().unwrap(), []);
         assert_eq!(store.past_calls("openim", None, Timestamp::UNIX_EPOCH).unwrap(), []);
         assert_eq!(store.verify().unwrap(), []);
-        assert_eq!(change(store, |store| store.recover(at(0))).unwrap(), 0);
+        assert_eq!(change(store, |store| store.recover(&HashMap::new(), at(0))).unwrap(), 0);
     });
 }
 

@@ -52,10 +52,10 @@ fn an_ending_reaches_everyone_in_slices() {
         on_every_store(|store| {
             let run = opened(store, "sale", 10, 2);
             let begun = begin(store, &run, 2, 1).unwrap();
-            assert_eq!(change(store, |store| store.run_drain(&run, 3, at(2))).unwrap(), Drain::Busy);
+            assert_eq!(change(store, |store| store.run_drain(&run, 3, false, at(2))).unwrap(), Drain::Busy);
             change(store, |store| store.run_event(&run, stop(ending), None, at(3))).unwrap();
             for (expected, pending) in [(Drain::More, 2), (Drain::More, 0), (Drain::Busy, 0)] {
-                assert_eq!(change(store, |store| store.run_drain(&run, 3, at(4))).unwrap(), expected);
+                assert_eq!(change(store, |store| store.run_drain(&run, 3, false, at(4))).unwrap(), expected);
                 assert_eq!(store.run(&run).unwrap().counts.pending, pending);
             }
             let after = change(store, |store| {
@@ -63,7 +63,7 @@ fn an_ending_reaches_everyone_in_slices() {
             });
             assert_eq!(after.as_ref().unwrap().name(), state);
             assert_eq!(
-                change(store, |store| store.run_drain(&run, 3, at(6))).unwrap(),
+                change(store, |store| store.run_drain(&run, 3, false, at(6))).unwrap(),
                 Drain::Over(after.unwrap())
             );
             let mut expected = Counts { audience: 10, accepted: 2, ..Counts::default() };
@@ -95,9 +95,9 @@ fn a_run_without_an_audience_is_over_when_it_is_drained() {
         assert_eq!(begin(store, &run, 2, 1), None);
         let over = Drain::Over(RunState::Completed { reason: String::new() });
         for _ in 0..2 {
-            assert_eq!(change(store, |store| store.run_drain(&run, 1, at(2))).unwrap(), over);
+            assert_eq!(change(store, |store| store.run_drain(&run, 1, false, at(2))).unwrap(), over);
         }
         let unopened = made(store, "news");
-        assert_eq!(change(store, |store| store.run_drain(&unopened, 1, at(2))).unwrap(), Drain::Busy);
+        assert_eq!(change(store, |store| store.run_drain(&unopened, 1, false, at(2))).unwrap(), Drain::Busy);
     });
 }

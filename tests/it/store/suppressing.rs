@@ -62,7 +62,7 @@ fn whoever_is_suppressed_meanwhile_is_not_asked() {
         });
         settled.unwrap();
         assert!(begin(store, &run, 10, 63).is_none());
-        let over = change(store, |store| store.run_drain(&run, 10, at(64))).unwrap();
+        let over = change(store, |store| store.run_drain(&run, 10, false, at(64))).unwrap();
         assert_eq!(over, Drain::Over(RunState::Completed { reason: String::new() }));
         let counts = store.run(&run).unwrap().counts;
         assert_eq!((counts.accepted, counts.excluded), (2, 4));

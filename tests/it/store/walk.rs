@@ -1,12 +1,14 @@
 //! A walk of random steps beside a model of everyone: after each the ledger says what the model says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use campaignd::{
     campaign::RecipientID,
     run::{
         Counts, Delivery, Ending, Outcome, RunEvent, RunID, RunState,
         delivery::DeliveryEvent,
+        inquiry::Doubt,
+        look::Addressing,
         reply::{Cause, Receipt, Reply, Verdict},
         settlement::settle,
     },
@@ -125,7 +127,13 @@ impl Model {
 
     fn begin(&mut self, store: &mut dyn Store, most: u64, provider_now: i64, last_stamp: &mut i64) {
         let stamp = Some(("notice".to_owned(), at(provider_now)));
-        let intent = Intent { run: self.run.clone(), at: at(1), most_recipients: most, stamp };
+        let intent = Intent {
+            run: self.run.clone(),
+            at: at(1),
+            most_recipients: most,
+            addressing: Addressing::Users,
+            stamp,
+        };
         let begun = change(store, |store| store.batch_begin(&intent)).unwrap();
         assert_eq!(begun.is_some(), self.state == RunState::Running && self.counts().pending > 0);
         let Some(begun) = begun else { return };
@@ -159,7 +167,7 @@ impl Model {
             Answer::Rejected => Reply::Rejected(reason()),
             Answer::Unanswered => Reply::Unanswered(reason()),
         };
-        let settlement = settle(asked, reply.clone()).unwrap();
+        let settlement = settle(asked, reply.clone(), Doubt::Hold).unwrap();
         let state = change(store, |store| store.batch_settle(&end(begun.attempt, 2), &settlement)).unwrap();
         let events: Vec<_> = match reply {
             Reply::Answered(verdicts) => {
@@ -186,7 +194,8 @@ impl Model {
 
     /// Nobody knows here whom a slice reaches, so it is drained to its end.
     fn drain(&mut self, store: &mut dyn Store, most_batches: u32) {
-        let mut drain = || change(store, |store| store.run_drain(&self.run, most_batches, at(4))).unwrap();
+        let mut drain =
+            || change(store, |store| store.run_drain(&self.run, most_batches, false, at(4))).unwrap();
         let last = loop {
             match drain() {
                 Drain::More => {}
@@ -262,7 +271,10 @@ fn walk(open: Open, steps: Vec<(usize, Step)>) {
                 drop(store);
                 store = open(folder.path());
                 let unknown: u64 = models.iter_mut().map(Model::crash).sum();
-                assert_eq!(change(store.as_mut(), |store| store.recover(at(7))).unwrap(), unknown);
+                assert_eq!(
+                    change(store.as_mut(), |store| store.recover(&HashMap::new(), at(7))).unwrap(),
+                    unknown
+                );
             }
         }
         for model in &models {

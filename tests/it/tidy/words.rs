@@ -9,6 +9,8 @@ use campaignd::{
     run::{
         Delivery, Ending, Outcome, RunEvent, RunState, Trigger,
         delivery::DeliveryEvent,
+        inquiry::Purpose,
+        look::Addressing,
         reply::{Reason, Receipt, Verdict},
         settlement::VERDICTS,
     },
@@ -34,6 +36,8 @@ fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("occurrence.decision", Fate::NAMES.to_vec()),
         ("batch.state", batch.to_vec()),
         ("attempt.kind", vec!["send", "look"]),
+        ("attempt.addressing", Addressing::ALL.map(Addressing::as_str).to_vec()),
+        ("inquiry.purpose", Purpose::ALL.map(Purpose::as_str).to_vec()),
         // An attempt that never left is withdrawn; all others end with what the reply was.
         ("attempt.verdict", [VERDICTS.as_slice(), &["withdrawn"]].concat()),
         ("delivery.outcome", Outcome::NAMES.to_vec()),
@@ -114,6 +118,7 @@ fn the_life_of_a_run_is_drawn_as_it_is() {
         RunEvent::Pause { reason: reason() },
         RunEvent::Resume,
         RunEvent::Drained,
+        RunEvent::Reopen,
     ];
     events.extend(Ending::ALL.map(|ending| RunEvent::Stop { ending, reason: reason() }));
     let mut arrows = BTreeSet::new();
@@ -156,6 +161,8 @@ fn the_life_of_a_delivery_is_drawn_as_it_is() {
         ("nothing done", DeliveryEvent::NothingDone),
         ("rejected", DeliveryEvent::Rejected(reason())),
         ("held back", DeliveryEvent::HeldBack(reason())),
+        ("reopened", DeliveryEvent::Reopened),
+        ("exhausted", DeliveryEvent::Exhausted(reason())),
     ];
     events.extend(verdicts().map(|verdict| ("answered", DeliveryEvent::Answered(verdict))));
     events.extend(verdicts().map(|verdict| ("read", DeliveryEvent::Read(verdict))));

@@ -1,0 +1,105 @@
+//! What a lane asks besides its turns: why recipients failed, and how far the provider has come.
+
+use std::sync::Arc;
+
+use super::{
+    assignment::Assignment,
+    lane::Lane,
+    record::{Record, end_of},
+    turns::Done,
+};
+use crate::{
+    campaign::{Message, RecipientID},
+    gateway::{Addressees, Call},
+    run::{
+        Outcome, Settlement,
+        reply::{Reply, Verdict},
+        settlement::suspect,
+    },
+    store::{Inquiry, StoreError, Stored},
+};
+
+impl Lane {
+    /// Sends a message, within the limits, to an account of ours that is there to show how far the
+    /// provider has come. It is none of the run's recipients.
+    pub async fn probe(&self, inquiry: &Inquiry, message: &Arc<Message>, probe: &RecipientID) -> Stored<()> {
+        let clock = &self.parts.clock;
+        if !self.turns().begin_probe(clock.steady()) {
+            return Ok(());
+        }
+        let probed = self.ask_probe(inquiry, message, probe).await;
+        let done = match probed {
+            Ok(true) => Done::Sent { at: clock.steady(), recipients: 1 },
+            Ok(false) | Err(_) => Done::Nothing,
+        };
+        self.turns().end_probe(done);
+        self.changed.notify_waiters();
+        probed.map(|_| ())
+    }
+
+    /// Tells whether a request left.
+    async fn ask_probe(
+        &self,
+        inquiry: &Inquiry,
+        message: &Arc<Message>,
+        probe: &RecipientID,
+    ) -> Stored<bool> {
+        if let Err(answer) = self.gateway.prepare().await {
+            self.rest(*answer).await;
+            return Ok(false);
+        }
+        let Some(sender) = self.gateway.stamps_send_time(message) else { return Ok(false) };
+        let now = self.parts.clock.now();
+        let provider_now = now + self.gateway.clock_offset();
+        let (run, batch, recipient) = (inquiry.run.clone(), inquiry.batch, probe.clone());
+        let begun = self
+            .parts
+            .ledger
+            .call(move |store| store.probe_begin(&run, batch, &recipient, (&sender, provider_now), now))
+            .await?;
+        let call = Call {
+            operation_id: begun.operation_id,
+            message: Arc::clone(message),
+            to: Addressees::Users(begun.recipients),
+            send_time_ms: begun.send_time_ms,
+        };
+        let answer = self.gateway.send(&call).await;
+        let accepted = matches!(&answer.reply, Reply::Answered(verdicts)
+            if verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Accepted(_))));
+        let verdict = answer.reply.verdict();
+        let end = end_of(begun.attempt, self.parts.clock.now(), &answer);
+        self.recorded(&inquiry.run, move |store| store.probe_end(&end, accepted, verdict)).await;
+        Ok(true)
+    }
+
+    /// Reads why recipients failed for whom the answer gave no reason. Where all of several stay
+    /// unexplained, the run pauses.
+    pub(super) async fn explain(
+        &self,
+        assignment: &Assignment,
+        batch: u64,
+        asked: usize,
+        settlement: &Settlement,
+    ) {
+        let record = Record::new(&self.parts.ledger, &self.parts.clock, &assignment.run, batch);
+        let found = self.gateway.explain(&settlement.unexplained, &record).await;
+        // A fault has been recorded, and explains nobody.
+        let explained = found.unwrap_or_default();
+        let left = settlement.unexplained.len().saturating_sub(explained.len());
+        let suspicion = suspect(asked, left);
+        let outcomes: Vec<_> =
+            explained.into_iter().map(|(id, reason)| (id, Outcome::Refused(reason))).collect();
+        let (run, now, look) = (assignment.run.clone(), self.parts.clock.now(), record.latest());
+        self.recorded(&assignment.run, move |store| {
+            store.look_read(&run, look, &outcomes, now)?;
+            if let Some(event) = suspicion.clone() {
+                match store.run_event(&run, event, None, now) {
+                    Ok(_) | Err(StoreError::Transition(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+}

@@ -1,0 +1,378 @@
+//! The inquirer of a gateway: looks up what became of messages of which no answer tells.
+//!
+//! It only reads from the provider, beside the lane, and outside its limits. What it does follows from
+//! the inquiries in the ledger, which are opened with the answers that leave somebody in doubt; what a
+//! look proves is decided by [`crate::run::inquiry`]. The messages that were sent later are looked at
+//! before those that are sought.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+
+use super::{
+    LEDGER_RETRY, Parts, assignment::Assignment, lane::Lane, reading::read_revision, record::Record,
+};
+use crate::{
+    campaign::{Campaign, RecipientID},
+    gateway::{Gateway, Look, ReadFault},
+    run::{
+        RunID,
+        inquiry::{Circumstances, Doubt, Findings, Witnesses},
+        look::{Addressing, Sighting, Sought},
+        reply::Reason,
+    },
+    store::{Inquiry, RunRecord, Stored, Witness},
+};
+
+/// Recipients a look: what a provider is asked about in one request.
+const RECIPIENTS_A_LOOK: usize = 500;
+/// Witnesses that are looked at: more than are needed, because a provider loses messages.
+const WITNESSES_A_LOOK: usize = 200;
+/// The longest time between two looks at the ledger for inquiries that are due.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// Places in conversations that are remembered between looks; beyond it all are read again.
+const MOST_PLACES: usize = 200_000;
+
+/// What looks up the messages of one gateway.
+pub struct Inquirer {
+    name: String,
+    gateway: Arc<dyn Gateway>,
+    parts: Parts,
+    lane: Arc<Lane>,
+    /// How long a message may stay unseen before its absence can be proven.
+    settle: SignedDuration,
+    /// An account of ours that may get a message when nothing else shows how far the provider has come.
+    probe: Option<RecipientID>,
+    /// An inquiry may be due that was not.
+    changed: Arc<Notify>,
+}
+
+/// How far each recipient's conversation has been read for an inquiry.
+type Places = HashMap<(i64, RecipientID), u64>;
+
+/// The campaigns of the runs that are looked up in one round; none for one that cannot be read any more.
+type Campaigns = HashMap<RunID, Option<Arc<Campaign>>>;
+
+/// What was seen of the witnesses of the inquiries that ended at an instant.
+type Seen = BTreeMap<(Timestamp, i64), Option<Witnesses>>;
+
+impl Inquirer {
+    pub fn new(
+        name: &str,
+        parts: &Parts,
+        lane: &Arc<Lane>,
+        settle: SignedDuration,
+        probe: Option<RecipientID>,
+    ) -> Inquirer {
+        Inquirer {
+            name: name.to_owned(),
+            gateway: Arc::clone(&lane.gateway),
+            parts: parts.clone(),
+            lane: Arc::clone(lane),
+            settle,
+            probe,
+            changed: lane.inquiries(),
+        }
+    }
+
+    /// Looks messages up until the lane stops. May be dropped at any await.
+    pub async fn work(&self) {
+        let mut places = Places::new();
+        while !self.lane.is_stopping() {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Listens before it looks, so that no change falls between.
+            changed.as_mut().enable();
+            let wait = match self.round(&mut places).await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::error!(gateway = %self.name, %error, "look-ups cannot be recorded, and wait");
+                    LEDGER_RETRY
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = &mut changed => {}
+                () = self.lane.stopped() => return,
+            }
+        }
+    }
+
+    /// Makes the looks that are due. Gives how long there is nothing to do.
+    async fn round(&self, places: &mut Places) -> Stored<Duration> {
+        let (name, now) = (self.name.clone(), self.parts.clock.now());
+        let (due, next_at) = self
+            .parts
+            .ledger
+            .call(move |store| {
+                Ok((store.inquiries_due(&name, now, RECIPIENTS_A_LOOK)?, store.inquiry_next_at(&name)?))
+            })
+            .await?;
+        if due.is_empty() {
+            let left = next_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+            return Ok(left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP));
+        }
+        if places.len() > MOST_PLACES {
+            places.clear();
+        }
+        let mut campaigns = Campaigns::new();
+        let mut seen = Seen::new();
+        // Messages of one run that were sent in the same way are looked up together.
+        let mut groups: Vec<Vec<Inquiry>> = Vec::new();
+        for inquiry in due {
+            let alike = groups.iter_mut().find(|group| {
+                group
+                    .first()
+                    .is_some_and(|first| first.run == inquiry.run && first.addressing == inquiry.addressing)
+            });
+            match alike {
+                Some(group) => group.push(inquiry),
+                None => groups.push(vec![inquiry]),
+            }
+        }
+        for group in groups {
+            if self.lane.is_stopping() {
+                break;
+            }
+            self.look_up(group, places, &mut campaigns, &mut seen).await?;
+        }
+        Ok(Duration::ZERO)
+    }
+
+    /// Looks up what the inquiries of a group seek, and records what follows.
+    async fn look_up(
+        &self,
+        group: Vec<Inquiry>,
+        places: &mut Places,
+        campaigns: &mut Campaigns,
+        seen: &mut Seen,
+    ) -> Stored<()> {
+        let Some(first) = group.first() else { return Ok(()) };
+        let (run, addressing) = (first.run.clone(), first.addressing);
+        let Some(campaign) = self.campaign(&run, campaigns).await? else {
+            let reason = "its revision does not fit the settings any more, so it cannot be looked up";
+            return self.hold(group, Reason::new("cannotBeAsked", reason)).await;
+        };
+        if let Err(reason) = self.gateway.can_be_asked(&campaign.message, addressing) {
+            return self.hold(group, reason).await;
+        }
+        // The later messages first: else a message could become visible together with them, behind a look
+        // that has missed it.
+        let mut witnesses = Vec::with_capacity(group.len());
+        for inquiry in &group {
+            let circumstances = self.circumstances(None).await?;
+            let wanted = inquiry.progress.wants_witnesses(&circumstances);
+            witnesses.push(if wanted { self.witnesses(inquiry, campaigns, seen).await? } else { None });
+        }
+        let circumstances = self.circumstances(None).await?;
+        let sought: Vec<Sought> = group
+            .iter()
+            .flat_map(|inquiry| {
+                inquiry.sought.iter().map(|(recipient, send_time_ms)| Sought {
+                    recipient: recipient.clone(),
+                    send_time_ms: *send_time_ms,
+                    operation_id: inquiry.operation_id.clone(),
+                    asked_at: inquiry.asked_at,
+                    seen_until: places.get(&(inquiry.id, recipient.clone())).copied(),
+                })
+            })
+            .collect();
+        let record = Record::new(&self.parts.ledger, &self.parts.clock, &run, first.batch);
+        let look = Look { message: Arc::new(campaign.message.clone()), addressing, sought };
+        let sightings = if look.sought.is_empty() { Ok(Vec::new()) } else { self.see(&look, &record).await };
+        let mut sightings = match sightings {
+            Ok(sightings) => sightings.into_iter(),
+            Err(fault) => {
+                self.unhealthy(&fault).await?;
+                vec![Sighting::NoAnswer(fault.0); look.sought.len()].into_iter()
+            }
+        };
+        for (inquiry, witnesses) in group.into_iter().zip(witnesses) {
+            let own: Vec<(RecipientID, Sighting)> = inquiry
+                .sought
+                .iter()
+                .map(|(recipient, _)| {
+                    let missing = || Sighting::NoAnswer(Reason::new("notMentioned", "the look told nothing"));
+                    (recipient.clone(), sightings.next().unwrap_or_else(missing))
+                })
+                .collect();
+            for (recipient, sighting) in &own {
+                let place = (inquiry.id, recipient.clone());
+                match sighting {
+                    Sighting::Nothing { seen_until } => places.insert(place, *seen_until),
+                    _ => places.remove(&place),
+                };
+            }
+            // What went wrong with this look itself counts as well.
+            let unhealthy_at = self.circumstances(None).await?.unhealthy_at;
+            let circumstances = Circumstances { witnesses, unhealthy_at, ..circumstances };
+            let findings = inquiry.progress.conclude(&circumstances, own);
+            self.settle(inquiry, findings, record.latest(), campaign.delivery.most_attempts()).await?;
+        }
+        Ok(())
+    }
+
+    /// What bears on every inquiry of this gateway, now.
+    async fn circumstances(&self, witnesses: Option<Witnesses>) -> Stored<Circumstances> {
+        let name = self.name.clone();
+        let now = self.parts.clock.now();
+        let unhealthy_at = self.parts.ledger.call(move |store| store.gateway_unhealthy_at(&name)).await?;
+        Ok(Circumstances { now, unhealthy_at, settle: self.settle, witnesses })
+    }
+
+    /// Looks, and takes only an answer that speaks of each message once.
+    async fn see(&self, look: &Look, record: &Record) -> Result<Vec<Sighting>, ReadFault> {
+        let sightings = self.gateway.look(look, record).await?;
+        if sightings.len() == look.sought.len() {
+            return Ok(sightings);
+        }
+        let text = format!("{} sightings of {} messages", sightings.len(), look.sought.len());
+        Err(ReadFault(Reason::new("unreadable", text)))
+    }
+
+    /// Looks at messages that were sent later than an inquiry's. None when that could not be done.
+    async fn witnesses(
+        &self,
+        inquiry: &Inquiry,
+        campaigns: &mut Campaigns,
+        seen: &mut Seen,
+    ) -> Stored<Option<Witnesses>> {
+        // Those of one round are the same for all that ended at the same time without an answer.
+        let key = (inquiry.ended_at, if inquiry.answered { inquiry.id } else { 0 });
+        if let Some(known) = seen.get(&key) {
+            return Ok(*known);
+        }
+        let (name, wanted) = (self.name.clone(), inquiry.clone());
+        let later = self
+            .parts
+            .ledger
+            .call(move |store| store.inquiry_witnesses(&name, &wanted, WITNESSES_A_LOOK))
+            .await?;
+        let result = if later.is_empty() {
+            // Nothing else shows how far the provider has come: from the next look on this does.
+            if let (Some(probe), Some(campaign)) =
+                (&self.probe, self.campaign(&inquiry.run, campaigns).await?)
+                && inquiry.addressing != Addressing::Group
+            {
+                self.lane.probe(inquiry, &Arc::new(campaign.message.clone()), probe).await?;
+            }
+            Some(Witnesses::default())
+        } else {
+            self.look_at_witnesses(inquiry, later, campaigns).await?
+        };
+        seen.insert(key, result);
+        Ok(result)
+    }
+
+    async fn look_at_witnesses(
+        &self,
+        inquiry: &Inquiry,
+        later: Vec<Witness>,
+        campaigns: &mut Campaigns,
+    ) -> Stored<Option<Witnesses>> {
+        let mut by_message: BTreeMap<(RunID, &'static str), (Addressing, Vec<Sought>)> = BTreeMap::new();
+        for witness in later {
+            let key = (witness.run.clone(), witness.addressing.as_str());
+            let group = by_message.entry(key).or_insert_with(|| (witness.addressing, Vec::new()));
+            group.1.push(Sought {
+                recipient: witness.recipient,
+                send_time_ms: witness.send_time_ms,
+                operation_id: witness.operation_id,
+                asked_at: witness.asked_at,
+                seen_until: None,
+            });
+        }
+        let mut witnesses = Witnesses::default();
+        for ((run, _), (addressing, sought)) in by_message {
+            let Some(campaign) = self.campaign(&run, campaigns).await? else { continue };
+            if self.gateway.can_be_asked(&campaign.message, addressing).is_err() {
+                continue;
+            }
+            let look = Look { message: Arc::new(campaign.message.clone()), addressing, sought };
+            let record = Record::new(&self.parts.ledger, &self.parts.clock, &inquiry.run, inquiry.batch);
+            match self.see(&look, &record).await {
+                Ok(sightings) => {
+                    witnesses.sought += sightings.len();
+                    let found = |sighting: &&Sighting| matches!(sighting, Sighting::Found(_));
+                    witnesses.seen += sightings.iter().filter(found).count();
+                }
+                Err(fault) => {
+                    self.unhealthy(&fault).await?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(witnesses))
+    }
+
+    /// The campaign of the revision that a run was made from.
+    async fn campaign(&self, run: &RunID, known: &mut Campaigns) -> Stored<Option<Arc<Campaign>>> {
+        if let Some(campaign) = known.get(run) {
+            return Ok(campaign.clone());
+        }
+        let wanted = run.clone();
+        let record = self.parts.ledger.call(move |store| store.run(&wanted)).await?;
+        let campaign = read_revision(&self.parts, &record.path, &record.yaml, record.campaign.as_str());
+        known.insert(run.clone(), campaign.clone());
+        Ok(campaign)
+    }
+
+    /// A look that failed shows that the provider does not work, unless the fault is our own.
+    async fn unhealthy(&self, fault: &ReadFault) -> Stored<()> {
+        if fault.0.code == super::record::NOT_RECORDED {
+            return Ok(());
+        }
+        let (name, now) = (self.name.clone(), self.parts.clock.now());
+        self.parts.ledger.call(move |store| store.gateway_unhealthy(&name, now)).await
+    }
+
+    /// Nobody of these inquiries is looked up any more, for this reason.
+    async fn hold(&self, group: Vec<Inquiry>, reason: Reason) -> Stored<()> {
+        for inquiry in group {
+            let circumstances = self.circumstances(None).await?;
+            let held = inquiry
+                .sought
+                .iter()
+                .map(|(recipient, _)| (recipient.clone(), Sighting::Contradiction(reason.clone())))
+                .collect();
+            let findings = inquiry.progress.conclude(&circumstances, held);
+            self.settle(inquiry, findings, None, 0).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(
+        &self,
+        inquiry: Inquiry,
+        findings: Findings,
+        look: Option<i64>,
+        most_attempts: u32,
+    ) -> Stored<()> {
+        let now = self.parts.clock.now();
+        self.parts
+            .ledger
+            .call(move |store| store.inquiry_settle(&inquiry, &findings, look, most_attempts, now))
+            .await?;
+        // Something may be pending again, or the run over.
+        self.lane.look_again();
+        Ok(())
+    }
+}
+
+/// What each run that is not over does about those who were asked by a daemon that is gone.
+pub async fn doubts(parts: &Parts) -> Stored<HashMap<RunID, Doubt>> {
+    let open = parts.ledger.call(|store| store.runs_open()).await?;
+    let doubt = |record: RunRecord| {
+        let campaign = read_revision(parts, &record.path, &record.yaml, record.campaign.as_str())?;
+        let post = parts.gateways.0.get(&campaign.gateway)?;
+        let assignment = Assignment::new(record, campaign);
+        let (doubt, _) = assignment.doubt(post.gateway.as_ref(), assignment.addressing());
+        Some((assignment.run, doubt))
+    };
+    Ok(open.into_iter().filter(|record| record.counts.in_flight > 0).filter_map(doubt).collect())
+}

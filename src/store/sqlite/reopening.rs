@@ -1,0 +1,116 @@
+//! Recipients that are asked again: their deliveries go, and they wait in batches as before.
+
+use rusqlite::{Connection, params};
+
+use super::{
+    super::{Act, StoreError, Stored},
+    batches::{NewBatch, insert_pending},
+    people, recipient, runs,
+};
+use crate::{
+    campaign::RecipientID,
+    run::{Counts, RunEvent, RunID},
+};
+
+/// The most recipients in a batch that is made of those who are asked again.
+const BATCH: usize = 500;
+/// Recipients that are reopened at once.
+const PAGE: u32 = 10_000;
+
+/// Makes recipients pending whose outcome is unknown, refused or failed. `single`: each is asked by the
+/// call that says why it fails. Gives how many.
+pub fn reopen(connection: &Connection, run: i64, who: &[RecipientID], single: bool) -> Stored<u64> {
+    let mut who: Vec<&RecipientID> = who.iter().collect();
+    who.sort();
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM delivery WHERE run = ?1 AND recipient = ?2 AND outcome IN ('unknown', 'refused', 'failed')
+         RETURNING outcome, attempts",
+    )?;
+    let mut counts = Counts::default();
+    let mut reopened = 0u64;
+    for part in who.chunks(if single { 1 } else { BATCH }) {
+        let mut attempts = 0;
+        let mut batch = Vec::with_capacity(part.len());
+        for recipient in part {
+            let mut rows = delete.query(params![run, recipient.as_str()])?;
+            let Some(row) = rows.next()? else { continue };
+            match row.get_ref(0)?.as_str().unwrap_or_default() {
+                "unknown" => counts.unknown += 1,
+                "refused" => counts.refused += 1,
+                _ => counts.failed += 1,
+            }
+            attempts = attempts.max(row.get(1)?);
+            batch.push((*recipient).clone());
+        }
+        if batch.is_empty() {
+            continue;
+        }
+        reopened += batch.len() as u64;
+        let number: i64 = connection
+            .prepare_cached(
+                "UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1 RETURNING next_batch - 1",
+            )?
+            .query_row([run], |row| row.get(0))?;
+        let recipients = &batch;
+        let batch = NewBatch { number: number as u64, position: number, attempts, single, recipients };
+        insert_pending(connection, run, &batch)?;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE run SET pending = pending + ?2, unknown = unknown - ?3, refused = refused - ?4,
+                failed = failed - ?5
+             WHERE id = ?1",
+        )?
+        .execute(params![run, reopened, counts.unknown, counts.refused, counts.failed])?;
+    Ok(reopened)
+}
+
+/// A person wants everyone with one of these outcomes asked again: the run goes on, and has as much time
+/// for them as it had at first. Whoever is being looked up is left alone.
+pub fn retry(connection: &Connection, run: &RunID, outcomes: &[&str], act: &Act) -> Stored<u64> {
+    let (id, state, ..) = runs::standing(connection, run.as_str())?;
+    let after = state.clone().after(RunEvent::Reopen).map_err(|_| {
+        StoreError::Refused(format!("{run} is {}: wait until it is running or over", state.name()))
+    })?;
+    let mut reopened = 0;
+    for outcome in outcomes {
+        // Those that are reopened are found no more.
+        loop {
+            let who = with_outcome(connection, id, outcome)?;
+            if who.is_empty() {
+                break;
+            }
+            reopened += reopen(connection, id, &who, false)?;
+        }
+    }
+    if reopened == 0 {
+        return Ok(0);
+    }
+    let at_ms = act.at.as_millisecond();
+    connection
+        .prepare_cached(
+            "UPDATE run SET finish_by = max(finish_by, ?2 + finish_by - due_at),
+                start_by = max(start_by, ?2 + start_by - due_at), confirming = 0, reopened = ?3
+             WHERE id = ?1",
+        )?
+        .execute(params![id, at_ms, state.is_over()])?;
+    if after != state {
+        runs::write_state(connection, id, after, act.at)?;
+    }
+    people::record(connection, act, "retry", run.as_str())?;
+    Ok(reopened)
+}
+
+/// Some of a run's recipients with an outcome that are not being looked up.
+fn with_outcome(connection: &Connection, run: i64, outcome: &str) -> Stored<Vec<RecipientID>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT recipient FROM delivery
+         WHERE run = ?1 AND outcome = ?2 AND outcome <> 'accepted' AND sought_by IS NULL LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![run, outcome, PAGE])?;
+    let mut who = Vec::new();
+    while let Some(row) = rows.next()? {
+        who.push(recipient(row.get_ref(0)?)?);
+    }
+    Ok(who)
+}
