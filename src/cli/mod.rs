@@ -11,6 +11,7 @@ pub mod new;
 mod output;
 mod preview;
 pub mod problems;
+mod retry;
 mod runs;
 mod schema;
 mod send;
@@ -74,6 +75,8 @@ enum Command {
     Pause(control::PauseArgs),
     Resume(control::ResumeArgs),
     Cancel(control::CancelArgs),
+    Retry(retry::RetryArgs),
+    Reconcile(retry::ReconcileArgs),
     Suppress(suppress::SuppressArgs),
     Db(db::DbArgs),
     Sandbox(SandboxArgs),
@@ -167,6 +170,8 @@ async fn run(cli: Cli) -> Ended {
         Command::Pause(args) => control::pause(args, &for_the_ledger(config)?, now).await,
         Command::Resume(args) => control::resume(args, &for_the_ledger(config)?, now).await,
         Command::Cancel(args) => control::cancel(args, &for_the_ledger(config)?, now).await,
+        Command::Retry(args) => retry::retry(args, &for_the_ledger(config)?, now).await,
+        Command::Reconcile(args) => retry::reconcile(args, &for_the_ledger(config)?, now).await,
         Command::Suppress(args) => suppress::run(args, &for_the_ledger(config)?, now),
         Command::Db(args) => db::run(&args, &settings(config)?),
         Command::Sandbox(args) => {

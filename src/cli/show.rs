@@ -1,5 +1,7 @@
 //! `campaignd show`: one run, and what to do next.
 
+use std::collections::BTreeMap;
+
 use super::{
     Ended, Exit, Failure, names,
     output::{self, Look},
@@ -18,7 +20,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "JSON is one object: the run's row of run_summary and, besides, the lists `attempts` (rows of \
-    attempt_log) and `reasons` ({outcome, reason_code, reason, recipients}, the most frequent first).\n\n\
+    attempt_log), `reasons` ({outcome, reason_code, reason, recipients}, the most frequent first), `inquiries` \
+    (what is being looked up) and `not_found` (who accepted, and has no message when looked up).\n\n\
     Examples:\n  campaignd show hello@20261111T010000Z\n  campaignd show hello\n  \
     campaignd show hello --format json | jq .reasons"
 )]
@@ -44,6 +47,8 @@ const REASONS: u32 = 10;
 const ATTEMPTS: u32 = 8;
 /// How many reasons programs get.
 const MOST_REASONS: u32 = 1_000;
+/// How many recipients are named whose message was accepted and not found.
+const NOT_FOUND: u32 = 10;
 
 const REASON_COLUMNS: &[Column] = &[
     Column::new("OUTCOME", Kind::Word, |row, _| row.text("outcome")),
@@ -101,6 +106,8 @@ fn json(review: &Review, name: &str, row: &Row<'_>) -> Result<String, Failure> {
     }
     lines.push(format!("  \"attempts\": {}", list(&review.attempts(name, None)?)));
     lines.push(format!("  \"reasons\": {}", list(&review.reasons(name, MOST_REASONS)?)));
+    lines.push(format!("  \"inquiries\": {}", list(&review.inquiries(name)?)));
+    lines.push(format!("  \"not_found\": {}", list(&review.not_found(name, MOST_REASONS)?)));
     Ok(format!("{{\n{}\n}}\n", lines.join(",\n")))
 }
 
@@ -115,6 +122,11 @@ fn page(review: &Review, name: &str, row: &Row<'_>, settings: &Settings) -> Resu
     }
     output::write(&look.heading("Outcomes"))?;
     output::write(&outcomes(row, &look))?;
+    let looked_up = looked_up(review, name, &look)?;
+    if !looked_up.is_empty() {
+        output::write(&look.heading("Looked up"))?;
+        output::write(&looked_up)?;
+    }
     let reasons = review.reasons(name, REASONS)?;
     if !reasons.rows.is_empty() {
         output::write(&look.heading("Reasons, the most frequent first"))?;
@@ -132,6 +144,38 @@ fn page(review: &Review, name: &str, row: &Row<'_>, settings: &Settings) -> Resu
     let daemon = Owner::of(&settings.database).is_some();
     let steps = next_steps(name, row, daemon, &review.holds(name)?);
     output::write(&steps.iter().map(|(what, command)| format!("{what}:\n  {command}\n")).collect::<String>())
+}
+
+/// Whom the provider is being asked about, what that waits for, and what confirming has brought.
+fn looked_up(review: &Review, name: &str, look: &Look) -> Result<String, Failure> {
+    let mut text = String::new();
+    let inquiries = review.inquiries(name)?;
+    // Batches that wait for the same are told together.
+    let mut waiting: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for row in table::rows(&inquiries) {
+        let recipients: i64 = row.text("recipients").parse().unwrap_or_default();
+        *waiting.entry((row.text("purpose"), row.text("waits_for"))).or_default() += recipients;
+    }
+    for ((purpose, waits_for), recipients) in waiting {
+        let who = if purpose == "settle" { "unknown" } else { "accepted" };
+        let waits_for: Vec<String> = waits_for.split(' ').map(|word| look.time(word)).collect();
+        let waits_for = waits_for.join(" ");
+        let why = if waits_for.is_empty() { "the first look comes soon".to_owned() } else { waits_for };
+        text += &format!("{recipients} {who}: {why}\n");
+    }
+    let confirmations = review.confirmations(name)?;
+    if let Some(row) = table::rows(&confirmations).next() {
+        let (confirmed, not_found) = (row.text("confirmed"), row.text("not_found"));
+        text += &format!("{confirmed} confirmed, {not_found} accepted and not found");
+        let missing = review.not_found(name, NOT_FOUND)?;
+        let ids: Vec<String> = table::rows(&missing).map(|row| row.text("recipient")).collect();
+        if !ids.is_empty() {
+            let more = if ids.len() < not_found.parse().unwrap_or_default() { ", …" } else { "" };
+            text += &format!(": {}{more}", ids.join(", "));
+        }
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 fn provenance(row: &Row<'_>, settings: &Settings, look: &Look) -> String {
@@ -244,8 +288,13 @@ fn next_steps(name: &str, row: &Row<'_>, daemon: bool, holds: &Rows) -> Vec<(&'s
     let some = |column: &str| !matches!(row.text(column).as_str(), "0" | "");
     let deliveries = |outcomes: &str| format!("campaignd deliveries --run {name}{outcomes}");
     if some("unknown") {
-        let what = "Whoever is unknown may have got it and is not asked again; a person decides";
-        steps.push((what, deliveries(" --outcome unknown")));
+        steps.push(("Whoever is unknown may have got it", deliveries(" --outcome unknown")));
+        if is_over {
+            steps.push(("Ask the provider what became of them", format!("campaignd reconcile {name}")));
+        }
+    }
+    if is_over && some("failed") {
+        steps.push(("Ask those again who failed", format!("campaignd retry {name} --only failed")));
     }
     let bad: Vec<&str> = ["refused", "failed", "expired"].into_iter().filter(|column| some(column)).collect();
     if !bad.is_empty() {

@@ -128,6 +128,9 @@ impl Outcome {
     pub const NAMES: [&'static str; 7] =
         ["accepted", "refused", "failed", "unknown", "excluded", "expired", "cancelled"];
 
+    /// The words of those who may be asked again.
+    pub const REOPENABLE: [&'static str; 3] = ["unknown", "refused", "failed"];
+
     /// The outcome's word in the ledger.
     pub fn name(&self) -> &'static str {
         match self {
@@ -159,10 +162,12 @@ impl Outcome {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_state_meets_every_event() {
-        let reason = || Reason::new("code", "text");
-        let outcomes = [
+    fn reason() -> Reason {
+        Reason::new("code", "text")
+    }
+
+    fn outcomes() -> [Outcome; 7] {
+        [
             Outcome::Accepted(Receipt::default()),
             Outcome::Refused(reason()),
             Outcome::Failed(reason()),
@@ -170,9 +175,21 @@ mod tests {
             Outcome::Excluded(reason()),
             Outcome::Expired(reason()),
             Outcome::Cancelled(reason()),
-        ];
+        ]
+    }
+
+    #[test]
+    fn who_may_be_asked_again_is_told() {
+        for outcome in outcomes() {
+            let may = Outcome::REOPENABLE.contains(&outcome.name());
+            assert_eq!(Delivery::Decided(outcome).after(DeliveryEvent::Reopened).is_ok(), may);
+        }
+    }
+
+    #[test]
+    fn every_state_meets_every_event() {
         let states =
-            [Delivery::Pending, Delivery::InFlight].into_iter().chain(outcomes.map(Delivery::Decided));
+            [Delivery::Pending, Delivery::InFlight].into_iter().chain(outcomes().map(Delivery::Decided));
         let accepted = || Verdict::Accepted(Receipt::default());
         let events = [
             ("asked", DeliveryEvent::Asked),

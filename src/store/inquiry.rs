@@ -36,3 +36,12 @@ pub struct Witness {
     /// Unix milliseconds.
     pub send_time_ms: Option<i64>,
 }
+
+/// What looking up the accepted messages of a run has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmations {
+    /// They were seen.
+    pub confirmed: u64,
+    /// They were looked for long enough, and not found.
+    pub not_found: u64,
+}

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-pub use inquiry::{Inquiry, Witness};
+pub use inquiry::{Confirmations, Inquiry, Witness};
 pub use ledger::Ledger;
 pub use people::{Act, Control, Controlled, PausedBy, Question, Reply, Suppression, Target};
 
@@ -392,6 +392,8 @@ pub trait Store: Send {
     /// Opens inquiries about those of a run who are unknown and held, or accepted and not confirmed.
     /// Tells how many recipients.
     fn run_inquire(&mut self, run: &RunID, purpose: Purpose, act: &Act) -> Stored<u64>;
+    /// What confirming a run has brought so far; None when nothing of it is confirmed.
+    fn run_confirmations(&mut self, run: &RunID) -> Stored<Option<Confirmations>>;
     /// A gateway has been seen not to work.
     fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()>;
     fn gateway_unhealthy_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>>;

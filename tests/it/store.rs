@@ -2,6 +2,7 @@
 
 mod asking;
 mod campaigns;
+mod inquiring;
 mod opening;
 mod people;
 mod reading;

@@ -5,13 +5,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    super::{Act, AttemptEnd, Inquiry, StoreError, Stored},
+    super::{Act, AttemptEnd, Confirmations, Inquiry, StoreError, Stored},
     optional_time, people, recipient, reopening, runs, time,
 };
 use crate::{
     campaign::RecipientID,
     run::{
-        Counts, RunID, RunState,
+        Counts, Delivery, Outcome, RunID, RunState,
+        delivery::DeliveryEvent,
         inquiry::{Conclusion, Findings, Progress, Purpose},
         look::Addressing,
         reply::Reason,
@@ -89,6 +90,7 @@ pub fn begin(connection: &Connection, run: i64, purpose: Purpose, now: Timestamp
         params![run, purpose.as_str(), now_ms],
     )?;
     if purpose == Purpose::Confirm {
+        connection.execute("UPDATE run SET confirming = 1 WHERE id = ?1", [run])?;
         let sql = "SELECT count(*) FROM delivery d
              WHERE d.run = ?1 AND d.outcome = 'accepted' AND d.confirmed_at IS NULL
                 AND EXISTS (SELECT 1 FROM inquiry i WHERE i.run = ?1 AND i.purpose = 'confirm')";
@@ -201,6 +203,19 @@ pub const CONFIRM: &str =
     "UPDATE delivery SET confirmed_at = ?3, reason_code = NULL, reason = NULL, updated_at = ?3
      WHERE run = ?1 AND recipient = ?2 AND outcome = 'accepted'";
 
+/// Only of a run with something to confirm: it reads all deliveries.
+pub const CONFIRMATIONS: &str = "SELECT count(d.confirmed_at) AS confirmed,
+        count(*) FILTER (WHERE d.outcome = 'accepted' AND d.reason_code = 'notFound') AS not_found
+     FROM run r JOIN delivery d ON d.run = r.id
+     WHERE r.run = ?1 AND r.confirming = 1 GROUP BY r.id";
+
+pub fn confirmations(connection: &Connection, run: &RunID) -> Stored<Option<Confirmations>> {
+    Ok(connection
+        .prepare_cached(CONFIRMATIONS)?
+        .query_row([run.as_str()], |row| Ok(Confirmations { confirmed: row.get(0)?, not_found: row.get(1)? }))
+        .optional()?)
+}
+
 /// The code of an accepted message that was looked up and not found.
 pub const NOT_FOUND: &str = "notFound";
 
@@ -296,19 +311,32 @@ fn settle_unknown(
         Addressing::Group => false,
     };
     reopening::reopen(connection, run, &again, single)?;
-    let reason = match (may_send, state.is_over()) {
+    let why = match (may_send, state.is_over()) {
         (true, _) => "proven not accepted, tried as often as `delivery.retry` allows",
         (false, true) => "proven not accepted, and the run is over",
         (false, false) => "proven not accepted, and there is no time left to ask again",
     };
     for recipient in &exhausted {
+        let unknown = Delivery::Decided(Outcome::Unknown(Reason::new("", "")));
+        let event = DeliveryEvent::Exhausted(Reason::new("notAccepted", why));
+        let Ok(Delivery::Decided(outcome)) = unknown.after(event) else {
+            return Err(StoreError::Corrupt("an absence that decides nothing".to_owned()));
+        };
         connection
             .prepare_cached(
-                "UPDATE delivery SET outcome = 'failed', reason_code = 'notAccepted', reason = ?4,
-                    updated_at = ?5, sought_by = NULL
+                "UPDATE delivery SET outcome = ?4, reason_code = ?5, reason = ?6, updated_at = ?7,
+                    sought_by = NULL
                  WHERE run = ?1 AND recipient = ?2 AND sought_by = ?3",
             )?
-            .execute(params![run, recipient.as_str(), inquiry.id, reason, now_ms])?;
+            .execute(params![
+                run,
+                recipient.as_str(),
+                inquiry.id,
+                outcome.name(),
+                outcome.reason().map(|reason| reason.code.as_str()),
+                outcome.reason().map(|reason| reason.text.as_str()),
+                now_ms
+            ])?;
     }
     connection
         .prepare_cached("UPDATE run SET unknown = unknown - ?2, failed = failed + ?2 WHERE id = ?1")?

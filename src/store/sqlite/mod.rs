@@ -34,9 +34,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, types::ValueRef};
 
 use super::{
-    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Control, Controlled, CountedReason, DecidedSlots,
-    Discrepancy, Drain, GatewayRest, Inquiry, Intent, NewRevision, NewRun, PastCall, ProblemRecord, Question,
-    Reply, RunRecord, Store, StoreError, Stored, Suppression, Target, Witness,
+    Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Confirmations, Control, Controlled, CountedReason,
+    DecidedSlots, Discrepancy, Drain, GatewayRest, Inquiry, Intent, NewRevision, NewRun, PastCall,
+    ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored, Suppression, Target, Witness,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
@@ -402,6 +402,10 @@ impl Store for SqliteStore {
 
     fn run_inquire(&mut self, run: &RunID, purpose: Purpose, act: &Act) -> Stored<u64> {
         inquiries::ask(&self.connection, run, purpose, act)
+    }
+
+    fn run_confirmations(&mut self, run: &RunID) -> Stored<Option<Confirmations>> {
+        inquiries::confirmations(&self.connection, run)
     }
 
     fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()> {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     campaign::RecipientID,
-    run::{Counts, RunEvent, RunID},
+    run::{Counts, Outcome, RunEvent, RunID},
 };
 
 /// The most recipients in a batch that is made of those who are asked again.
@@ -22,10 +22,11 @@ const PAGE: u32 = 10_000;
 pub fn reopen(connection: &Connection, run: i64, who: &[RecipientID], single: bool) -> Stored<u64> {
     let mut who: Vec<&RecipientID> = who.iter().collect();
     who.sort();
-    let mut delete = connection.prepare_cached(
-        "DELETE FROM delivery WHERE run = ?1 AND recipient = ?2 AND outcome IN ('unknown', 'refused', 'failed')
+    let mut delete = connection.prepare_cached(&format!(
+        "DELETE FROM delivery WHERE run = ?1 AND recipient = ?2 AND outcome IN ('{}')
          RETURNING outcome, attempts",
-    )?;
+        Outcome::REOPENABLE.join("', '")
+    ))?;
     let mut counts = Counts::default();
     let mut reopened = 0u64;
     for part in who.chunks(if single { 1 } else { BATCH }) {
@@ -72,6 +73,24 @@ pub fn retry(connection: &Connection, run: &RunID, outcomes: &[&str], act: &Act)
     let after = state.clone().after(RunEvent::Reopen).map_err(|_| {
         StoreError::Refused(format!("{run} is {}: wait until it is running or over", state.name()))
     })?;
+    let mut wanted = false;
+    for outcome in outcomes {
+        wanted |= !with_outcome(connection, id, outcome)?.is_empty();
+    }
+    if !wanted {
+        return Ok(0);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE run SET finish_by = max(finish_by, ?2 + finish_by - due_at),
+                start_by = max(start_by, ?2 + start_by - due_at), confirming = 0, reopened = ?3
+             WHERE id = ?1",
+        )?
+        .execute(params![id, act.at.as_millisecond(), state.is_over()])?;
+    // Before anybody is pending: a run that is over has nobody.
+    if after != state {
+        runs::write_state(connection, id, after, act.at)?;
+    }
     let mut reopened = 0;
     for outcome in outcomes {
         // Those that are reopened are found no more.
@@ -82,20 +101,6 @@ pub fn retry(connection: &Connection, run: &RunID, outcomes: &[&str], act: &Act)
             }
             reopened += reopen(connection, id, &who, false)?;
         }
-    }
-    if reopened == 0 {
-        return Ok(0);
-    }
-    let at_ms = act.at.as_millisecond();
-    connection
-        .prepare_cached(
-            "UPDATE run SET finish_by = max(finish_by, ?2 + finish_by - due_at),
-                start_by = max(start_by, ?2 + start_by - due_at), confirming = 0, reopened = ?3
-             WHERE id = ?1",
-        )?
-        .execute(params![id, at_ms, state.is_over()])?;
-    if after != state {
-        runs::write_state(connection, id, after, act.at)?;
     }
     people::record(connection, act, "retry", run.as_str())?;
     Ok(reopened)

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Params, params, types::ValueRef};
 
 use super::{
     super::{Discrepancy, StoreError, Stored},
-    check_schema, opened, runs, verify,
+    check_schema, inquiries, opened, runs, verify,
 };
 
 /// One cell of a view.
@@ -187,6 +187,39 @@ impl Review {
     /// the most frequent first.
     pub fn reasons(&self, run: &str, most: u32) -> Stored<Rows> {
         self.query(runs::REASONS, params![run, most])
+    }
+
+    /// What is being looked up of a run: purpose, recipients, next_look_at, waits_for; a row for each batch.
+    pub fn inquiries(&self, run: &str) -> Stored<Rows> {
+        self.query(
+            "SELECT i.purpose, a.batch,
+                (SELECT count(*) FROM delivery d
+                    WHERE d.run = i.run AND d.recipient BETWEEN i.first AND i.last
+                        AND CASE i.purpose WHEN 'settle' THEN d.sought_by IS i.inquiry
+                            ELSE d.batch = a.batch AND d.outcome = 'accepted' AND d.confirmed_at IS NULL END)
+                    AS recipients,
+                strftime('%Y-%m-%dT%H:%M:%fZ', i.opened_at / 1000.0, 'unixepoch') AS opened_at, i.looks,
+                strftime('%Y-%m-%dT%H:%M:%fZ', i.next_look_at / 1000.0, 'unixepoch') AS next_look_at,
+                i.waits_for
+             FROM inquiry i JOIN attempt a ON a.attempt = i.attempt JOIN run r ON r.id = i.run
+             WHERE r.run = ?1 ORDER BY i.purpose DESC, a.batch",
+            [run],
+        )
+    }
+
+    /// How many accepted messages of a run were seen again, and how many were looked for in vain: one row
+    /// with confirmed, not_found. None where nothing was to be confirmed.
+    pub fn confirmations(&self, run: &str) -> Stored<Rows> {
+        self.query(inquiries::CONFIRMATIONS, [run])
+    }
+
+    /// Recipients of a run who accepted and whose message was not found.
+    pub fn not_found(&self, run: &str, most: u32) -> Stored<Rows> {
+        self.query(
+            "SELECT d.recipient FROM run r JOIN delivery d ON d.run = r.id
+             WHERE r.run = ?1 AND d.outcome = 'accepted' AND d.reason_code = 'notFound' LIMIT ?2",
+            params![run, most],
+        )
     }
 
     /// The decisions on a campaign's slots, newest first.
