@@ -184,7 +184,7 @@ fn faults_have_truthful_outcomes() {
         "campaigns/faulty.yaml",
         &format!(
             "message: {{contentType: text, content: {{content: hi}}}}\nrecipients: [{{file: list.txt}}]\n\
-             schedules: [{{at: {}}}]\n",
+             schedules: [{{at: {}}}]\ndelivery: {{onUnknown: hold}}\n",
             soon(2)
         ),
     );
@@ -228,7 +228,7 @@ fn a_killed_daemon_goes_on_with_what_was_never_asked() {
         "campaigns/killed.yaml",
         &format!(
             "message: {{contentType: text, content: {{content: hi}}}}\nrecipients: [{{file: list.txt}}]\n\
-         schedules: [{{at: {}}}]\n",
+         schedules: [{{at: {}}}]\ndelivery: {{onUnknown: hold}}\n",
             soon(2)
         ),
     );
@@ -246,6 +246,49 @@ fn a_killed_daemon_goes_on_with_what_was_never_asked() {
     let counts = office.compare("killed");
     assert_eq!(counts.values().sum::<usize>(), 1_000);
     assert!(counts.get("unknown").is_some_and(|unknown| *unknown <= unknown_at_most), "{counts:?}");
+}
+
+#[test]
+fn whoever_is_in_doubt_is_looked_up_until_everyone_has_it_once() {
+    let office = Office::open(
+        &[
+            "--users",
+            "1000",
+            "--latency-ms",
+            "2",
+            "--cut-after",
+            "20x1",
+            "--drop-answer",
+            "1",
+            "--refuse",
+            "u00007",
+        ],
+        "    batchSize: 25\n    concurrency: 2\n    settle: 2s\n",
+    );
+    let desk = &office.desk;
+    desk.write("campaigns/list.txt", &numbered(1, 1_000));
+    desk.write(
+        "campaigns/doubt.yaml",
+        &format!(
+            "message: {{contentType: text, content: {{content: hi}}}}\nrecipients: [{{file: list.txt}}]\n\
+             schedules: [{{at: {}}}]\n",
+            soon(2)
+        ),
+    );
+    let mut daemon = desk.serve();
+    for accepted in [200, 500] {
+        desk.until_newest("doubt", |_, so_far| so_far >= accepted);
+        daemon.kill();
+        desk.ends(&["db", "verify"], 0);
+        daemon = desk.serve();
+    }
+    daemon.hear(" completed: ");
+    daemon.stop();
+    // Whoever failed without a reason is asked alone, and then there is one.
+    let expected = [("accepted", 999), ("refused", 1)].map(|(outcome, count)| (outcome.to_owned(), count));
+    assert_eq!(office.compare("doubt"), BTreeMap::from(expected));
+    let looks = desk.review().attempts(&run_of(&office, "doubt"), None).unwrap();
+    assert!((0..looks.rows.len()).any(|row| looks.cell(row, "kind").text() == "look"));
 }
 
 #[test]

@@ -11,6 +11,9 @@ use super::*;
 
 const MESSAGE: &str = "message: {contentType: text, content: {content: hi}}";
 
+/// Whoever is in doubt stays so.
+const HOLD: &str = "delivery: {onUnknown: hold}\n";
+
 /// A daemon that runs beside the test, on the test's clock.
 struct Running {
     signals: Arc<Signals>,
@@ -408,7 +411,7 @@ fn a_daemon_whose_answer_cannot_be_recorded_still_stops() {
     play(async |simulation| {
         simulation.write(
             "a.yaml",
-            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2026-11-11T00:01}}]\n"),
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2026-11-11T00:01}}]\n{HOLD}"),
         );
         let daemon = simulation.daemon();
         seconds(10).await;
@@ -578,7 +581,7 @@ fn a_group_whose_answer_names_no_message_is_unknown_and_not_an_unregistered_user
     play(async |simulation| {
         simulation.write(
             "a.yaml",
-            &format!("{MESSAGE}\ngroupIDs: [g1001]\nschedules: [{{at: 2026-11-11T00:01}}]\n"),
+            &format!("{MESSAGE}\ngroupIDs: [g1001]\nschedules: [{{at: 2026-11-11T00:01}}]\n{HOLD}"),
         );
         let daemon = simulation.odd_daemon();
         seconds(70).await;
