@@ -1,4 +1,6 @@
-//! How a campaign is delivered: batches, concurrency, its own limits.
+//! How a campaign is delivered: batches, concurrency, its own limits, what is tried again.
+
+use jiff::SignedDuration;
 
 use crate::limits::Limits;
 
@@ -11,19 +13,45 @@ pub struct Delivery {
     pub concurrency: u32,
     /// This campaign's share; the gateway's limits hold as well.
     pub limits: Limits,
+    pub retry: Retry,
     pub on_unknown: OnUnknown,
     /// After the run, whether every accepted message is looked up.
     pub confirm: bool,
+    /// When a run pauses by itself because too many fail; None: never.
+    pub stop_when: Option<StopWhen>,
 }
-
-/// How often a recipient is asked who was proven not to have been reached.
-const MOST_ATTEMPTS: u32 = 5;
 
 impl Delivery {
     /// How often a recipient is asked at most, the first time included.
     pub fn most_attempts(&self) -> u32 {
-        MOST_ATTEMPTS
+        self.retry.attempts
     }
+}
+
+/// How often and when a batch is asked again after a call that was proven to do nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Calls in all, at least 1.
+    pub attempts: u32,
+    /// The shortest wait before the next one.
+    pub shortest: SignedDuration,
+    /// The longest.
+    pub longest: SignedDuration,
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry { attempts: 5, shortest: SignedDuration::from_secs(2), longest: SignedDuration::from_mins(5) }
+    }
+}
+
+/// When too many of a run fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopWhen {
+    /// (refused + failed) ÷ answered, in per cent, above which the run pauses.
+    pub failure_percent: u8,
+    /// Not before so many were answered, at least 1.
+    pub after: u64,
 }
 
 /// What happens to a recipient who was asked for and of whom no answer tells.

@@ -9,6 +9,7 @@ mod audience;
 mod delivery;
 mod message;
 mod schedules;
+mod trying;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ pub(crate) use {
     audience::{EXPECT_KEYS, SOURCE_KEYS},
     delivery::KEYS as DELIVERY_KEYS,
     schedules::KEYS as SCHEDULE_KEYS,
+    trying::{RETRY_KEYS, STOP_WHEN_KEYS},
 };
 
 use super::{Campaign, CampaignID, Gateways, Lateness, audience::ListFile};

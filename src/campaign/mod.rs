@@ -17,7 +17,7 @@ use jiff::{SignedDuration, tz::TimeZone};
 use serde::Serialize;
 
 pub use audience::{Audience, Expect, RecipientID, Source};
-pub use delivery::{Delivery, OnUnknown};
+pub use delivery::{Delivery, OnUnknown, Retry, StopWhen};
 pub use message::{Dialect, Gateways, Message};
 
 use crate::schedule::Schedule;

@@ -133,17 +133,39 @@ struct Delivery {
     concurrency: Option<u32>,
     /// This campaign's share; the gateway's limits hold as well.
     limits: Option<Limits>,
-    retry: Option<NotYet>,
+    /// What was proven not to be done is asked again. Default: 5 attempts, 2s..5m.
+    retry: Option<Retry>,
     /// What happens to whoever was asked and never answered for. Default: reconcile, where the provider
     /// can be asked what became of a message; else hold.
     on_unknown: Option<OnUnknown>,
     /// After the run every accepted message is looked up, and those that are seen are marked so.
     confirm: Option<bool>,
-    stop_when: Option<NotYet>,
+    /// Pauses the run when too many fail. Default: never.
+    stop_when: Option<StopWhen>,
     /// Only false is supported yet.
     native: Option<False>,
     /// Only false is supported yet.
     ignore_suppressions: Option<False>,
+}
+
+/// Only for answers that prove that nothing was done.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Retry {
+    /// Calls for one batch in all, 1 to 100. Default: 5.
+    attempts: Option<u32>,
+    /// The shortest and the longest wait before the next call. Default: "2s..5m".
+    backoff: Option<Backoff>,
+}
+
+/// Refused and failed, of those who were answered.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct StopWhen {
+    /// More than this pauses the run, 1% to 99%.
+    failure_rate: Percent,
+    /// Not before so many were answered. Default: 500.
+    after: Option<u64>,
 }
 
 /// Never exceeded in any sliding window.
@@ -194,6 +216,8 @@ shapes! {
     Text = { "type": ["string", "number", "boolean"] };
     DateTime = { "type": "string", "pattern": r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?$" };
     Duration = { "type": "string", "pattern": "^[0-9]+[smhd]$" };
+    Backoff = { "type": "string", "pattern": r"^[0-9]+[smhd]\.\.[0-9]+[smhd]$" };
+    Percent = { "type": "string", "pattern": "^[0-9]{1,2}%$" };
     Rates = {
         "anyOf": [
             { "type": "string", "pattern": "^[0-9]+/(s|min|h|day)$" },
@@ -232,6 +256,8 @@ mod tests {
         check(Some("ClockChanges"), file::DST_KEYS);
         check(Some("Delivery"), file::DELIVERY_KEYS);
         check(Some("Limits"), file::CAMPAIGN_LIMIT_KEYS);
+        check(Some("Retry"), file::RETRY_KEYS);
+        check(Some("StopWhen"), file::STOP_WHEN_KEYS);
     }
 
     #[test]

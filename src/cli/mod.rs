@@ -6,6 +6,7 @@ mod db;
 mod deliveries;
 mod explain;
 mod files;
+mod gateways;
 mod names;
 pub mod new;
 mod output;
@@ -163,9 +164,9 @@ async fn run(cli: Cli) -> Ended {
         Command::Explain(args) => explain::run(&args),
         Command::Preview(args) => preview::run(&args, &settings(config)?, clock),
         Command::Send(args) => send::run(args, &settings(config)?, clock.as_ref()).await,
-        Command::Status(args) => status::run(&args, &for_the_ledger(config)?),
+        Command::Status(args) => status::run(&args, &for_the_ledger(config)?, now),
         Command::Runs(args) => runs::run(&args, &for_the_ledger(config)?),
-        Command::Show(args) => show::run(&args, &for_the_ledger(config)?),
+        Command::Show(args) => show::run(&args, &for_the_ledger(config)?, now),
         Command::Deliveries(args) => deliveries::run(&args, &for_the_ledger(config)?, now),
         Command::Pause(args) => control::pause(args, &for_the_ledger(config)?, now).await,
         Command::Resume(args) => control::resume(args, &for_the_ledger(config)?, now).await,

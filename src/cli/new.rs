@@ -140,5 +140,7 @@ delivery:
   batchSize: 100                 # recipients a call
   concurrency: 2                 # calls at once
   limits: {recipients: 200/s, calls: 100/min}
+  retry: {attempts: 5, backoff: \"2s..5m\"}   # only what is proven not to have been done is asked again
+  stopWhen: {failureRate: 20%, after: 500}  # refused and failed; the run pauses and tells why
   onUnknown: hold                # whoever may have got it already is not asked again; a person decides
 ";

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::{
-    Ended, Exit, Failure, names,
+    Ended, Exit, Failure, gateways, names,
     output::{self, Look},
-    runs, status,
+    runs,
     table::{self, Column, Format, Kind, Row, Sheet},
 };
 use crate::{
@@ -81,7 +83,7 @@ fn answer(row: &Row<'_>) -> String {
     said.collect::<Vec<_>>().join(" ")
 }
 
-pub fn run(args: &ShowArgs, settings: &Settings) -> Ended {
+pub fn run(args: &ShowArgs, settings: &Settings, now: Timestamp) -> Ended {
     let review = Review::open(&settings.database)?;
     let name = names::run_or_newest(&review, &args.run)?;
     let rows = review.run(&name)?;
@@ -90,7 +92,7 @@ pub fn run(args: &ShowArgs, settings: &Settings) -> Ended {
     };
     match args.format {
         ShowFormat::Json => output::write(&json(&review, &name, &row)?)?,
-        ShowFormat::Table => page(&review, &name, &row, settings)?,
+        ShowFormat::Table => page(&review, &name, &row, settings, now)?,
     }
     Ok(Exit::Good)
 }
@@ -111,13 +113,20 @@ fn json(review: &Review, name: &str, row: &Row<'_>) -> Result<String, Failure> {
     Ok(format!("{{\n{}\n}}\n", lines.join(",\n")))
 }
 
-fn page(review: &Review, name: &str, row: &Row<'_>, settings: &Settings) -> Result<(), Failure> {
+fn page(
+    review: &Review,
+    name: &str,
+    row: &Row<'_>,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let look = Look::new(settings);
     output::write(&provenance(row, settings, &look))?;
     if !row.text("pending").is_empty() && row.text("pending") != "0" {
-        let resting = status::resting_text(&review.resting_gateways()?, &row.text("gateway"), &look);
-        if let Some(rests) = resting {
-            output::write(&format!("Waits     its gateway rests {rests}\n"))?;
+        let known = gateways::rows(review, settings, now)?;
+        let own = table::rows(&known).find(|known| known.text("gateway") == row.text("gateway"));
+        if let Some(waits) = own.and_then(|own| gateways::waits(&own, &look)) {
+            output::write(&format!("Waits     its gateway {waits}\n"))?;
         }
     }
     output::write(&look.heading("Outcomes"))?;

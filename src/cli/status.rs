@@ -1,27 +1,30 @@
 //! `campaignd status`: where everything stands now.
 
+use jiff::Timestamp;
+
 use super::{
-    Ended, Exit,
+    Ended, Exit, gateways,
     output::{self, Look},
-    table::{self, Column, Format, FormatArgs, Kind, Sheet},
+    table::{self, Column, Format, FormatArgs, Kind},
 };
 use crate::{
-    limits::Limits,
     settings::Settings,
-    store::{
-        owner::Owner,
-        sqlite::review::{Review, Rows},
-    },
+    store::{owner::Owner, sqlite::review::Review},
 };
 
 /// Show the campaigns in force, what is wrong in the folder, the gateways, and whether a daemon works.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "JSON and CSV are the view campaign_status alone, times in UTC; `labels` is a JSON text as it is \
-    there.\n\n\
-    Examples:\n  campaignd status\n  campaignd status --format json | jq '.[] | {campaign, next_occurrence}'"
+    there. With --gateways they have a row for each limit of a gateway: gateway, breaker (closed, open, half_open), \
+    since, until, reason, limit_of, rate, capacity, used, left, free_at and more.\n\n\
+    Examples:\n  campaignd status\n  campaignd status --format json | jq '.[] | {campaign, next_occurrence}'\n  \
+    campaignd status --gateways --format json | jq '.[] | select(.breaker != \"closed\")'"
 )]
 pub struct StatusArgs {
+    /// Only the gateways: whether they work, since when and why not, what their limits have left
+    #[arg(long)]
+    gateways: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -51,9 +54,17 @@ const PROBLEMS: &[Column] = &[
     Column::new("SINCE", Kind::Name, |row, look| look.time(&row.text("since"))).spare(1),
 ];
 
-pub fn run(args: &StatusArgs, settings: &Settings) -> Ended {
+pub fn run(args: &StatusArgs, settings: &Settings, now: Timestamp) -> Ended {
     let review = Review::open(&settings.database)?;
     let look = Look::new(settings);
+    if args.gateways && args.format.format != Format::Table {
+        gateways::write(args.format.format, &gateways::rows(&review, settings, now)?, &look)?;
+        return Ok(Exit::Good);
+    }
+    if args.gateways {
+        output::write(&gateways::page(settings, &gateways::rows(&review, settings, now)?, &look))?;
+        return Ok(Exit::Good);
+    }
     let campaigns = review.campaigns()?;
     if args.format.format != Format::Table {
         table::write(args.format.format, CAMPAIGNS, &look, &campaigns, "")?;
@@ -74,13 +85,7 @@ pub fn run(args: &StatusArgs, settings: &Settings) -> Ended {
         table::write(Format::Table, PROBLEMS, &look, &problems, "")?;
     }
     output::write(&look.heading("Gateways"))?;
-    output::write(&gateways(settings, &look))?;
-    let resting = review.resting_gateways()?;
-    for name in settings.gateways.keys() {
-        if let Some(rests) = resting_text(&resting, name, &look) {
-            output::write(&format!("{name} rests {rests}\n"))?;
-        }
-    }
+    output::write(&gateways::page(settings, &gateways::rows(&review, settings, now)?, &look))?;
     Ok(Exit::Good)
 }
 
@@ -105,60 +110,4 @@ fn standing(settings: &Settings, look: &Look) -> String {
     text += &format!("Folder    {}\n", settings.campaigns.display());
     text += &format!("Times in  {}\n", look.zone_name());
     text
-}
-
-fn gateways(settings: &Settings, look: &Look) -> String {
-    let default = settings.default_gateway.as_deref();
-    let rows: Vec<Vec<String>> = settings
-        .gateways
-        .iter()
-        .map(|(name, gateway)| {
-            let mark = if default == Some(name) { " (default)" } else { "" };
-            let kind = if gateway.delivers() {
-                gateway.kind().to_owned()
-            } else {
-                format!("{} (SANDBOX)", gateway.kind())
-            };
-            vec![
-                format!("{name}{mark}"),
-                kind,
-                gateway.figures().concurrency.to_string(),
-                limits(&gateway.figures().limits),
-            ]
-        })
-        .collect();
-    let headings = vec![
-        ("GATEWAY", Kind::Name, 0),
-        ("KIND", Kind::Name, 0),
-        ("CALLS AT ONCE", Kind::Number, 1),
-        ("LIMITS", Kind::Text, 0),
-    ];
-    Sheet::new(headings, look).block(&rows)
-}
-
-/// Why a gateway rests, and until when, if it does.
-pub fn resting_text(resting: &Rows, gateway: &str, look: &Look) -> Option<String> {
-    let row = table::rows(resting).find(|row| row.text("gateway") == gateway)?;
-    Some(format!(
-        "since {}, tries again at {}: {} ({})",
-        look.time(&row.text("since")),
-        look.time(&row.text("until")),
-        row.text("reason"),
-        row.text("code")
-    ))
-}
-
-/// Limits as the settings write them: `recipients 200/s 100000/day, calls 100/min`.
-fn limits(limits: &Limits) -> String {
-    let mut parts = Vec::new();
-    for (what, rates) in [("recipients", &limits.recipients), ("calls", &limits.calls)] {
-        if !rates.is_empty() {
-            let rates: Vec<String> = rates.iter().map(ToString::to_string).collect();
-            parts.push(format!("{what} {}", rates.join(" ")));
-        }
-    }
-    if limits.headroom_percent > 0 && !parts.is_empty() {
-        parts.push(format!("headroom {}%", limits.headroom_percent));
-    }
-    parts.join(", ")
 }

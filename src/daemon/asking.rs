@@ -12,9 +12,9 @@ use crate::{
     campaign::{Message, RecipientID},
     gateway::{Addressees, Call},
     run::{
-        Outcome, Settlement,
+        Outcome, RunEvent, Settlement,
         reply::{Reply, Verdict},
-        settlement::suspect,
+        settlement::{EVERYONE_FAILED, Sign, sign_before},
     },
     store::{Inquiry, StoreError, Stored},
 };
@@ -45,7 +45,7 @@ impl Lane {
         probe: &RecipientID,
     ) -> Stored<bool> {
         if let Err(answer) = self.gateway.prepare().await {
-            self.rest(*answer).await;
+            self.learn(sign_before(answer.reply)).await;
             return Ok(false);
         }
         let Some(sender) = self.gateway.stamps_send_time(message) else { return Ok(false) };
@@ -72,34 +72,35 @@ impl Lane {
         Ok(true)
     }
 
-    /// Reads why recipients failed for whom the answer gave no reason. Where all of several stay
-    /// unexplained, the run pauses.
-    pub(super) async fn explain(
-        &self,
-        assignment: &Assignment,
-        batch: u64,
-        asked: usize,
-        settlement: &Settlement,
-    ) {
+    /// Reads why recipients failed for whom the answer gave no reason. What looked like an outage is none
+    /// when everyone is explained, or when the sender may not send: then its run alone pauses.
+    pub(super) async fn explain(&self, assignment: &Assignment, batch: u64, settlement: &Settlement) {
         let record = Record::new(&self.parts.ledger, &self.parts.clock, &assignment.run, batch);
         let found = self.gateway.explain(&settlement.unexplained, &record).await;
         // A fault has been recorded, and explains nobody.
         let explained = found.unwrap_or_default();
-        let left = settlement.unexplained.len().saturating_sub(explained.len());
-        let suspicion = suspect(asked, left);
+        let everyone = explained.len() >= settlement.unexplained.len();
+        let bad_sender = if matches!(settlement.sign, Sign::Silent { .. }) && !everyone {
+            self.gateway.check_sender(&assignment.message, &record).await.ok().flatten()
+        } else {
+            None
+        };
+        let pause = bad_sender.clone().map(|why| RunEvent::Pause {
+            reason: format!("sender: {} ({}); resume when that is mended", why.text, why.code),
+        });
         let outcomes: Vec<_> =
             explained.into_iter().map(|(id, reason)| (id, Outcome::Refused(reason))).collect();
         let (run, now, look) = (assignment.run.clone(), self.parts.clock.now(), record.latest());
         self.recorded(&assignment.run, move |store| {
             store.look_read(&run, look, &outcomes, now)?;
-            if let Some(event) = suspicion.clone() {
-                match store.run_event(&run, event, None, now) {
-                    Ok(_) | Err(StoreError::Transition(_)) => {}
-                    Err(error) => return Err(error),
-                }
+            match pause.clone().map(|event| store.run_event(&run, event, None, now)) {
+                None | Some(Ok(_) | Err(StoreError::Transition(_))) => Ok(()),
+                Some(Err(error)) => Err(error),
             }
-            Ok(())
         })
         .await;
+        if everyone || bad_sender.is_some() {
+            self.explained(EVERYONE_FAILED).await;
+        }
     }
 }

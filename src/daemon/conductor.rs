@@ -18,6 +18,7 @@ use super::{
     intake::Intake,
     lane::{Lane, RunOver, wants_turns},
     reading::read_revision,
+    turns::Before,
 };
 use crate::{
     campaign::{Campaign, CampaignID},
@@ -149,9 +150,12 @@ impl Conductor {
         for (name, post) in &parts.gateways.0 {
             let reach_ms = SlidingLog::new(&post.limits).longest_window_ms();
             let (gateway, since) = (name.clone(), now - SignedDuration::from_millis(reach_ms));
-            let past = parts.ledger.call(move |store| store.past_calls(&gateway, None, since)).await?;
+            let (past, stood) = parts
+                .ledger
+                .call(move |store| Ok((store.past_calls(&gateway, None, since)?, store.gateway(&gateway)?)))
+                .await?;
             let past = by_steady_clock(parts.clock.as_ref(), past);
-            let lane = Lane::new(name, post, &parts, &past, over.clone());
+            let lane = Lane::new(name, post, &parts, &past, stood, over.clone());
             lane.start(workers);
             let inquirer = Inquirer::new(name, &parts, &lane, post.settle, post.probe.clone());
             workers.spawn(async move { inquirer.work().await });
@@ -216,11 +220,12 @@ impl Conductor {
             });
             return;
         };
-        let (state, started) = (record.state.clone(), record.started_at.is_some());
+        let state = record.state.clone();
+        let before = Before { started: record.started_at.is_some(), answered: record.counts.accepted > 0 };
         let assignment = Arc::new(Assignment::new(record, campaign));
         if wants_turns(&state) {
             let (parts, lanes) = (self.parts.clone(), self.lanes.clone());
-            self.openings.spawn(async move { give_turns(&parts, &lanes, assignment, started).await });
+            self.openings.spawn(async move { give_turns(&parts, &lanes, assignment, before).await });
         } else {
             self.open(assignment);
         }

@@ -11,7 +11,7 @@ use super::{
     lane::Lane,
     opening::{self, OpeningFault},
     report,
-    turns::Late,
+    turns::{Before, Late},
 };
 use crate::{
     clock::Clock,
@@ -35,7 +35,7 @@ pub async fn give_turns(
     parts: &Parts,
     lanes: &BTreeMap<String, Arc<Lane>>,
     assignment: Arc<Assignment>,
-    started: bool,
+    before: Before,
 ) {
     let Some(lane) = lanes.get(&assignment.campaign.gateway) else {
         tracing::error!(run = %assignment.run, "the run waits: its gateway is not in the settings any more");
@@ -44,7 +44,7 @@ pub async fn give_turns(
     let limits = &assignment.campaign.delivery.limits;
     let reach_ms = SlidingLog::new(limits).longest_window_ms();
     let past = if reach_ms == 0 { Vec::new() } else { past_calls(parts, &assignment, reach_ms).await };
-    lane.add(assignment, started, &past);
+    lane.add(assignment, before, &past);
 }
 
 /// The calls of a run's campaign, as far as its own limits reach back.
@@ -105,7 +105,7 @@ pub async fn open_and_hand_over(
                 return true;
             }
             Ok(_) => {
-                give_turns(parts, lanes, Arc::clone(assignment), false).await;
+                give_turns(parts, lanes, Arc::clone(assignment), Before::default()).await;
                 return false;
             }
             Err(fault) => fault,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::SignedDuration;
+use jiff::Timestamp;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -18,24 +18,16 @@ use tokio::{
 use super::{
     BATCHES_A_DRAIN, LEDGER_RETRY, Parts, Post,
     assignment::Assignment,
-    record::end_of,
     report,
-    turns::{Done, Next, Turn, Turns},
+    turns::{Before, Done, Next, Turn, Turns},
 };
 use crate::{
     campaign::CampaignID,
-    gateway::{Addressees, Call, Gateway},
-    run::{
-        RunID, RunState,
-        inquiry::Doubt,
-        reply::{Answer, Cause, Reply},
-        settlement::settle,
-    },
-    store::{Begun, Drain, GatewayRest, Intent, PastCall, Store, StoreError, Stored},
+    gateway::Gateway,
+    run::{RunID, RunState, settlement::sign_before},
+    store::{Begun, Drain, GatewayRecord, Intent, PastCall, Store, StoreError, Stored},
 };
 
-/// An intent that is older when its request would leave is taken back: time is checked again then.
-const OLDEST_INTENT: SignedDuration = SignedDuration::from_secs(5);
 /// The longest time between two looks of a worker at what it waits for.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// How often a daemon that stops tries to record an answer.
@@ -50,38 +42,52 @@ pub struct RunOver {
 
 /// A gateway's runs and their turns.
 pub struct Lane {
-    name: String,
+    pub(super) name: String,
     pub(super) gateway: Arc<dyn Gateway>,
     pub(super) parts: Parts,
     turns: Mutex<Turns>,
+    /// How the gateway stands as the ledger was told last.
+    pub(super) told: tokio::sync::Mutex<GatewayRecord>,
     /// Something may be possible now that was not.
     pub(super) changed: Notify,
     /// An inquiry may be due that was not.
-    inquiries: Arc<Notify>,
+    pub(super) inquiries: Arc<Notify>,
     over: mpsc::Sender<RunOver>,
 }
 
 /// Why a turn began nothing although the run may have something to send.
 enum Hindrance {
-    /// The provider is not ready; the lane rests.
+    /// The provider is not ready.
     Provider,
     Ledger(StoreError),
 }
 
+/// What a turn finds to send.
+enum Found {
+    Batch(Begun),
+    /// All that there is waits after a try, until this time of day.
+    Later(Timestamp),
+    Nothing,
+}
+
 impl Lane {
-    /// A lane whose limits remember the calls of the past.
+    /// A lane whose limits remember the calls of the past, and which goes on where its gateway stood.
     pub fn new(
         name: &str,
         post: &Post,
         parts: &Parts,
         past: &[PastCall],
+        stood: GatewayRecord,
         over: mpsc::Sender<RunOver>,
     ) -> Arc<Lane> {
+        let turns = Turns::new(&post.limits, past, post.gateway.dialect().max_concurrency());
+        let (steady, now) = (parts.clock.steady(), parts.clock.now());
         Arc::new(Lane {
             name: name.to_owned(),
             gateway: Arc::clone(&post.gateway),
             parts: parts.clone(),
-            turns: Mutex::new(Turns::new(&post.limits, past)),
+            turns: Mutex::new(turns.restore(stood.clone(), steady, now)),
+            told: tokio::sync::Mutex::new(stood),
             changed: Notify::new(),
             inquiries: Arc::default(),
             over,
@@ -98,8 +104,8 @@ impl Lane {
 
     /// Adds a run whose audience is sealed. `past` holds the calls of its campaign, as far as its
     /// own limits reach back.
-    pub fn add(&self, assignment: Arc<Assignment>, started: bool, past: &[PastCall]) {
-        self.turns().add(assignment, started, past);
+    pub fn add(&self, assignment: Arc<Assignment>, before: Before, past: &[PastCall]) {
+        self.turns().add(assignment, before, past);
         self.changed.notify_waiters();
     }
 
@@ -152,6 +158,10 @@ impl Lane {
             let next = self.turns().next(clock.now(), clock.steady());
             match next {
                 Next::Turn(turn) => self.take(turn).await,
+                Next::Ask => {
+                    self.ask_provider().await;
+                    self.changed.notify_waiters();
+                }
                 Next::At(steady) => {
                     // By elapsed time, whatever somebody sets the clock to; not long, since lateness
                     // goes by the time of day.
@@ -177,7 +187,7 @@ impl Lane {
             return;
         }
         match self.begin(&turn).await {
-            Ok(Some(begun)) => {
+            Ok(Found::Batch(begun)) => {
                 let asked = begun.recipients.len() as u64;
                 let done = if self.ask(&turn, begun).await {
                     Done::Sent { at: self.parts.clock.steady(), recipients: asked }
@@ -186,7 +196,14 @@ impl Lane {
                 };
                 self.turns().end(&turn, done);
             }
-            Ok(None) => {
+            Ok(Found::Later(until)) => {
+                let clock = self.parts.clock.as_ref();
+                let until = clock.steady() + until.duration_since(clock.now());
+                let mut turns = self.turns();
+                turns.end(&turn, Done::Nothing);
+                turns.wait(&turn, until);
+            }
+            Ok(Found::Nothing) => {
                 // Another turn of the run may still be asking, or explaining what was answered.
                 let is_last = {
                     let mut turns = self.turns();
@@ -218,8 +235,8 @@ impl Lane {
         self.changed.notify_waiters();
     }
 
-    /// Commits the intent of the run's next batch; None when it has none, or must not send now.
-    async fn begin(&self, turn: &Turn) -> Result<Option<Begun>, Hindrance> {
+    /// Commits the intent of the run's next batch, if it has one and may send now.
+    async fn begin(&self, turn: &Turn) -> Result<Found, Hindrance> {
         let assignment = &turn.assignment;
         let run = assignment.run.clone();
         if let Some(late) = turn.late {
@@ -228,17 +245,17 @@ impl Lane {
                 self.parts.ledger.call(move |store| store.run_event(&run, late.event(), late.missed(), now));
             return match stopped.await {
                 // It is over already, or ending anyway.
-                Ok(_) | Err(StoreError::Transition(_)) => Ok(None),
+                Ok(_) | Err(StoreError::Transition(_)) => Ok(Found::Nothing),
                 Err(error) => Err(Hindrance::Ledger(error)),
             };
         }
         if let Err(answer) = self.gateway.prepare().await {
-            self.rest(*answer).await;
+            self.learn(sign_before(answer.reply)).await;
             return Err(Hindrance::Provider);
         }
         // Getting ready may have taken its time.
         if self.turns().is_stopping() {
-            return Ok(None);
+            return Ok(Found::Nothing);
         }
         let now = self.parts.clock.now();
         let stamp = self
@@ -247,80 +264,11 @@ impl Lane {
             .map(|sender| (sender, now + self.gateway.clock_offset()));
         let addressing = assignment.addressing();
         let intent = Intent { run, at: now, most_recipients: turn.most_recipients, addressing, stamp };
-        self.parts.ledger.call(move |store| store.batch_begin(&intent)).await.map_err(Hindrance::Ledger)
-    }
-
-    /// Makes the request whose intent is committed and records its answer. Tells whether it left.
-    async fn ask(&self, turn: &Turn, begun: Begun) -> bool {
-        let (clock, assignment) = (&self.parts.clock, &turn.assignment);
-        let attempt = begun.attempt;
-        let age = clock.now().duration_since(begun.at);
-        if age > OLDEST_INTENT || age.is_negative() {
-            let now = clock.now();
-            self.recorded(&assignment.run, move |store| store.batch_withdraw(attempt, now)).await;
-            return false;
-        }
-        let asked = begun.recipients.clone();
-        let call = Call {
-            operation_id: begun.operation_id,
-            message: Arc::clone(&assignment.message),
-            to: Addressees::new(begun.addressing, begun.recipients),
-            send_time_ms: begun.send_time_ms,
-        };
-        let answer = self.gateway.send(&call).await;
-        let end = end_of(attempt, clock.now(), &answer);
-        let (doubt, held) = assignment.doubt(self.gateway.as_ref(), begun.addressing);
-        let settlement = match settle(&asked, answer.reply.clone(), doubt) {
-            Ok(mut settlement) => {
-                if let Some(why) = held {
-                    settlement.hold_because(&why);
-                }
-                // Only users can be asked about: a group would be explained as a user who is not there.
-                if matches!(call.to, Addressees::Group(_)) {
-                    settlement.unexplained.clear();
-                }
-                // Another turn may still explain what was answered, and what was accepted may have to be
-                // confirmed: the last one ends the run.
-                settlement.may_end_run = settlement.unexplained.is_empty()
-                    && !assignment.campaign.delivery.confirm
-                    && self.turns().is_alone(&assignment.run);
-                Arc::new(settlement)
-            }
-            Err(error) => {
-                // A fault of ours: what was asked stays in flight, and is unknown at the next start.
-                tracing::error!(run = %assignment.run, %error, "an answer cannot be recorded");
-                return true;
-            }
-        };
-        match &settlement.rest {
-            Some(_) => self.rest(answer).await,
-            None => self.worked().await,
-        }
-        let state = {
-            let (end, settlement) = (end.clone(), Arc::clone(&settlement));
-            let name = self.name.clone();
-            self.recorded(&assignment.run, move |store| {
-                // What was seen of the gateway lasts as long as what is in doubt because of it.
-                if settlement.is_unhealthy() {
-                    store.gateway_unhealthy(&name, end.at)?;
-                }
-                store.batch_settle(&end, &settlement)
-            })
-            .await
-        };
-        if doubt == Doubt::Inquire {
-            self.inquiries.notify_one();
-        }
-        if !settlement.unexplained.is_empty() {
-            self.explain(assignment, begun.batch, asked.len(), &settlement).await;
-        }
-        match state {
-            Some(state) if state.is_over() => self.finish(assignment).await,
-            Some(RunState::Ending { .. }) => self.turns().drain_soon(&assignment.run),
-            _ if !settlement.unexplained.is_empty() => self.turns().drain_soon(&assignment.run),
-            _ => {}
-        }
-        true
+        let found = self.parts.ledger.call(move |store| match store.batch_begin(&intent)? {
+            Some(begun) => Ok(Found::Batch(begun)),
+            None => Ok(store.run_waits_until(&intent.run)?.map_or(Found::Nothing, Found::Later)),
+        });
+        found.await.map_err(Hindrance::Ledger)
     }
 
     /// Asks the ledger whether a run without anything to send is over; gives what is pending of one
@@ -352,7 +300,7 @@ impl Lane {
     }
 
     /// The run is over: it leaves the lane and is told.
-    async fn finish(&self, assignment: &Assignment) {
+    pub(super) async fn finish(&self, assignment: &Assignment) {
         if self.turns().remove(&assignment.run) {
             report::run_over(&self.parts, &assignment.run).await;
             let over = RunOver { run: assignment.run.clone(), campaign: assignment.campaign_id().clone() };
@@ -392,41 +340,6 @@ impl Lane {
                     return None;
                 }
             }
-        }
-    }
-
-    /// The provider did nothing: the lane rests as long as that asks for.
-    pub(super) async fn rest(&self, answer: Answer) {
-        let (cause, reason) = match answer.reply {
-            Reply::NothingDone(cause, reason) => (cause, reason),
-            Reply::Rejected(reason) | Reply::Unanswered(reason) => (Cause::Outage, reason),
-            Reply::Answered(_) => return,
-        };
-        let (now, steady) = (self.parts.clock.now(), self.parts.clock.steady());
-        let Some(until) = self.turns().rest(steady, cause, reason.clone()) else { return };
-        let length = until.duration_since(steady);
-        let rest = GatewayRest { since: now, until: now + length, reason: reason.clone() };
-        self.tell_rest(Some(rest)).await;
-        tracing::warn!(
-            gateway = %self.name, code = %reason.code,
-            "the gateway rests for {} s: {}", length.as_secs(), reason.text
-        );
-    }
-
-    /// The provider did something: a rest is over.
-    async fn worked(&self) {
-        if self.turns().worked() {
-            tracing::info!(gateway = %self.name, "the gateway works again");
-            self.tell_rest(None).await;
-        }
-    }
-
-    /// Writes down whether the gateway rests, for people; nothing depends on it.
-    async fn tell_rest(&self, rest: Option<GatewayRest>) {
-        let name = self.name.clone();
-        let told = self.parts.ledger.call(move |store| store.gateway_rests(&name, rest.as_ref())).await;
-        if let Err(error) = told {
-            tracing::error!(gateway = %self.name, %error, "whether it rests cannot be recorded");
         }
     }
 }

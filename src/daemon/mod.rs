@@ -12,9 +12,11 @@
 
 mod asking;
 mod assignment;
+mod call;
 mod catalogue;
 mod conductor;
 mod handover;
+mod health;
 pub mod housekeeping;
 mod inquirer;
 mod intake;

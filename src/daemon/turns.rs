@@ -1,7 +1,7 @@
 //! Turns: which run of a gateway may send next, and how much.
 //!
-//! Pure: times are arguments. Knows: limits, lateness, who has nothing to send. Must never know: how a
-//! batch is made or sent.
+//! Pure: times are arguments. Knows: limits, lateness, the gateway's breaker, who has nothing to send. Must
+//! never know: how a batch is made or sent.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,10 +16,13 @@ use crate::{
     limits::{Allowance, Limits, SlidingLog},
     run::{
         Ending, RunEvent, RunID,
-        reply::{Cause, Reason},
-        rest::Rest,
+        breaker::{Breaker, May},
+        quiet::Quiet,
+        refusals::{AfterRefusal, Refusals},
+        reply::Reason,
+        settlement::Sign,
     },
-    store::PastCall,
+    store::{GatewayRecord, PastCall},
 };
 
 /// Who waits for a turn, and what the limits say.
@@ -27,7 +30,8 @@ pub struct Turns {
     account: SlidingLog,
     campaigns: HashMap<CampaignID, (Limits, SlidingLog)>,
     runs: VecDeque<Waiting>,
-    rest: Rest,
+    breaker: Breaker,
+    quiet: Quiet,
     stopping: bool,
 }
 
@@ -38,10 +42,13 @@ struct Waiting {
     under_way: u32,
     /// It had nothing to send when it was last asked; something must happen first.
     parked: bool,
+    /// All that it has to send waits after a try, until this instant of the steady clock.
+    waits_until: Option<Timestamp>,
     /// Counts what has happened to it, so that a turn that found nothing does not park a run to which
     /// something has happened since.
     happened: u64,
     started: bool,
+    refusals: Refusals,
     /// It has been told that its time is over.
     told_late: bool,
     /// Something may have ended it, which neither limits nor rests delay.
@@ -57,6 +64,8 @@ pub struct Turn {
     pub late: Option<Late>,
     /// It only asks whether the run is over, or ends what was stopped.
     pub drains: bool,
+    /// It finds out for all others whether the provider works again.
+    pub tries: bool,
     happened: u64,
 }
 
@@ -67,6 +76,15 @@ pub enum Late {
     Start,
     /// `finishWithin` is over.
     Finish,
+}
+
+/// What of a run happened before its lane heard of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Before {
+    /// Something was asked.
+    pub started: bool,
+    /// Somebody was accepted.
+    pub answered: bool,
 }
 
 /// How a turn ended.
@@ -83,6 +101,8 @@ pub enum Done {
 /// What a worker does next.
 pub enum Next {
     Turn(Turn),
+    /// Ask the provider, by a request that only reads, whether it works again.
+    Ask,
     /// Nothing before this instant of the steady clock.
     At(Timestamp),
     /// Nothing before something changes.
@@ -128,24 +148,37 @@ fn remember(limits: &Limits, past: &[PastCall]) -> SlidingLog {
 impl Waiting {
     fn something_happened(&mut self) {
         self.parked = false;
+        self.waits_until = None;
         self.happened += 1;
     }
 }
 
 impl Turns {
-    /// Turns within these limits, which remember the calls of the past.
-    pub fn new(limits: &Limits, past: &[PastCall]) -> Turns {
+    /// Turns within these limits, which remember the calls of the past, of at most so many calls at once.
+    pub fn new(limits: &Limits, past: &[PastCall], calls_at_once: u32) -> Turns {
         Turns {
             account: remember(limits, past),
             campaigns: HashMap::new(),
             runs: VecDeque::new(),
-            rest: Rest::default(),
+            breaker: Breaker::new(calls_at_once),
+            quiet: Quiet::default(),
             stopping: false,
         }
     }
 
+    /// Goes on where the gateway stood when a daemon ended.
+    pub fn restore(self, record: GatewayRecord, steady: Timestamp, now: Timestamp) -> Turns {
+        let quiet = record.quiet.map(|quiet| Quiet::restore(quiet, steady, now)).unwrap_or_default();
+        Turns { breaker: self.breaker.restore(record.breaker, steady, now), quiet, ..self }
+    }
+
+    /// How the gateway stands, for the ledger.
+    pub fn record(&self, steady: Timestamp, now: Timestamp) -> GatewayRecord {
+        GatewayRecord { breaker: self.breaker.standing(steady, now), quiet: self.quiet.time(steady, now) }
+    }
+
     /// Adds a run. `past` holds the calls of its campaign, as far as its own limits reach back.
-    pub fn add(&mut self, assignment: Arc<Assignment>, started: bool, past: &[PastCall]) {
+    pub fn add(&mut self, assignment: Arc<Assignment>, before: Before, past: &[PastCall]) {
         let limits = &assignment.campaign.delivery.limits;
         let known = self.campaigns.get(assignment.campaign_id());
         if known.is_none_or(|(known, _)| known != limits) {
@@ -156,8 +189,10 @@ impl Turns {
             assignment,
             under_way: 0,
             parked: false,
+            waits_until: None,
             happened: 0,
-            started,
+            started: before.started,
+            refusals: Refusals::of_run(before.answered),
             told_late: false,
             to_drain: false,
         });
@@ -194,18 +229,51 @@ impl Turns {
         self.stopping
     }
 
-    /// The provider did nothing for this cause. Gives until when there are no turns, if a rest begins,
-    /// or becomes longer.
-    pub fn rest(&mut self, steady: Timestamp, cause: Cause, reason: Reason) -> Option<Timestamp> {
-        let until = |rest: &Rest| rest.until(steady).map(|(until, _)| until);
-        let before = until(&self.rest);
-        self.rest.failed(steady, cause, reason);
-        until(&self.rest).filter(|after| Some(*after) != before)
+    /// What a call, or a token that was fetched for it, told of the gateway.
+    pub fn learn(&mut self, steady: Timestamp, now: Timestamp, sign: Sign) {
+        match sign {
+            Sign::Works => {
+                self.breaker.worked(now);
+                self.quiet.worked();
+            }
+            Sign::Throttled { retry_after, why } => {
+                self.quiet.throttled(steady, now, retry_after, why);
+                self.breaker.tried_nothing();
+            }
+            Sign::TokenRefused(why) => self.breaker.token_refused(steady, now, why),
+            Sign::Outage(why) => self.breaker.failed(steady, now, why),
+            Sign::Silent { recipients, why } => {
+                self.breaker.silent(steady, now, recipients, why);
+            }
+        }
     }
 
-    /// The provider did something. Tells whether it had not before.
-    pub fn worked(&mut self) -> bool {
-        self.rest.worked()
+    /// What looked like an outage, with this code, was something else.
+    pub fn explained(&mut self, now: Timestamp, code: &str) {
+        self.breaker.explained(now, code);
+    }
+
+    /// The provider was asked whether it works.
+    pub fn asked(&mut self, steady: Timestamp, now: Timestamp, answer: Result<(), Reason>) {
+        match answer {
+            Ok(()) => self.breaker.answers(),
+            Err(why) => self.breaker.failed(steady, now, why),
+        }
+    }
+
+    /// A run's request was answered for its recipients.
+    pub fn answered(&mut self, run: &RunID) {
+        if let Some(waiting) = self.waiting(run) {
+            waiting.refusals.answered();
+        }
+    }
+
+    /// A run's request for so many recipients was refused; `others` are pending or in flight besides.
+    pub fn refused(&mut self, run: &RunID, recipients: usize, others: u64) -> AfterRefusal {
+        match self.waiting(run) {
+            Some(waiting) => waiting.refusals.refused(recipients, others),
+            None => AfterRefusal::FailRun,
+        }
     }
 
     /// Who may send now: the runs take turns, and a run that the limits hold back lets others pass.
@@ -215,7 +283,10 @@ impl Turns {
         if self.stopping {
             return Next::Stop;
         }
-        let resting = self.rest.until(steady).map(|(until, _)| until);
+        let may = match self.quiet.until(steady) {
+            Some(until) => May::WaitUntil(until),
+            None => self.breaker.may(steady),
+        };
         let mut earliest: Option<Timestamp> = None;
         let mut wake = |at: Timestamp| earliest = Some(earliest.map_or(at, |other| other.min(at)));
         for place in 0..self.runs.len() {
@@ -234,15 +305,30 @@ impl Turns {
             if sends && waiting.parked {
                 continue;
             }
-            if sends && let Some(until) = resting {
+            if let Some(until) = waiting.waits_until.filter(|until| sends && *until > steady) {
                 wake(until);
                 continue;
             }
             if waiting.under_way >= assignment.campaign.delivery.concurrency {
                 continue;
             }
+            let tries = match may {
+                _ if !sends => false,
+                May::Send => false,
+                May::Try => true,
+                May::Ask => {
+                    self.breaker.asks();
+                    return Next::Ask;
+                }
+                May::WaitUntil(until) => {
+                    wake(until);
+                    continue;
+                }
+                May::WaitForAnother => continue,
+            };
             let Some((_, own)) = self.campaigns.get_mut(assignment.campaign_id()) else { continue };
-            let most_recipients = u64::from(assignment.batch_size())
+            let batch_size = if tries { 1 } else { assignment.batch_size() };
+            let most_recipients = u64::from(batch_size)
                 .min(self.account.most_recipients_a_call())
                 .min(own.most_recipients_a_call());
             let allowances =
@@ -261,11 +347,15 @@ impl Turns {
             waiting.under_way += 1;
             waiting.told_late |= late.is_some();
             waiting.to_drain &= !drains;
+            if tries {
+                self.breaker.tries();
+            }
             let turn = Turn {
                 assignment: Arc::clone(assignment),
                 most_recipients,
                 late,
                 drains,
+                tries,
                 happened: waiting.happened,
             };
             // To the back of the row: the others come first.
@@ -286,6 +376,10 @@ impl Turns {
                 Done::Withdrawn | Done::Nothing => log.withdraw(turn.most_recipients),
             }
         }
+        if turn.tries {
+            // Where its call told something, that was heard before, and this changes nothing.
+            self.breaker.tried_nothing();
+        }
         let Some(waiting) = self.waiting(&turn.assignment.run) else { return 0 };
         waiting.under_way = waiting.under_way.saturating_sub(1);
         waiting.started |= matches!(done, Done::Sent { .. });
@@ -295,10 +389,11 @@ impl Turns {
         waiting.under_way
     }
 
-    /// Promises a call to one recipient that is none of a run's, if the limits and a rest allow it now.
+    /// Promises a call to one recipient that is none of a run's, if the limits and the breaker allow it now.
     pub fn begin_probe(&mut self, steady: Timestamp) -> bool {
         let may = !self.stopping
-            && self.rest.until(steady).is_none()
+            && self.quiet.until(steady).is_none()
+            && self.breaker.may(steady) == May::Send
             && self.account.allowance(steady, 1) == Allowance::Now;
         if may {
             self.account.begin(1);
@@ -327,6 +422,15 @@ impl Turns {
     pub fn park(&mut self, turn: &Turn) {
         if let Some(waiting) = self.waiting(&turn.assignment.run) {
             waiting.parked = waiting.happened == turn.happened;
+        }
+    }
+
+    /// All that the run has to send waits until this instant of the steady clock.
+    pub fn wait(&mut self, turn: &Turn, until: Timestamp) {
+        if let Some(waiting) = self.waiting(&turn.assignment.run)
+            && waiting.happened == turn.happened
+        {
+            waiting.waits_until = Some(until);
         }
     }
 

@@ -186,6 +186,21 @@ pub trait Gateway: Send + Sync {
         Box::pin(async move { Err(ReadFault(fault)) })
     }
 
+    /// Reads, without sending, whether the provider works: by the cheapest request there is. Where there is
+    /// none, the next call tells.
+    fn works(&self) -> Pending<'_, Result<(), ReadFault>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Reads, without sending, why the sender of this message may not send, if the provider can say so.
+    fn check_sender<'a>(
+        &'a self,
+        _message: &'a Message,
+        _journal: &'a dyn Journal,
+    ) -> Pending<'a, Result<Option<Reason>, ReadFault>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// A page, counted from 1, of the ordinary users for whom `message` is meant: without admins,
     /// robots and its sender.
     fn users<'a>(

@@ -7,7 +7,7 @@ pub mod rate;
 pub mod window;
 
 pub use rate::{Rate, RateError};
-pub use window::{Allowance, SlidingLog};
+pub use window::{Allowance, SlidingLog, WindowUse};
 
 /// The limits of one gateway account, or of one campaign. An empty list means no limit.
 #[derive(Debug, Clone, PartialEq, Default)]

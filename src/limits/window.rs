@@ -30,9 +30,30 @@ pub struct SlidingLog {
     windows: Vec<Window>,
 }
 
+/// What one window holds now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowUse {
+    /// `recipients` or `calls`.
+    pub of: &'static str,
+    /// The limit as it is written.
+    pub rate: Rate,
+    /// What it lets through once headroom is kept.
+    pub capacity: u64,
+    pub used: u64,
+    /// When the next of what is used leaves the window; None while all of it is under way, or nothing is used.
+    pub free_at: Option<Timestamp>,
+}
+
+impl WindowUse {
+    pub fn left(&self) -> u64 {
+        self.capacity.saturating_sub(self.used)
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Window {
     counts: Counts,
+    rate: Rate,
     capacity: u64,
     length_ms: i64,
     bucket_ms: i64,
@@ -49,12 +70,22 @@ enum Counts {
     Calls,
 }
 
+impl Counts {
+    fn name(self) -> &'static str {
+        match self {
+            Counts::Recipients => "recipients",
+            Counts::Calls => "calls",
+        }
+    }
+}
+
 impl SlidingLog {
     pub fn new(limits: &Limits) -> SlidingLog {
         let window = |counts, rate: &Rate| {
             let length_ms = rate.unit.window().as_millis() as i64;
             Window {
                 counts,
+                rate: *rate,
                 capacity: (rate.count * u64::from(100 - limits.headroom_percent.min(90)) / 100).max(1),
                 length_ms,
                 bucket_ms: length_ms / BUCKETS_A_WINDOW,
@@ -95,6 +126,25 @@ impl SlidingLog {
         } else {
             Timestamp::from_millisecond(at_ms).map_or(Allowance::AfterACall, Allowance::At)
         }
+    }
+
+    /// What each window holds now, in the order in which the limits are written.
+    pub fn uses(&mut self, now: Timestamp) -> Vec<WindowUse> {
+        let now_ms = now.as_millisecond();
+        let used = |window: &mut Window| {
+            window.expire(now_ms);
+            WindowUse {
+                of: window.counts.name(),
+                rate: window.rate,
+                capacity: window.capacity,
+                used: window.ended_total + window.under_way,
+                free_at: window
+                    .ended
+                    .front()
+                    .and_then(|(bucket, _)| Timestamp::from_millisecond(window.leaves_ms(*bucket)).ok()),
+            }
+        };
+        self.windows.iter_mut().map(used).collect()
     }
 
     /// A call has been promised, with at most so many recipients.
@@ -215,6 +265,29 @@ mod tests {
     fn the_tightest_window_bounds_a_call_and_headroom_is_kept() {
         let log = SlidingLog::new(&limits(&["1000/s", "50/min"], &["3/s"], 10));
         assert_eq!(log.most_recipients_a_call(), 45);
+    }
+
+    #[test]
+    fn what_is_used_and_left_is_told() {
+        let mut log = SlidingLog::new(&limits(&["100/s", "1000/day"], &["3/min"], 10));
+        log.ended(at(0), 40);
+        log.begin(30);
+        let told: Vec<_> = log
+            .uses(at(500))
+            .iter()
+            .map(|used| (used.of, used.rate.to_string(), used.capacity, used.used, used.left()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("recipients", "100/s".to_owned(), 90, 70, 20),
+                ("recipients", "1000/day".to_owned(), 900, 70, 830),
+                ("calls", "3/min".to_owned(), 2, 2, 0),
+            ]
+        );
+        assert_eq!(log.uses(at(500))[0].free_at, Some(at(1_020)));
+        let later = log.uses(at(2_000));
+        assert_eq!((later[0].used, later[0].free_at), (30, None));
     }
 
     #[test]

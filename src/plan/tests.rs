@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    campaign::{Audience, Delivery, Lateness, Message, OnUnknown},
+    campaign::{Audience, Delivery, Lateness, Message, OnUnknown, Retry},
     limits::Limits,
     schedule::{CronLine, Pattern, Schedule},
 };
@@ -32,8 +32,10 @@ fn campaign(patterns: Vec<Pattern>) -> Campaign {
             batch_size: 100,
             concurrency: 1,
             limits: Limits::default(),
+            retry: Retry::default(),
             on_unknown: OnUnknown::Hold,
             confirm: false,
+            stop_when: None,
         },
     }
 }

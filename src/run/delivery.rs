@@ -4,7 +4,7 @@
 //! pending ──asked──▶ in flight ──answered──▶ accepted | refused | failed | unknown
 //!   │  ▲──nothing done──┘                    unknown ──read──▶ accepted | refused
 //!   │  └──reopened── unknown | refused | failed        └──exhausted──▶ failed
-//!   ├──stopped──▶ expired | cancelled | failed
+//!   ├──stopped, given up──▶ expired | cancelled | failed
 //!   └──held back──▶ excluded
 //! ```
 
@@ -56,6 +56,8 @@ pub enum DeliveryEvent {
     Rejected(Reason),
     /// It must not be asked any more: it has been suppressed, say.
     HeldBack(Reason),
+    /// Proven: nothing asked for it was done, and its tries or its time are used up.
+    GivenUp(Reason),
     /// The run stops before it was asked.
     Stopped(Ending, Reason),
     /// What became of it was read from the provider afterwards.
@@ -91,6 +93,7 @@ impl Delivery {
             (InFlight, DeliveryEvent::Answered(verdict)) => Ok(Decided(verdict.into())),
             (InFlight, DeliveryEvent::Unanswered(reason)) => Ok(Decided(Outcome::Unknown(reason))),
             (InFlight, DeliveryEvent::Rejected(reason)) => Ok(Decided(Outcome::Failed(reason))),
+            (Pending | InFlight, DeliveryEvent::GivenUp(reason)) => Ok(Decided(Outcome::Failed(reason))),
             (Decided(Outcome::Unknown(_)), DeliveryEvent::Read(verdict)) => Ok(Decided(verdict.into())),
             (
                 Decided(Outcome::Unknown(_) | Outcome::Refused(_) | Outcome::Failed(_)),
@@ -200,6 +203,7 @@ mod tests {
             ("nothing done", DeliveryEvent::NothingDone),
             ("rejected", DeliveryEvent::Rejected(reason())),
             ("held back", DeliveryEvent::HeldBack(reason())),
+            ("given up", DeliveryEvent::GivenUp(reason())),
             ("stopped, cancelled", DeliveryEvent::Stopped(Ending::Cancelled, reason())),
             ("stopped, expired", DeliveryEvent::Stopped(Ending::Expired, reason())),
             ("stopped, failed", DeliveryEvent::Stopped(Ending::Failed, reason())),

@@ -4,14 +4,18 @@
 //! reply means for both. Must never know: the provider behind a reply, the ledger behind a state,
 //! the clock.
 
+pub mod breaker;
 pub mod chunk;
 pub mod counts;
 pub mod delivery;
+pub mod failures;
 pub mod id;
 pub mod inquiry;
 pub mod look;
+pub mod quiet;
+pub mod refusals;
 pub mod reply;
-pub mod rest;
+pub mod retry;
 pub mod settlement;
 pub mod state;
 

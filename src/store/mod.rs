@@ -4,6 +4,7 @@
 //! method is a step inside a transaction that [`Ledger`] opens and commits. Must never know:
 //! gateways, files, the clock (times are arguments), what a reply means.
 
+mod gateway;
 mod inquiry;
 mod ledger;
 pub mod owner;
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+pub use gateway::{GatewayRecord, PastCall};
 pub use inquiry::{Confirmations, Inquiry, Witness};
 pub use ledger::Ledger;
 pub use people::{Act, Control, Controlled, PausedBy, Question, Reply, Suppression, Target};
@@ -25,6 +27,7 @@ use crate::{
     run::{
         Counts, Outcome, RunEvent, RunID, RunState, Settlement, Trigger,
         chunk::Chunk,
+        failures::Judged,
         inquiry::{Doubt, Findings, Purpose},
         look::Addressing,
         reply::Reason,
@@ -176,6 +179,8 @@ pub struct RunRecord {
     pub finish_by: Timestamp,
     pub started_at: Option<Timestamp>,
     pub counts: Counts,
+    /// What `stopWhen` has judged already.
+    pub judged: Judged,
 }
 
 /// What a batch is begun with.
@@ -200,6 +205,10 @@ pub struct Begun {
     pub operation_id: String,
     pub batch: u64,
     pub addressing: Addressing,
+    /// Tries of before which proved that nothing was done.
+    pub tries: u32,
+    /// Recipients of the run that are pending or in flight besides.
+    pub others: u64,
     pub recipients: Vec<RecipientID>,
     /// Unix milliseconds.
     pub send_time_ms: Option<i64>,
@@ -230,21 +239,6 @@ pub enum Drain {
 pub struct CountedReason {
     pub outcome: String,
     pub reason: Reason,
-    pub recipients: u64,
-}
-
-/// Why a gateway makes no calls, since when and until when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GatewayRest {
-    pub since: Timestamp,
-    pub until: Timestamp,
-    pub reason: Reason,
-}
-
-/// A call of the past, for the limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PastCall {
-    pub ended_at: Timestamp,
     pub recipients: u64,
 }
 
@@ -312,6 +306,8 @@ pub trait Store: Send {
     /// nothing is pending, in flight or being looked up. `confirms`: what was accepted is looked up
     /// before.
     fn run_drain(&mut self, run: &RunID, most_batches: u32, confirms: bool, now: Timestamp) -> Stored<Drain>;
+    /// A run that stopped because too many failed will be judged anew from these on.
+    fn run_judged(&mut self, run: &RunID, judged: Judged) -> Stored<()>;
     /// Why recipients of a run were not accepted, the most frequent first.
     fn run_reasons(&mut self, run: &RunID, most: u32) -> Stored<Vec<CountedReason>>;
     /// At the start of a daemon: what is in flight was asked by one that is gone, so its outcome is
@@ -328,6 +324,8 @@ pub trait Store: Send {
     /// Commits the next batch of a running run to being asked: None when there is none, the run does
     /// not run, or it is too late. Whoever has been suppressed meanwhile is excluded instead.
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>>;
+    /// When the next of a running run's batches may be asked, if they all wait after a try.
+    fn run_waits_until(&mut self, run: &RunID) -> Stored<Option<Timestamp>>;
     /// Records an answer with everything that follows from it; gives the run's state after it. A run
     /// of which nothing is pending or in flight is over, where the settlement allows it.
     fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState>;
@@ -407,8 +405,9 @@ pub trait Store: Send {
         since: Timestamp,
     ) -> Stored<Vec<PastCall>>;
 
-    /// Tells whether a gateway rests. A rest that follows another one keeps the first's `since`.
-    fn gateway_rests(&mut self, gateway: &str, rest: Option<&GatewayRest>) -> Stored<()>;
+    /// How a gateway stood when that was last told.
+    fn gateway(&mut self, gateway: &str) -> Stored<GatewayRecord>;
+    fn gateway_stands(&mut self, gateway: &str, record: &GatewayRecord) -> Stored<()>;
 
     // People
     fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Controlled>;

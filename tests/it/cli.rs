@@ -12,7 +12,7 @@ listen: off
 timezone: Asia/Shanghai
 defaultGateway: sandbox
 gateways:
-  sandbox: {kind: sandbox, limits: {recipients: 50000/s, headroom: 10%}}
+  sandbox: {kind: sandbox, limits: {recipients: 50000/day, headroom: 10%}}
 ";
 
 const HELLO: &str = "\

@@ -86,7 +86,7 @@ fn a_newer_ledger_is_refused_and_left_alone() {
     };
     check_refused(
         newer,
-        "the ledger was written by a newer campaignd (schema 7, this one knows 3); use that one",
+        "the ledger was written by a newer campaignd (schema 7, this one knows 4); use that one",
     );
 }
 

@@ -110,6 +110,10 @@ const VIEWS: &[(&str, &str)] = &[
          provider_code provider_message accepted refused unknown verdict",
     ),
     ("problem_status", "path campaign severity line column code message since"),
+    (
+        "gateway_status",
+        "gateway breaker since until failures reason_code reason quiet_since quiet_until quiet_code quiet_reason",
+    ),
     ("revision_log", "revision campaign path sha256 commit_id dirty applied_at yaml"),
     ("action_log", "at who action target why"),
 ];
@@ -243,5 +247,5 @@ fn every_time_is_shown_in_the_same_way() {
             assert!(call.contains(" / 1000.0, 'unixepoch')"), "{name}: {call}");
         }
     }
-    assert_eq!(times, 16);
+    assert_eq!(times, 20);
 }

@@ -331,10 +331,10 @@ fn a_provider_that_comes_back_is_written_to() {
     );
     office.server.take().unwrap().kill();
     let daemon = office.desk.serve();
-    daemon.hear("the gateway rests");
+    daemon.hear("the provider is out of order, its runs pause");
     for command in [["status", "--format=table"], ["show", "patient"]] {
         let said = office.desk.ends(&command, 0);
-        assert!(said.out.contains("rests since"), "{}", said.out);
+        assert!(said.out.contains("is out of order since"), "{}", said.out);
     }
     office.server = Some(Office::start(&office.desk, office.port, &["--users", "100"]));
     daemon.hear(" completed: ");

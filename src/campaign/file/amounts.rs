@@ -1,5 +1,7 @@
 //! Durations and limits, which campaign files and settings write alike.
 
+use std::ops::RangeInclusive;
+
 use jiff::SignedDuration;
 
 use crate::{
@@ -40,7 +42,10 @@ pub(crate) fn limits(
     let fields = cursor.fields(report, keys)?;
     let headroom = keys.contains(&"headroom").then(|| fields.get("headroom")).flatten();
     let headroom_percent = match headroom {
-        Some(cursor) => cursor.parsed(report, Code::BadValue, percent)?,
+        Some(cursor) => {
+            let headroom = |text: &str| percent(text, 0..=90).ok_or("headroom is written as 0% to 90%");
+            cursor.parsed(report, Code::BadValue, headroom)?
+        }
         None => 0,
     };
     let mut rates = |key: &str| match fields.get(key) {
@@ -69,11 +74,10 @@ fn rates(cursor: &Cursor<'_>, report: &mut Report, headroom_percent: u8) -> Opti
     rates.into_iter().collect()
 }
 
-/// `0%` to `90%`.
-fn percent(text: &str) -> Result<u8, &'static str> {
+/// Whole per cent within a range, like `20%`.
+pub(super) fn percent(text: &str, range: RangeInclusive<u8>) -> Option<u8> {
     text.strip_suffix('%')
         .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|digits| digits.parse().ok())
-        .filter(|percent| *percent <= 90)
-        .ok_or("headroom is written as 0% to 90%")
+        .filter(|percent| range.contains(percent))
 }

@@ -1,8 +1,9 @@
 //! The `delivery:` part, completed with the gateway's figures.
 
 use super::{
-    super::{Delivery, Dialect, OnUnknown},
+    super::{Delivery, Dialect, OnUnknown, Retry},
     amounts::{CAMPAIGN_LIMIT_KEYS, limits},
+    trying::{retry, stop_when},
 };
 use crate::{
     document::{
@@ -37,21 +38,15 @@ pub(super) fn delivery(
     };
     let get = |key: &str| fields.as_ref().and_then(|fields| fields.get(key));
     if let Some(fields) = &fields {
-        fields.not_supported(
-            report,
-            &[
-                ("retry", None),
-                ("stopWhen", None),
-                ("native", Some("false")),
-                ("ignoreSuppressions", Some("false")),
-            ],
-        );
+        fields.not_supported(report, &[("native", Some("false")), ("ignoreSuppressions", Some("false"))]);
     }
     let max_batch_size = dialect.map_or(u32::MAX, Dialect::max_batch_size);
     let max_concurrency = dialect.map_or(u32::MAX, Dialect::max_concurrency);
     let batch_size = get("batchSize").map(|cursor| figure(&cursor, report, max_batch_size));
     let concurrency = get("concurrency").map(|cursor| figure(&cursor, report, max_concurrency));
     let limits = get("limits").map(|cursor| limits(&cursor, report, CAMPAIGN_LIMIT_KEYS));
+    let retry = get("retry").map(|cursor| retry(&cursor, report));
+    let stop_when = get("stopWhen").map(|cursor| stop_when(&cursor, report));
     let asks = dialect.map(Dialect::can_be_asked);
     let on_unknown = get("onUnknown").map(|cursor| on_unknown(&cursor, asks, report));
     let confirm = get("confirm").map(|cursor| confirm(&cursor, asks, report));
@@ -60,11 +55,13 @@ pub(super) fn delivery(
         batch_size: batch_size.unwrap_or(Some(dialect.default_batch_size()))?,
         concurrency: concurrency.unwrap_or(Some(max_concurrency))?,
         limits: limits.unwrap_or(Some(Limits::default()))?,
+        retry: retry.unwrap_or(Some(Retry::default()))?,
         on_unknown: on_unknown.unwrap_or(Some(match dialect.can_be_asked() {
             true => OnUnknown::Reconcile,
             false => OnUnknown::Hold,
         }))?,
         confirm: confirm.unwrap_or(Some(false))?,
+        stop_when: stop_when.map(|given| given.map(Some)).unwrap_or(Some(None))?,
     })
 }
 

@@ -7,6 +7,7 @@
 pub mod classify;
 mod content;
 pub mod dialect;
+mod health;
 mod look;
 mod question;
 mod server_clock;
@@ -31,6 +32,7 @@ use serde_json::{Map, Value};
 
 use self::{
     dialect::OpenIMDialect,
+    health::Unrecorded,
     server_clock::ServerClock,
     token::{Token, TokenHolder},
 };
@@ -325,6 +327,18 @@ impl Gateway for OpenIM {
         Box::pin(self.look_up(look, journal))
     }
 
+    fn works(&self) -> Pending<'_, Result<(), ReadFault>> {
+        Box::pin(self.ask_time())
+    }
+
+    fn check_sender<'a>(
+        &'a self,
+        message: &'a Message,
+        journal: &'a dyn Journal,
+    ) -> Pending<'a, Result<Option<Reason>, ReadFault>> {
+        Box::pin(self.ask_sender(message, journal))
+    }
+
     fn users<'a>(
         &'a self,
         message: &'a Message,
@@ -350,19 +364,6 @@ impl Gateway for OpenIM {
                 .collect();
             Ok(UserPage { users, more })
         })
-    }
-}
-
-/// Requests that are about no recipient of a run: they have names, and no record.
-struct Unrecorded<'a>(&'a OpenIM);
-
-impl Journal for Unrecorded<'_> {
-    fn begin(&self, _recipients: usize) -> Pending<'_, Result<String, ReadFault>> {
-        Box::pin(std::future::ready(Ok(self.0.operation_id())))
-    }
-
-    fn end<'a>(&'a self, _operation_id: &'a str, _end: ReadEnd) -> Pending<'a, ()> {
-        Box::pin(std::future::ready(()))
     }
 }
 

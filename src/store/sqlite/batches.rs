@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, named_params, params};
+use rusqlite::{CachedStatement, Connection, Row, named_params, params};
 
 use super::{
     super::{AttemptEnd, Begun, Intent, StoreError, Stored},
-    held_back, inquiries, json, recipients, reopening, runs, suppressions,
+    again, held_back, inquiries, json, recipients, reopening, runs, suppressions,
 };
 use crate::{
     campaign::RecipientID,
@@ -27,6 +27,8 @@ pub struct PendingBatch {
     pub attempts: u32,
     /// Whether its one recipient is asked by the call that says why it fails.
     pub single: bool,
+    /// Tries that proved that nothing was done.
+    pub tries: u32,
     pub recipients: Vec<RecipientID>,
 }
 
@@ -123,7 +125,7 @@ impl<'c> Deliveries<'c> {
     }
 }
 
-pub const PENDING: &str = "SELECT id, number, attempts, single, recipients FROM batch
+pub const PENDING: &str = "SELECT id, number, attempts, single, tries, recipients FROM batch
      WHERE run = ?1 AND state = 'pending' ORDER BY position LIMIT ?2";
 
 /// The first batches in the order of sending.
@@ -132,27 +134,37 @@ pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<Pendi
     let mut rows = statement.query(params![run, most])?;
     let mut batches = Vec::new();
     while let Some(row) = rows.next()? {
-        batches.push(PendingBatch {
-            id: row.get(0)?,
-            number: row.get(1)?,
-            attempts: row.get(2)?,
-            single: row.get(3)?,
-            recipients: recipients(row.get_ref(4)?.as_str().unwrap_or_default())?,
-        });
+        batches.push(pending_batch(row)?);
     }
     Ok(batches)
 }
 
+/// The batch of a row as [`PENDING`] gives it.
+pub fn pending_batch(row: &Row<'_>) -> Stored<PendingBatch> {
+    Ok(PendingBatch {
+        id: row.get(0)?,
+        number: row.get(1)?,
+        attempts: row.get(2)?,
+        single: row.get(3)?,
+        tries: row.get(4)?,
+        recipients: recipients(row.get_ref(5)?.as_str().unwrap_or_default())?,
+    })
+}
+
+/// When the run may send again: None when it has nothing that waits, or does not run.
+pub fn waits_until(connection: &Connection, run: &RunID) -> Stored<Option<Timestamp>> {
+    let (run, state, ..) = runs::standing(connection, run.as_str())?;
+    if state == RunState::Running { again::waits_until(connection, run) } else { Ok(None) }
+}
+
 pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> {
-    let (run, state, ..) = runs::standing(connection, intent.run.as_str())?;
+    let (run, state, pending, in_flight) = runs::standing(connection, intent.run.as_str())?;
     if state != RunState::Running || runs::is_late(connection, run, intent.at)? {
         return Ok(None);
     }
-    let Some(mut batch) = next(connection, run, intent.at)? else { return Ok(None) };
+    let Some(batch) = next(connection, run, intent.at)? else { return Ok(None) };
     let most = usize::try_from(intent.most_recipients.max(1)).unwrap_or(usize::MAX);
-    if batch.recipients.len() > most {
-        batch = split(connection, run, batch, most)?;
-    }
+    let batch = again::split(connection, run, batch, most)?;
     let addressing = if batch.single { Addressing::User } else { intent.addressing };
     let at_ms = intent.at.as_millisecond();
     let send_time_ms = match &intent.stamp {
@@ -200,6 +212,8 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
         operation_id,
         batch: batch.number,
         addressing,
+        tries: batch.tries,
+        others: (pending + in_flight).saturating_sub(batch.recipients.len() as u64),
         recipients: batch.recipients,
         send_time_ms,
     }))
@@ -207,7 +221,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
 
 /// The next batch without those who must not be asked any more.
 fn next(connection: &Connection, run: i64, now: Timestamp) -> Stored<Option<PendingBatch>> {
-    while let Some(batch) = pending(connection, run, 1)?.pop() {
+    while let Some(batch) = again::due(connection, run, now)? {
         let held = suppressions::of(connection, &batch.recipients, now)?;
         if held.is_empty() {
             return Ok(Some(batch));
@@ -223,26 +237,6 @@ pub fn operation_id(connection: &Connection, attempt: i64) -> Stored<String> {
     Ok(connection
         .prepare_cached("SELECT operation_id FROM attempt WHERE attempt = ?1")?
         .query_row([attempt], |row| row.get(0))?)
-}
-
-/// Splits the first `most` recipients off a batch: they keep its number and place, the rest becomes a
-/// batch of its own behind them.
-fn split(connection: &Connection, run: i64, mut batch: PendingBatch, most: usize) -> Stored<PendingBatch> {
-    let rest = batch.recipients.split_off(most);
-    let (number, position): (i64, i64) = connection
-        .prepare_cached(
-            "SELECT r.next_batch, b.position FROM run r JOIN batch b ON b.run = r.id WHERE b.id = ?1",
-        )?
-        .query_row([batch.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    connection.prepare_cached("UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1")?.execute([run])?;
-    let (number, attempts) = (number as u64, batch.attempts);
-    insert_pending(
-        connection,
-        run,
-        &NewBatch { number, position, attempts, single: false, recipients: &rest },
-    )?;
-    shrink(connection, &batch)?;
-    Ok(batch)
 }
 
 /// Writes down who is left in a batch: somebody is.
@@ -321,9 +315,7 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
     }
     match settlement.outcomes.len() as u64 {
         0 => {
-            connection
-                .prepare_cached("UPDATE batch SET state = 'pending', attempt = NULL WHERE id = ?1")?
-                .execute([batch.batch])?;
+            again::put_back(connection, batch.run, batch.batch, &settlement.again)?;
             counts.pending = batch.asked;
         }
         decided if decided == batch.asked => {
@@ -433,7 +425,6 @@ pub fn recover(connection: &Connection, doubts: &HashMap<RunID, Doubt>, now: Tim
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
         settle(connection, &end_without_answer(attempt, now), &settlement)?;
     }
-    connection.execute("DELETE FROM gateway_rest", [])?;
     // A look or a probe changes nothing by itself; one that was interrupted is simply over.
     connection.execute(
         "UPDATE attempt SET finished_at = max(?1, started_at), verdict = 'unanswered'

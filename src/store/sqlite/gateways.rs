@@ -1,17 +1,27 @@
-//! What a gateway must remember: the calls that its limits still count, and whether it rests.
+//! What a gateway must remember: the calls that its limits still count, and whether its calls may leave.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{
-    super::{GatewayRest, PastCall, Stored},
-    time,
+    super::{GatewayRecord, PastCall, StoreError, Stored},
+    optional_time, time,
 };
-use crate::campaign::CampaignID;
+use crate::{
+    campaign::CampaignID,
+    run::{
+        breaker::{Outage, Standing},
+        quiet::QuietTime,
+        reply::Reason,
+    },
+};
 
 pub const PAST_CALLS: &str = "SELECT a.finished_at, a.recipients FROM attempt a JOIN run r ON r.id = a.run
      WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.verdict <> 'withdrawn'
         AND (?3 IS NULL OR r.campaign = ?3)";
+
+pub const UNDER_WAY: &str = "SELECT recipients FROM attempt
+     WHERE kind = 'send' AND gateway = ?1 AND finished_at IS NULL";
 
 pub fn past_calls(
     connection: &Connection,
@@ -29,26 +39,67 @@ pub fn past_calls(
     Ok(calls)
 }
 
-pub fn gateway_rests(connection: &Connection, gateway: &str, rest: Option<&GatewayRest>) -> Stored<()> {
-    match rest {
-        None => {
-            connection.execute("DELETE FROM gateway_rest WHERE gateway = ?1", [gateway])?;
-        }
-        Some(rest) => {
-            let sql = "INSERT INTO gateway_rest (gateway, since, until, code, reason)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (gateway) DO UPDATE SET until = max(since, ?3), code = ?4, reason = ?5";
-            connection.execute(
-                sql,
-                params![
-                    gateway,
-                    rest.since.as_millisecond(),
-                    rest.until.as_millisecond(),
-                    rest.reason.code,
-                    rest.reason.text,
-                ],
-            )?;
-        }
-    }
+pub fn stands(connection: &Connection, gateway: &str, record: &GatewayRecord) -> Stored<()> {
+    let (since, until, outage) = match &record.breaker {
+        Standing::Closed { since } => (*since, None, None),
+        Standing::Open { outage, until } => (Some(outage.since), Some(*until), Some(outage)),
+        Standing::HalfOpen { outage } => (Some(outage.since), None, Some(outage)),
+    };
+    let quiet = record.quiet.as_ref();
+    let ms = |time: Option<Timestamp>| time.map(Timestamp::as_millisecond);
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO gateway_state (gateway, breaker, since, until, failures, code, reason,
+                quiet_since, quiet_until, quiet_code, quiet_reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            gateway,
+            record.breaker.name(),
+            ms(since),
+            ms(until),
+            outage.map_or(0, |outage| outage.failures),
+            outage.map(|outage| outage.why.code.as_str()),
+            outage.map(|outage| outage.why.text.as_str()),
+            ms(quiet.map(|quiet| quiet.since)),
+            ms(quiet.map(|quiet| quiet.until)),
+            quiet.map(|quiet| quiet.why.code.as_str()),
+            quiet.map(|quiet| quiet.why.text.as_str()),
+        ])?;
     Ok(())
+}
+
+pub const STATE: &str =
+    "SELECT breaker, since, until, failures, code, reason, quiet_since, quiet_until, quiet_code,
+        quiet_reason FROM gateway_state WHERE gateway = ?1";
+
+/// A gateway of which nothing is known has always worked.
+pub fn record(connection: &Connection, gateway: &str) -> Stored<GatewayRecord> {
+    let mut statement = connection.prepare_cached(STATE)?;
+    let mut rows = statement.query([gateway])?;
+    let Some(row) = rows.next()? else { return Ok(GatewayRecord::default()) };
+    let at = |column: &str| -> Stored<Option<Timestamp>> { optional_time(row.get(column)?) };
+    let reason = |code: &str, text: &str| -> Stored<Reason> {
+        let text: Option<String> = row.get(text)?;
+        Ok(Reason::new(row.get::<_, Option<String>>(code)?.unwrap_or_default(), text.unwrap_or_default()))
+    };
+    let corrupt = || StoreError::Corrupt(format!("the state of gateway {gateway}"));
+    let since = at("since")?;
+    let outage = || -> Stored<Outage> {
+        let (since, failures) = (since.ok_or_else(corrupt)?, row.get("failures")?);
+        Ok(Outage { since, why: reason("code", "reason")?, failures })
+    };
+    let breaker = match row.get::<_, String>("breaker")?.as_str() {
+        "closed" => Standing::Closed { since },
+        "open" => Standing::Open { outage: outage()?, until: at("until")?.ok_or_else(corrupt)? },
+        "half_open" => Standing::HalfOpen { outage: outage()? },
+        _ => return Err(corrupt()),
+    };
+    let quiet = match (at("quiet_since")?, at("quiet_until")?) {
+        (Some(since), Some(until)) => {
+            Some(QuietTime { since, until, why: reason("quiet_code", "quiet_reason")? })
+        }
+        _ => None,
+    };
+    Ok(GatewayRecord { breaker, quiet })
 }

@@ -72,6 +72,8 @@ pub fn probe_begin(
         operation_id: operation_id(connection, attempt)?,
         batch,
         addressing: Addressing::Users,
+        tries: 0,
+        others: 0,
         recipients: vec![probe.clone()],
         send_time_ms: Some(send_time_ms),
     })

@@ -5,6 +5,7 @@
 //! local disk: WAL needs shared memory. Migrations are an append-only list, and `user_version` says
 //! how many have been applied.
 
+mod again;
 mod batches;
 mod campaigns;
 mod gateways;
@@ -35,7 +36,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use super::{
     Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Confirmations, Control, Controlled, CountedReason,
-    DecidedSlots, Discrepancy, Drain, GatewayRest, Inquiry, Intent, NewRevision, NewRun, PastCall,
+    DecidedSlots, Discrepancy, Drain, GatewayRecord, Inquiry, Intent, NewRevision, NewRun, PastCall,
     ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored, Suppression, Target, Witness,
 };
 use crate::{
@@ -43,14 +44,19 @@ use crate::{
     run::{
         Outcome, RunEvent, RunID, RunState, Settlement,
         chunk::Chunk,
+        failures::Judged,
         inquiry::{Doubt, Findings, Purpose},
         reply::Reason,
     },
 };
 
 /// The migrations, oldest first; never changed once released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// How long a writer waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -305,6 +311,10 @@ impl Store for SqliteStore {
         runs::drain(&self.connection, run, most_batches, confirms, now)
     }
 
+    fn run_judged(&mut self, run: &RunID, judged: Judged) -> Stored<()> {
+        runs::judged(&self.connection, run, judged)
+    }
+
     fn run_reasons(&mut self, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
         runs::reasons(&self.connection, run, most)
     }
@@ -323,6 +333,10 @@ impl Store for SqliteStore {
 
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>> {
         batches::begin(&self.connection, intent)
+    }
+
+    fn run_waits_until(&mut self, run: &RunID) -> Stored<Option<Timestamp>> {
+        batches::waits_until(&self.connection, run)
     }
 
     fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState> {
@@ -425,8 +439,12 @@ impl Store for SqliteStore {
         gateways::past_calls(&self.connection, gateway, campaign, since)
     }
 
-    fn gateway_rests(&mut self, gateway: &str, rest: Option<&GatewayRest>) -> Stored<()> {
-        gateways::gateway_rests(&self.connection, gateway, rest)
+    fn gateway(&mut self, gateway: &str) -> Stored<GatewayRecord> {
+        gateways::record(&self.connection, gateway)
+    }
+
+    fn gateway_stands(&mut self, gateway: &str, record: &GatewayRecord) -> Stored<()> {
+        gateways::stands(&self.connection, gateway, record)
     }
 
     fn control(&mut self, target: &Target, control: Control, act: &Act) -> Stored<Controlled> {

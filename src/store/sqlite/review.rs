@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Params, params, types::ValueRef};
 
 use super::{
-    super::{Discrepancy, StoreError, Stored},
-    check_schema, inquiries, opened, runs, verify,
+    super::{Discrepancy, PastCall, StoreError, Stored},
+    check_schema, gateways, inquiries, opened, runs, verify,
 };
 
 /// One cell of a view.
@@ -62,6 +62,14 @@ pub struct DeliveryFilter {
     /// Any of these; empty for all.
     pub outcomes: Vec<String>,
     pub since: Option<Timestamp>,
+}
+
+/// Calls through a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallsOf {
+    pub ended: Vec<PastCall>,
+    /// Recipients of each call without an end.
+    pub under_way: Vec<u64>,
 }
 
 /// A reader's connection.
@@ -301,14 +309,17 @@ impl Review {
         )
     }
 
-    /// The gateways that rest: gateway, since, until, code, reason.
-    pub fn resting_gateways(&self) -> Stored<Rows> {
-        self.query(
-            "SELECT gateway, strftime('%Y-%m-%dT%H:%M:%fZ', since / 1000.0, 'unixepoch') AS since,
-                strftime('%Y-%m-%dT%H:%M:%fZ', until / 1000.0, 'unixepoch') AS until, code, reason
-             FROM gateway_rest ORDER BY gateway",
-            [],
-        )
+    /// Gateways that have ever waited for their provider.
+    pub fn gateways(&self) -> Stored<Rows> {
+        self.query("SELECT * FROM gateway_status ORDER BY gateway", [])
+    }
+
+    /// Calls through a gateway that its limits count since then.
+    pub fn calls(&self, gateway: &str, since: Timestamp) -> Stored<CallsOf> {
+        let ended = gateways::past_calls(&self.connection, gateway, None, since)?;
+        let mut statement = self.connection.prepare_cached(gateways::UNDER_WAY)?;
+        let under_way = statement.query_map([gateway], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(CallsOf { ended, under_way })
     }
 
     /// How many runs are over.

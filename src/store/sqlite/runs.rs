@@ -12,7 +12,7 @@ use crate::{
     campaign::{CampaignID, RecipientID},
     run::{
         Counts, Ending, Outcome, RunEvent, RunID, RunState, Trigger, chunk::Chunk, delivery::Delivery,
-        delivery::DeliveryEvent, inquiry::Purpose, reply::Reason,
+        delivery::DeliveryEvent, failures::Judged, inquiry::Purpose, reply::Reason,
     },
 };
 
@@ -22,7 +22,8 @@ pub const RUN: &str =
         coalesce((SELECT c.path FROM campaign c
             WHERE c.campaign = r.campaign AND c.revision = r.revision), v.path) AS path,
         r.gateway, r.only_to, r.due_at, r.start_by, r.finish_by, r.started_at, r.audience, r.accepted,
-        r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight
+        r.refused, r.failed, r.unknown, r.excluded, r.expired, r.cancelled, r.pending, r.in_flight,
+        r.judged_answered, r.judged_failed
      FROM run r JOIN revision v ON v.revision = r.revision ";
 
 pub const OPEN: &str = "WHERE r.state IN ('pending', 'running', 'paused', 'ending') ORDER BY r.id";
@@ -144,6 +145,7 @@ fn record(row: &Row<'_>) -> Stored<RunRecord> {
             pending: row.get("pending")?,
             in_flight: row.get("in_flight")?,
         },
+        judged: Judged { answered: row.get("judged_answered")?, failed: row.get("judged_failed")? },
     })
 }
 
@@ -385,22 +387,42 @@ pub fn drain(
         // Not tried and failed: the provider had refused the request itself before.
         Ending::Failed => "notAsked",
     };
-    let event = DeliveryEvent::Stopped(ending, Reason::new(code, reason));
-    let Ok(Delivery::Decided(outcome)) = Delivery::Pending.after(event) else {
-        return Err(StoreError::Corrupt("a stop that decides nothing".to_owned()));
-    };
-    let mut stopped = 0;
+    let mut counts = Counts::default();
     for batch in batches::pending(connection, id, most_batches)? {
+        // Whoever was tried in vain before the time was over has failed.
+        let event = match (ending, batch.tries) {
+            (Ending::Expired, 1..) => {
+                let text = format!("{reason}; tried {} times, and nothing was done", batch.tries);
+                DeliveryEvent::GivenUp(Reason::new("timeUsedUp", text))
+            }
+            _ => DeliveryEvent::Stopped(ending, Reason::new(code, reason.as_str())),
+        };
+        let Ok(Delivery::Decided(outcome)) = Delivery::Pending.after(event) else {
+            return Err(StoreError::Corrupt("a stop that decides nothing".to_owned()));
+        };
         let mut deliveries = Deliveries::of_batch(connection, id, batch.number, batch.attempts, now)?;
         for recipient in &batch.recipients {
             deliveries.add(recipient, &outcome)?;
+            *counts.of(&outcome) += 1;
         }
-        stopped += batch.recipients.len();
         connection.prepare_cached("DELETE FROM batch WHERE id = ?1")?.execute([batch.id])?;
     }
-    let sql = format!("UPDATE run SET pending = pending - ?2, {0} = {0} + ?2 WHERE id = ?1", outcome.name());
-    connection.prepare_cached(&sql)?.execute(params![id, stopped as i64])?;
+    let Counts { failed, expired, cancelled, .. } = counts;
+    connection
+        .prepare_cached(
+            "UPDATE run SET pending = pending - ?2 - ?3 - ?4, failed = failed + ?2, expired = expired + ?3,
+                cancelled = cancelled + ?4
+             WHERE id = ?1",
+        )?
+        .execute(params![id, failed, expired, cancelled])?;
     Ok(Drain::More)
+}
+
+pub fn judged(connection: &Connection, run: &RunID, judged: Judged) -> Stored<()> {
+    connection
+        .prepare_cached("UPDATE run SET judged_answered = ?2, judged_failed = ?3 WHERE run = ?1")?
+        .execute(params![run.as_str(), judged.answered, judged.failed])?;
+    Ok(())
 }
 
 pub const REASONS: &str = "SELECT d.outcome, coalesce(d.reason_code, '') AS reason_code,

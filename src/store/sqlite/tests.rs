@@ -15,6 +15,13 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
     let pending: &[&str] = &["SEARCH batch USING INDEX batch_waiting (run=?)"];
     for (sql, expected) in [
         (batches::PENDING, pending),
+        (again::DUE, pending),
+        (again::BEHIND, &["SEARCH batch USING COVERING INDEX batch_waiting (run=?)"]),
+        (gateways::STATE, &["SEARCH gateway_state USING PRIMARY KEY (gateway=?)"]),
+        (
+            gateways::UNDER_WAY,
+            &["SEARCH attempt USING INDEX attempt_of_gateway (gateway=? AND finished_at=?)"],
+        ),
         (runs::STANDING, &["SEARCH run USING INDEX sqlite_autoindex_run_1 (run=?)"]),
         (
             batches::UNDER_WAY,

@@ -9,37 +9,37 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-const MESSAGE: &str = "message: {contentType: text, content: {content: hi}}";
+pub(super) const MESSAGE: &str = "message: {contentType: text, content: {content: hi}}";
 
 /// Whoever is in doubt stays so.
 const HOLD: &str = "delivery: {onUnknown: hold}\n";
 
 /// A daemon that runs beside the test, on the test's clock.
-struct Running {
-    signals: Arc<Signals>,
+pub(super) struct Running {
+    pub(super) signals: Arc<Signals>,
     daemon: JoinHandle<Result<(), daemon::ServeError>>,
 }
 
 impl Running {
-    fn start(parts: Parts) -> Running {
+    pub(super) fn start(parts: Parts) -> Running {
         let signals = Arc::clone(&parts.signals);
         Running { signals, daemon: tokio::spawn(daemon::serve(parts)) }
     }
 
     /// Told to stop, and awaited.
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.signals.stop();
         self.daemon.await.unwrap().unwrap();
     }
 }
 
 impl Simulation {
-    fn daemon(&self) -> Running {
+    pub(super) fn daemon(&self) -> Running {
         Running::start(self.parts(&Arc::default()))
     }
 
     /// A first column, as text.
-    fn ask(&self, sql: &str) -> Vec<String> {
+    pub(super) fn ask(&self, sql: &str) -> Vec<String> {
         let ledger = rusqlite::Connection::open(&self.database).unwrap();
         let mut statement = ledger.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
@@ -47,13 +47,13 @@ impl Simulation {
     }
 
     /// A change behind the daemon's back: a fault of the ledger, made with a trigger.
-    fn spoil(&self, sql: &str) {
+    pub(super) fn spoil(&self, sql: &str) {
         rusqlite::Connection::open(&self.database).unwrap().execute_batch(sql).unwrap();
     }
 }
 
 /// Plays a history that begins at 2026-11-11T00:00:00Z.
-fn play(history: impl AsyncFnOnce(&mut Simulation)) {
+pub(super) fn play(history: impl AsyncFnOnce(&mut Simulation)) {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -63,18 +63,18 @@ fn play(history: impl AsyncFnOnce(&mut Simulation)) {
     });
 }
 
-async fn seconds(count: u64) {
+pub(super) async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
-const RUNS: &str =
+pub(super) const RUNS: &str =
     "SELECT state || ' ' || coalesce(reason, '') || ' accepted ' || accepted || ' pending ' || pending
     || ' expired ' || expired || ' cancelled ' || cancelled FROM run_summary ORDER BY occurrence";
 const SLOTS: &str =
     "SELECT substr(occurrence, 12, 8) || ' ' || decision || ' ' || coalesce(reason, '') || ' ' || count
     FROM occurrence_log ORDER BY occurrence";
 
-fn ids(count: u32) -> String {
+pub(super) fn ids(count: u32) -> String {
     (1..=count).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join(", ")
 }
 
@@ -451,13 +451,17 @@ fn a_folder_that_is_never_quiet_delays_no_slot() {
 }
 
 /// A clock that somebody sets.
-struct SetClock {
+pub(super) struct SetClock {
     steady: Arc<ElapsedClock>,
     ahead_seconds: std::sync::atomic::AtomicI64,
 }
 
 impl SetClock {
-    fn set(&self, ahead_seconds: i64) {
+    pub(super) fn new(steady: Arc<ElapsedClock>) -> Arc<SetClock> {
+        Arc::new(SetClock { steady, ahead_seconds: 0.into() })
+    }
+
+    pub(super) fn set(&self, ahead_seconds: i64) {
         self.ahead_seconds.store(ahead_seconds, std::sync::atomic::Ordering::Relaxed);
     }
 }
@@ -484,7 +488,7 @@ fn a_clock_that_is_set_back_stops_nothing() {
                 ids(30)
             ),
         );
-        let clock = Arc::new(SetClock { steady: simulation.clock.clone(), ahead_seconds: 0.into() });
+        let clock = SetClock::new(simulation.clock.clone());
         let mut parts = simulation.parts(&Arc::default());
         parts.clock = clock.clone();
         let daemon = Running::start(parts);

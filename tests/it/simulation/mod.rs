@@ -8,6 +8,7 @@
 mod auditor;
 mod dice;
 mod histories;
+mod outages;
 
 use std::{
     collections::BTreeMap,

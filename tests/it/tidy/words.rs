@@ -8,6 +8,7 @@ use campaignd::{
     plan::Fate,
     run::{
         Delivery, Ending, Outcome, RunEvent, RunState, Trigger,
+        breaker::Standing,
         delivery::DeliveryEvent,
         inquiry::Purpose,
         look::Addressing,
@@ -40,6 +41,7 @@ fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("inquiry.purpose", Purpose::ALL.map(Purpose::as_str).to_vec()),
         // An attempt that never left is withdrawn; all others end with what the reply was.
         ("attempt.verdict", [VERDICTS.as_slice(), &["withdrawn"]].concat()),
+        ("gateway_state.breaker", Standing::NAMES.to_vec()),
         ("delivery.outcome", Outcome::NAMES.to_vec()),
         ("problem.severity", [Severity::Error, Severity::Warning].map(severity).to_vec()),
     ])
@@ -163,6 +165,7 @@ fn the_life_of_a_delivery_is_drawn_as_it_is() {
         ("held back", DeliveryEvent::HeldBack(reason())),
         ("reopened", DeliveryEvent::Reopened),
         ("exhausted", DeliveryEvent::Exhausted(reason())),
+        ("given up", DeliveryEvent::GivenUp(reason())),
     ];
     events.extend(verdicts().map(|verdict| ("answered", DeliveryEvent::Answered(verdict))));
     events.extend(verdicts().map(|verdict| ("read", DeliveryEvent::Read(verdict))));
