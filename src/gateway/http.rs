@@ -88,7 +88,8 @@ impl HTTP {
             .no_proxy()
             .http1_only()
             .tcp_nodelay(true)
-            .connect_timeout(CONNECT_PATIENCE.min(reach.timeout))
+            // Well before the whole call is over, or it could not be told that nothing left.
+            .connect_timeout(CONNECT_PATIENCE.min(reach.timeout / 2))
             .timeout(reach.timeout)
             .pool_idle_timeout(IDLE)
             .user_agent(concat!("campaignd/", env!("CARGO_PKG_VERSION")));

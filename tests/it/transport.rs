@@ -1,6 +1,8 @@
 //! The HTTP transport against sockets that misbehave: what is proven never to have left, and what
 //! may have been heard.
 
+mod table;
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},

@@ -72,3 +72,44 @@ impl Learnt {
         (by_day - passed).abs() <= TOLERANCE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clock that is set by hand, in seconds: what it shows, and what has passed.
+    #[derive(Clone, Copy)]
+    struct Hands(i64, i64);
+
+    impl Clock for Hands {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_second(self.0).unwrap()
+        }
+
+        fn steady(&self) -> Timestamp {
+            Timestamp::from_second(self.1).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_was_learnt_holds_until_our_clock_is_set() {
+        let known = ServerClock::default();
+        assert_eq!(known.offset(), SignedDuration::ZERO);
+        assert!(!known.is_known(&Hands(0, 0)) && !known.is_stale(&Hands(0, 0)), "never learnt");
+        // Asked at 98 s, answered at 102 s: it is taken to have looked at its clock in between.
+        known.learn(90_000, Timestamp::from_second(98).unwrap(), &Hands(102, 500));
+        assert_eq!(known.offset(), SignedDuration::from_secs(-10));
+        for (what, clock, holds) in [
+            ("a day later", Hands(86_502, 86_900), true),
+            ("kept in step", Hands(86_503, 86_900), true),
+            ("set forward", Hands(86_506, 86_900), false),
+            ("set back", Hands(102, 600), false),
+            ("slept, which the steady clock does not count", Hands(3_702, 510), false),
+        ] {
+            assert_eq!((known.is_known(&clock), known.is_stale(&clock)), (holds, !holds), "{what}");
+        }
+        known.doubt();
+        assert!(!known.is_known(&Hands(102, 500)) && !known.is_stale(&Hands(102, 500)));
+        assert_eq!(known.offset(), SignedDuration::from_secs(-10), "the best there is");
+    }
+}

@@ -129,3 +129,22 @@ fn a_preview_is_the_request_without_its_secrets() {
     let preview = gateway.preview(&group);
     assert!(preview.url.ends_with("/msg/send_msg") && preview.body["groupID"] == "g1", "{preview:?}");
 }
+
+#[test]
+fn only_what_never_connected_is_proven_to_have_done_nothing() {
+    let text = || "why".to_owned();
+    for (fault, code, nothing_done) in [
+        (TransportFault::NeverConnected(text()), "unreachable", true),
+        (TransportFault::TimedOut(text()), "timeout", false),
+        (TransportFault::Lost(text()), "noAnswer", false),
+        (TransportFault::TooLong(text()), TOO_LONG, false),
+    ] {
+        let answer = no_answer(fault);
+        let got = match &answer.reply {
+            Reply::NothingDone(Cause::Unreachable, reason) => (reason.code.as_str(), true),
+            Reply::Unanswered(reason) => (reason.code.as_str(), false),
+            reply => panic!("{reply:?}"),
+        };
+        assert_eq!((got, answer.http_status), ((code, nothing_done), None));
+    }
+}
