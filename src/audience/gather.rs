@@ -2,33 +2,57 @@
 //! files, which are merged at the end.
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
+    cmp::Ordering,
     fs::File,
     io::{self, BufReader, BufWriter, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
-use crate::campaign::{RecipientID, audience::BadRecipientID};
+use crate::campaign::{
+    RecipientID,
+    audience::BadRecipientID,
+    source::{MOST_SOURCES, Values},
+};
 
-/// How many bytes of ids are kept before they are spilled.
-const PIECE_BYTES: usize = 16 << 20;
+/// How many bytes of ids, values and what is known of them are kept before they are spilled.
+const PIECE_BYTES: usize = 24 << 20;
 /// The read buffer of each spilled piece.
 const MERGE_BUFFER_BYTES: usize = 128 << 10;
+/// More pieces than this are merged into one, so that neither files nor buffers are without bound.
+const MOST_PIECES: usize = 64;
 
-/// Whether a source adds to the audience or takes away from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    Include,
-    Exclude,
+/// Sources of an audience, as a set of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SourceSet(u32);
+
+impl SourceSet {
+    /// The source of this number, below twice [`MOST_SOURCES`], alone.
+    pub const fn of(number: usize) -> SourceSet {
+        SourceSet(1 << (number % (2 * MOST_SOURCES)))
+    }
+
+    pub fn with(self, other: SourceSet) -> SourceSet {
+        SourceSet(self.0 | other.0)
+    }
+
+    /// Whether any source is in both.
+    pub fn meets(self, other: SourceSet) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub fn has(self, number: usize) -> bool {
+        self.meets(SourceSet::of(number))
+    }
 }
 
-/// One recipient of an audience.
+/// One id of an audience.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     pub id: RecipientID,
-    /// Named by an exclusion as well.
-    pub excluded: bool,
+    /// All that name it.
+    pub sources: SourceSet,
+    /// The first values that a source gave it.
+    pub values: Values,
 }
 
 /// Gathers ids in any order.
@@ -37,10 +61,11 @@ pub struct Gatherer {
     spill_folder: PathBuf,
     piece_bytes: usize,
     piece: Piece,
+    /// In the order of their ids' coming.
     spilled: Vec<File>,
 }
 
-/// Ids one after the other, and where each begins.
+/// Ids with their values, one after the other, and where each begins.
 #[derive(Debug, Default)]
 struct Piece {
     bytes: Vec<u8>,
@@ -49,14 +74,16 @@ struct Piece {
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
+    /// The bytes of the id behind what all ids of the piece begin with, so that most comparisons need no
+    /// look at the ids.
+    key: u64,
     start: u32,
+    sources: SourceSet,
+    /// Of the values behind the id.
+    values_length: u32,
     /// At most [`RecipientID::MAX_BYTES`].
     length: u16,
-    sides: u8,
 }
-
-const INCLUDED: u8 = 1;
-const EXCLUDED: u8 = 2;
 
 impl Gatherer {
     /// Spills into unnamed files in `spill_folder`.
@@ -69,139 +96,318 @@ impl Gatherer {
         }
     }
 
-    /// Adds one id of a source.
-    pub fn add(&mut self, id: &RecipientID, side: Side) -> io::Result<()> {
-        let sides = match side {
-            Side::Include => INCLUDED,
-            Side::Exclude => EXCLUDED,
-        };
-        let (start, length) = (self.piece.bytes.len(), id.as_str().len());
-        self.piece.entries.push(Entry { start: start as u32, length: length as u16, sides });
-        self.piece.bytes.extend_from_slice(id.as_str().as_bytes());
-        if self.piece.bytes.len() >= self.piece_bytes {
+    /// Adds an id that a source names; it has been checked.
+    pub fn add(&mut self, id: &str, sources: SourceSet, values: &Values) -> io::Result<()> {
+        let start = self.piece.bytes.len();
+        self.piece.bytes.extend_from_slice(id.as_bytes());
+        if !values.0.is_empty() {
+            serde_json::to_writer(&mut self.piece.bytes, values)?;
+        }
+        let values_length = self.piece.bytes.len() - start - id.len();
+        self.piece.entries.push(Entry {
+            key: 0,
+            start: start as u32,
+            sources,
+            values_length: values_length as u32,
+            length: id.len() as u16,
+        });
+        if self.piece.size() >= self.piece_bytes {
             self.spill()?;
         }
         Ok(())
     }
 
-    fn spill(&mut self) -> io::Result<()> {
-        self.piece.sort();
-        let mut writer = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(&self.spill_folder)?);
-        for entry in &self.piece.entries {
-            writer.write_all(&entry.length.to_le_bytes())?;
-            writer.write_all(&[entry.sides])?;
-            writer.write_all(self.piece.id(entry))?;
+    /// Adds all that another has gathered.
+    pub fn absorb(&mut self, mut other: Gatherer) -> io::Result<()> {
+        if other.spilled.is_empty() {
+            for entry in &other.piece.entries {
+                let start = self.piece.bytes.len() as u32;
+                self.piece.bytes.extend_from_slice(other.piece.whole(entry));
+                self.piece.entries.push(Entry { start, ..*entry });
+            }
+            return if self.piece.size() >= self.piece_bytes { self.spill() } else { Ok(()) };
         }
-        let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
-        self.spilled.push(file);
-        self.piece.bytes.clear();
-        self.piece.entries.clear();
+        self.spill()?;
+        other.spill()?;
+        for file in other.spilled {
+            self.spilled.push(file);
+            self.join_pieces()?;
+        }
         Ok(())
     }
 
-    /// The members, sorted, none twice. Those who are only excluded are none.
+    fn spill(&mut self) -> io::Result<()> {
+        if self.piece.entries.is_empty() {
+            return Ok(());
+        }
+        self.piece.sort();
+        let mut writer = Spill::new(&self.spill_folder)?;
+        for entry in &self.piece.entries {
+            writer.write(self.piece.id(entry), entry.sources, self.piece.values(entry))?;
+        }
+        self.spilled.push(writer.end()?);
+        self.piece.bytes.clear();
+        self.piece.entries.clear();
+        self.join_pieces()
+    }
+
+    /// Merges the pieces into one when there are many.
+    fn join_pieces(&mut self) -> io::Result<()> {
+        if self.spilled.len() < MOST_PIECES {
+            return Ok(());
+        }
+        let mut merge = Merge::new(std::mem::take(&mut self.spilled), Piece::default())?;
+        let mut writer = Spill::new(&self.spill_folder)?;
+        while merge.next()? {
+            writer.write(&merge.id, merge.sources, &merge.values)?;
+        }
+        self.spilled.push(writer.end()?);
+        Ok(())
+    }
+
+    /// Every id, sorted, none twice.
     pub fn members(mut self) -> io::Result<Members> {
         self.piece.sort();
-        let mut sources: Vec<Source> = self
-            .spilled
-            .into_iter()
-            .map(|file| Source::Spilled(BufReader::with_capacity(MERGE_BUFFER_BYTES, file)))
-            .collect();
-        sources.push(Source::Kept { piece: self.piece, next: 0 });
-        let mut members = Members { sources, heads: BinaryHeap::new() };
-        for source in 0..members.sources.len() {
-            members.advance(source)?;
-        }
-        Ok(members)
+        Ok(Members(Merge::new(self.spilled, self.piece)?))
     }
 }
 
 impl Piece {
+    fn size(&self) -> usize {
+        self.bytes.len() + self.entries.len() * size_of::<Entry>()
+    }
+
     fn id(&self, entry: &Entry) -> &[u8] {
         &self.bytes[entry.start as usize..][..usize::from(entry.length)]
     }
 
-    /// Sorts by id and joins equal ones.
+    fn values(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.start as usize + usize::from(entry.length)..][..entry.values_length as usize]
+    }
+
+    /// The id with its values.
+    fn whole(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.start as usize..][..usize::from(entry.length) + entry.values_length as usize]
+    }
+
+    /// Sorts by id and joins equal ones; the first values count.
     fn sort(&mut self) {
         let mut entries = std::mem::take(&mut self.entries);
-        entries.sort_unstable_by(|a, b| self.id(a).cmp(self.id(b)));
+        let common = self.common_length(&entries);
+        for entry in &mut entries {
+            entry.key = key(&self.id(entry)[common..]);
+        }
+        entries.sort_unstable_by(|a, b| {
+            let by_id = a.key.cmp(&b.key).then_with(|| self.id(a).cmp(self.id(b)));
+            by_id.then(a.start.cmp(&b.start))
+        });
         entries.dedup_by(|later, earlier| {
-            let equal = self.id(later) == self.id(earlier);
+            let equal = later.key == earlier.key && self.id(later) == self.id(earlier);
             if equal {
-                earlier.sides |= later.sides;
+                let sources = earlier.sources.with(later.sources);
+                if earlier.values_length == 0 {
+                    *earlier = *later;
+                }
+                earlier.sources = sources;
             }
             equal
         });
         self.entries = entries;
     }
+
+    /// How many bytes all ids begin with alike.
+    fn common_length(&self, entries: &[Entry]) -> usize {
+        let Some(first) = entries.first() else { return 0 };
+        let first = self.id(first);
+        entries.iter().fold(first.len(), |common, entry| {
+            let id = self.id(entry);
+            let common = common.min(id.len());
+            if id[..common] == first[..common] {
+                return common;
+            }
+            id.iter().zip(first).take_while(|(a, b)| a == b).count()
+        })
+    }
 }
 
-/// The sorted members of an audience.
+/// The first eight bytes as a number that sorts as they do.
+fn key(bytes: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let length = bytes.len().min(8);
+    first[..length].copy_from_slice(&bytes[..length]);
+    u64::from_be_bytes(first)
+}
+
+/// A piece on its way to disk. Each id: its length, its sources, the length of its values, itself, them.
+struct Spill(BufWriter<File>);
+
+const HEAD_BYTES: usize = 2 + 4 + 4;
+
+impl Spill {
+    fn new(folder: &Path) -> io::Result<Spill> {
+        Ok(Spill(BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(folder)?)))
+    }
+
+    fn write(&mut self, id: &[u8], sources: SourceSet, values: &[u8]) -> io::Result<()> {
+        let mut head = [0; HEAD_BYTES];
+        head[..2].copy_from_slice(&(id.len() as u16).to_le_bytes());
+        head[2..6].copy_from_slice(&sources.0.to_le_bytes());
+        head[6..].copy_from_slice(&(values.len() as u32).to_le_bytes());
+        self.0.write_all(&head)?;
+        self.0.write_all(id)?;
+        self.0.write_all(values)
+    }
+
+    fn end(self) -> io::Result<File> {
+        let mut file = self.0.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
+        Ok(file)
+    }
+}
+
+/// Sorted pieces that are merged. After [`Merge::next`] has said so, the fields hold the next id.
 #[derive(Debug)]
-pub struct Members {
-    sources: Vec<Source>,
-    /// The next id of each source that has one: (id, sides, source), the smallest on top.
-    heads: BinaryHeap<Reverse<(Vec<u8>, u8, usize)>>,
+struct Merge {
+    tracks: Vec<Track>,
+    /// The tracks that have a head, as a heap: the smallest id on top, of equal ones the earliest track.
+    heap: Vec<usize>,
+    id: Vec<u8>,
+    sources: SourceSet,
+    values: Vec<u8>,
+}
+
+/// One piece that is read, and what comes next in it.
+#[derive(Debug)]
+struct Track {
+    from: From,
+    id: Vec<u8>,
+    sources: SourceSet,
+    values: Vec<u8>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum From {
     Spilled(BufReader<File>),
     Kept { piece: Piece, next: usize },
 }
 
-impl Source {
-    fn next(&mut self) -> io::Result<Option<(Vec<u8>, u8)>> {
-        match self {
-            Source::Kept { piece, next } => {
-                let entry = piece.entries.get(*next);
+impl Track {
+    fn new(from: From) -> Track {
+        Track { from, id: Vec::new(), sources: SourceSet::default(), values: Vec::new() }
+    }
+
+    /// Reads the next head; whether there is one.
+    fn advance(&mut self) -> io::Result<bool> {
+        self.id.clear();
+        self.values.clear();
+        match &mut self.from {
+            From::Kept { piece, next } => {
+                let Some(entry) = piece.entries.get(*next) else { return Ok(false) };
                 *next += 1;
-                Ok(entry.map(|entry| (piece.id(entry).to_vec(), entry.sides)))
+                self.id.extend_from_slice(piece.id(entry));
+                self.values.extend_from_slice(piece.values(entry));
+                self.sources = entry.sources;
             }
-            Source::Spilled(reader) => {
-                let mut head = [0; 3];
+            From::Spilled(reader) => {
+                let mut head = [0; HEAD_BYTES];
                 match reader.read_exact(&mut head) {
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                     other => other?,
                 }
-                let mut id = vec![0; usize::from(u16::from_le_bytes([head[0], head[1]]))];
-                reader.read_exact(&mut id)?;
-                Ok(Some((id, head[2])))
+                let [a, b, s0, s1, s2, s3, v0, v1, v2, v3] = head;
+                self.sources = SourceSet(u32::from_le_bytes([s0, s1, s2, s3]));
+                self.id.resize(usize::from(u16::from_le_bytes([a, b])), 0);
+                reader.read_exact(&mut self.id)?;
+                self.values.resize(u32::from_le_bytes([v0, v1, v2, v3]) as usize, 0);
+                reader.read_exact(&mut self.values)?;
             }
+        }
+        Ok(true)
+    }
+}
+
+impl Merge {
+    fn new(spilled: Vec<File>, piece: Piece) -> io::Result<Merge> {
+        let readers = spilled.into_iter().map(|file| BufReader::with_capacity(MERGE_BUFFER_BYTES, file));
+        let mut tracks: Vec<Track> = readers.map(|reader| Track::new(From::Spilled(reader))).collect();
+        tracks.push(Track::new(From::Kept { piece, next: 0 }));
+        let mut heap = Vec::with_capacity(tracks.len());
+        for (number, track) in tracks.iter_mut().enumerate() {
+            if track.advance()? {
+                heap.push(number);
+            }
+        }
+        let (id, values, sources) = (Vec::new(), Vec::new(), SourceSet::default());
+        let mut merge = Merge { tracks, heap, id, sources, values };
+        merge.heap.sort_by(|a, b| order(&merge.tracks, *a, *b));
+        Ok(merge)
+    }
+
+    /// Goes to the next id; whether there is one.
+    fn next(&mut self) -> io::Result<bool> {
+        let Some(top) = self.heap.first() else { return Ok(false) };
+        let track = &mut self.tracks[*top];
+        std::mem::swap(&mut self.id, &mut track.id);
+        std::mem::swap(&mut self.values, &mut track.values);
+        self.sources = track.sources;
+        self.advance_top()?;
+        while let Some(top) = self.heap.first() {
+            let track = &mut self.tracks[*top];
+            if track.id != self.id {
+                break;
+            }
+            self.sources = self.sources.with(track.sources);
+            if self.values.is_empty() {
+                std::mem::swap(&mut self.values, &mut track.values);
+            }
+            self.advance_top()?;
+        }
+        Ok(true)
+    }
+
+    /// Reads on in the top track and puts it where it belongs now.
+    fn advance_top(&mut self) -> io::Result<()> {
+        if !self.tracks[self.heap[0]].advance()? {
+            self.heap.swap_remove(0);
+        }
+        let mut place = 0;
+        loop {
+            let children =
+                [2 * place + 1, 2 * place + 2].into_iter().filter(|child| *child < self.heap.len());
+            let Some(least) = children.min_by(|a, b| order(&self.tracks, self.heap[*a], self.heap[*b]))
+            else {
+                return Ok(());
+            };
+            if order(&self.tracks, self.heap[place], self.heap[least]) == Ordering::Less {
+                return Ok(());
+            }
+            self.heap.swap(place, least);
+            place = least;
         }
     }
 }
 
-impl Members {
-    fn advance(&mut self, source: usize) -> io::Result<()> {
-        if let Some((id, sides)) = self.sources[source].next()? {
-            self.heads.push(Reverse((id, sides, source)));
-        }
-        Ok(())
-    }
+fn order(tracks: &[Track], a: usize, b: usize) -> Ordering {
+    tracks[a].id.cmp(&tracks[b].id).then(a.cmp(&b))
+}
 
+/// The sorted ids of an audience.
+#[derive(Debug)]
+pub struct Members(Merge);
+
+impl Members {
     fn next_member(&mut self) -> io::Result<Option<Member>> {
-        while let Some(Reverse((id, mut sides, source))) = self.heads.pop() {
-            self.advance(source)?;
-            while let Some(Reverse((other, more, source))) = self.heads.peek() {
-                if *other != id {
-                    break;
-                }
-                sides |= *more;
-                let source = *source;
-                self.heads.pop();
-                self.advance(source)?;
-            }
-            if sides & INCLUDED != 0 {
-                let damaged = |_| io::Error::other("a spilled id came back damaged");
-                let text = String::from_utf8(id).map_err(damaged)?;
-                let id = RecipientID::new(text)
-                    .map_err(|_: BadRecipientID| io::Error::other("a spilled id came back damaged"))?;
-                return Ok(Some(Member { id, excluded: sides & EXCLUDED != 0 }));
-            }
+        if !self.0.next()? {
+            return Ok(None);
         }
-        Ok(None)
+        let damaged = || io::Error::other("a spilled id came back damaged");
+        let text = std::str::from_utf8(&self.0.id).map_err(|_| damaged())?;
+        let id = RecipientID::new(text).map_err(|_: BadRecipientID| damaged())?;
+        let values = match self.0.values.as_slice() {
+            [] => Values::default(),
+            values => serde_json::from_slice(values).map_err(|_| damaged())?,
+        };
+        Ok(Some(Member { id, sources: self.0.sources, values }))
     }
 }
 
@@ -215,30 +421,45 @@ impl Iterator for Members {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
     use super::*;
 
+    fn values(number: usize) -> Values {
+        match number % 3 {
+            0 => Values::default(),
+            _ => Values(BTreeMap::from([("n".to_owned(), number.to_string())])),
+        }
+    }
+
     proptest! {
         #[test]
-        fn members_are_sorted_once_each_and_exclusions_win(
-            ids in prop::collection::vec((0u32..300, any::<bool>()), 0..400), piece_bytes in 8usize..2_000,
+        fn members_are_sorted_once_each_with_all_their_sources(
+            ids in prop::collection::vec((0u32..300, 0usize..4), 0..600), piece_bytes in 40usize..4_000,
+            absorbed in 0usize..600,
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let mut gatherer = Gatherer { piece_bytes, ..Gatherer::new(folder.path()) };
-            let mut expected: BTreeMap<String, BTreeSet<bool>> = BTreeMap::new();
-            for (number, exclude) in ids {
-                let id = RecipientID::new(format!("u{number}")).unwrap();
-                gatherer.add(&id, if exclude { Side::Exclude } else { Side::Include }).unwrap();
-                expected.entry(id.to_string()).or_default().insert(exclude);
+            let new = || Gatherer { piece_bytes, ..Gatherer::new(folder.path()) };
+            let (mut gatherer, mut other) = (new(), new());
+            let mut expected: BTreeMap<String, (SourceSet, Values)> = BTreeMap::new();
+            for (place, (number, source)) in ids.iter().enumerate() {
+                let id = format!("u{number}");
+                let (sources, values) = (SourceSet::of(*source), values(place));
+                let into = if place < absorbed { &mut gatherer } else { &mut other };
+                into.add(&id, sources, &values).unwrap();
+                let (known, first) = expected.entry(id).or_default();
+                *known = known.with(sources);
+                if first.0.is_empty() {
+                    *first = values;
+                }
             }
+            gatherer.absorb(other).unwrap();
             let members: Vec<_> = gatherer.members().unwrap().map(|member| member.unwrap()).collect();
             let expected: Vec<_> = expected
                 .into_iter()
-                .filter(|(_, sides)| sides.contains(&false))
-                .map(|(id, sides)| Member { id: RecipientID::new(id).unwrap(), excluded: sides.contains(&true) })
+                .map(|(id, (sources, values))| Member { id: RecipientID::new(id).unwrap(), sources, values })
                 .collect();
             prop_assert_eq!(members, expected);
         }

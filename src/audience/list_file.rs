@@ -1,15 +1,29 @@
-//! Reading a list file, line by line.
+//! Reading a list file: plain or compressed, to its end, with its digest; and whether it stayed the same
+//! meanwhile.
 
 use std::{
-    fs::File,
+    collections::BTreeSet,
+    fs::{File, Metadata},
     io::{self, BufRead, BufReader, Read},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
-use crate::campaign::{RecipientID, audience::ListFormat};
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest, Sha256};
 
-/// The longest line of a list, in bytes.
-const MAX_LINE_BYTES: u64 = 64 << 10;
+use super::rows::{BadHeader, Found, Rows};
+use crate::campaign::{
+    RecipientID,
+    source::{BadLine, Encoding, ListFile, OnBadLine, Values},
+};
+
+/// The read buffer, in bytes.
+const BUFFER_BYTES: usize = 256 << 10;
+/// How many bad lines of a list are told one by one; all are counted.
+const MOST_BAD_LINES: usize = 100;
+/// After so many rows it is asked whether anybody still wants them.
+const ROWS_A_LOOK: u64 = 4_096;
 
 /// Why a list cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,166 +32,197 @@ pub enum ListFault {
     Unreadable { path: String, error: io::Error },
     #[error("{path}:{line}: {what}")]
     BadLine { path: String, line: u64, what: String },
-    #[error("{path} has no column {column:?}; it has {columns}")]
-    NoColumn { path: String, column: String, columns: String },
+    #[error("{path} has no column {column:?}; {instead}")]
+    NoColumn { path: String, column: String, instead: String },
+    /// What was read is neither what it was nor what it is: it is to be read again.
+    #[error("{path} changed while it was read")]
+    Changed { path: String },
+    #[error("{path} was not read to its end in time")]
+    TooLong { path: String },
     /// Whoever takes the ids could not.
     #[error("the audience cannot be sorted: {0}")]
     Taking(io::Error),
 }
 
-/// Hands every id of the list to `take`. `check` tells why the provider cannot have an id.
+/// What a list was when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListReading {
+    /// Of its bytes as they are on disk, in hexadecimal digits.
+    pub sha256: String,
+    /// Ids taken, repetitions counted.
+    pub rows: u64,
+    /// Lines passed over, of which the first hundred are told.
+    pub bad_lines: u64,
+    pub first_bad_lines: Vec<BadLine>,
+    /// The columns that its rows have.
+    pub columns: BTreeSet<String>,
+}
+
+/// How a list is to be read.
+pub struct ListOrder<'a> {
+    pub path: &'a Path,
+    pub list: &'a ListFile,
+    /// The columns whose values are wanted beside the ids.
+    pub columns: &'a BTreeSet<String>,
+    /// Tells why the provider cannot have an id.
+    pub check: &'a dyn Fn(&str) -> Result<(), String>,
+    /// Whether anybody still waits for the list.
+    pub is_wanted: &'a dyn Fn() -> bool,
+}
+
+impl<'a> ListOrder<'a> {
+    /// An order for ids alone, of any provider, however long it takes.
+    pub fn ids(path: &'a Path, list: &'a ListFile) -> ListOrder<'a> {
+        const NONE: &BTreeSet<String> = &BTreeSet::new();
+        ListOrder { path, list, columns: NONE, check: &|_| Ok(()), is_wanted: &|| true }
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn unreadable(&self, error: io::Error) -> ListFault {
+        ListFault::Unreadable { path: self.name(), error }
+    }
+
+    fn bad(&self, line: u64, what: impl Into<String>) -> ListFault {
+        ListFault::BadLine { path: self.name(), line, what: what.into() }
+    }
+}
+
+/// Hands every id of the list to `take`, with its values.
 pub fn read_list(
-    path: &Path,
-    format: &ListFormat,
-    check: &dyn Fn(&str) -> Result<(), String>,
-    take: &mut dyn FnMut(&RecipientID) -> io::Result<()>,
-) -> Result<(), ListFault> {
-    let name = path.display().to_string();
-    let unreadable = |error| ListFault::Unreadable { path: name.clone(), error };
+    order: &ListOrder<'_>,
+    take: &mut dyn FnMut(&str, Values) -> io::Result<()>,
+) -> Result<ListReading, ListFault> {
+    let unreadable = |error| order.unreadable(error);
+    let before = std::fs::metadata(order.path).map_err(unreadable)?;
     // A pipe would be waited for without end.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+    if !before.is_file() {
         return Err(unreadable(io::Error::other("it is no regular file")));
     }
-    let file = File::open(path).map_err(unreadable)?;
-    let mut reader = BufReader::with_capacity(256 << 10, file);
-    if reader.fill_buf().map_err(unreadable)?.starts_with(b"\xEF\xBB\xBF") {
-        reader.consume(3);
+    let file = File::open(order.path).map_err(unreadable)?;
+    let mut digesting = Digesting { file, digest: Sha256::new() };
+    let read = read_from(order, &mut digesting, take);
+    // Whatever was wrong with it may come of the change.
+    if std::fs::metadata(order.path).map_or(true, |after| stamp(&after) != stamp(&before)) {
+        return Err(ListFault::Changed { path: order.name() });
     }
-    let mut accept = |line: u64, text: &str| {
-        let bad = |what| ListFault::BadLine { path: name.clone(), line, what };
-        let id = RecipientID::new(text).map_err(|error| bad(error.to_string()))?;
-        check(id.as_str()).map_err(bad)?;
-        take(&id).map_err(ListFault::Taking)
-    };
-    match format {
-        ListFormat::Lines => read_lines(&name, reader, &mut accept),
-        ListFormat::CSV { column } => read_csv(&name, reader, column, &mut accept),
+    let sha256 = digesting.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(ListReading { sha256, ..read? })
+}
+
+/// What changes when somebody writes into a file, or puts another one in its place.
+fn stamp(metadata: &Metadata) -> (u64, u64, u64, i64, i64) {
+    (metadata.dev(), metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// A file whose bytes are digested as they are read.
+struct Digesting {
+    file: File,
+    digest: Sha256,
+}
+
+impl Read for Digesting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        self.digest.update(&buffer[..length]);
+        Ok(length)
     }
 }
 
-type Accept<'a> = dyn FnMut(u64, &str) -> Result<(), ListFault> + 'a;
-
-fn read_lines(name: &str, mut reader: impl BufRead, accept: &mut Accept<'_>) -> Result<(), ListFault> {
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        let length = reader
-            .by_ref()
-            .take(MAX_LINE_BYTES)
-            .read_until(b'\n', &mut bytes)
-            .map_err(|error| ListFault::Unreadable { path: name.to_owned(), error })?;
-        if length == 0 {
-            break;
-        }
-        let bad = |what: &str| ListFault::BadLine { path: name.to_owned(), line, what: what.to_owned() };
-        if length as u64 == MAX_LINE_BYTES {
-            return Err(bad("the line is longer than 64 KiB"));
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|_| bad("the line is not UTF-8 text"))?.trim();
-        if !text.is_empty() {
-            accept(line, text)?;
-        }
+fn read_from(
+    order: &ListOrder<'_>,
+    digesting: &mut Digesting,
+    take: &mut dyn FnMut(&str, Values) -> io::Result<()>,
+) -> Result<ListReading, ListFault> {
+    let mut raw = BufReader::with_capacity(BUFFER_BYTES, digesting);
+    let start = raw.fill_buf().map_err(|error| order.unreadable(error))?;
+    if start.starts_with(b"\x1F\x8B") || order.list.is_compressed() {
+        let reader = BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(raw));
+        read_text(order, reader, take).map_err(|fault| match fault {
+            ListFault::Unreadable { path, error } if error.kind() == io::ErrorKind::UnexpectedEof => {
+                ListFault::Unreadable { path, error: io::Error::other("its compressed data is cut short") }
+            }
+            other => other,
+        })
+    } else {
+        read_text(order, raw, take)
     }
-    Ok(())
 }
 
-fn read_csv(
-    name: &str,
-    reader: impl BufRead,
-    column: &str,
-    accept: &mut Accept<'_>,
-) -> Result<(), ListFault> {
-    let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(reader);
-    let fault = |error: csv::Error| {
-        let line = error.position().map_or(0, csv::Position::line);
-        match error.into_kind() {
-            csv::ErrorKind::Io(error) => ListFault::Unreadable { path: name.to_owned(), error },
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => ListFault::BadLine {
-                path: name.to_owned(),
-                line,
-                what: format!("the line has {len} fields, the header {expected_len}"),
+fn read_text(
+    order: &ListOrder<'_>,
+    mut reader: impl BufRead,
+    take: &mut dyn FnMut(&str, Values) -> io::Result<()>,
+) -> Result<ListReading, ListFault> {
+    let unreadable = |error| order.unreadable(error);
+    pass_over_mark(order, &mut reader)?;
+    let rows = Rows::new(reader, order.list, order.columns).map_err(unreadable)?;
+    let mut rows = rows.map_err(|bad| match bad {
+        BadHeader::NoColumn(names) => ListFault::NoColumn {
+            path: order.name(),
+            column: order.list.column().unwrap_or_default().to_owned(),
+            instead: match names.is_empty() {
+                true => "it is empty".to_owned(),
+                false => format!("it has {}", names.join(", ")),
             },
-            csv::ErrorKind::Utf8 { .. } => ListFault::BadLine {
-                path: name.to_owned(),
-                line,
-                what: "the line is not UTF-8 text".to_owned(),
-            },
-            other => ListFault::BadLine { path: name.to_owned(), line, what: format!("{other:?}") },
-        }
-    };
-    let header = csv.headers().map_err(fault)?;
-    let place = header.iter().position(|field| field == column).ok_or_else(|| ListFault::NoColumn {
-        path: name.to_owned(),
-        column: column.to_owned(),
-        columns: header.iter().collect::<Vec<_>>().join(", "),
+        },
+        BadHeader::Bad(what) => order.bad(1, what),
     })?;
-    let mut record = csv::StringRecord::new();
-    while csv.read_record(&mut record).map_err(fault)? {
-        let line = record.position().map_or(0, csv::Position::line);
-        accept(line, record.get(place).unwrap_or_default())?;
+    let mut reading = ListReading::default();
+    for count in 1u64.. {
+        if count.is_multiple_of(ROWS_A_LOOK) && !(order.is_wanted)() {
+            return Err(ListFault::TooLong { path: order.name() });
+        }
+        let (line, what) = match rows.next().map_err(unreadable)? {
+            Found::End => break,
+            Found::Bad { line, what } => (line, what),
+            Found::Row { line, id, values } => {
+                let checked = RecipientID::check(&id).map_err(|error| error.to_string());
+                match checked.and_then(|()| (order.check)(&id)) {
+                    Ok(()) => {
+                        reading.rows += 1;
+                        take(&id, values).map_err(ListFault::Taking)?;
+                        continue;
+                    }
+                    Err(what) => (line, what),
+                }
+            }
+        };
+        match order.list.on_bad_line {
+            OnBadLine::Problem => return Err(order.bad(line, what)),
+            OnBadLine::Skip => {
+                reading.bad_lines += 1;
+                if reading.first_bad_lines.len() < MOST_BAD_LINES {
+                    reading.first_bad_lines.push(BadLine { line, what });
+                }
+            }
+        }
+    }
+    reading.columns = rows.into_columns();
+    Ok(reading)
+}
+
+/// Passes over the mark that tells an encoding, where it tells the right one.
+fn pass_over_mark(order: &ListOrder<'_>, reader: &mut impl BufRead) -> Result<(), ListFault> {
+    let start = reader.fill_buf().map_err(|error| order.unreadable(error))?;
+    if start.starts_with(b"\xFF\xFE") || start.starts_with(b"\xFE\xFF") {
+        return Err(order.bad(1, "the file is UTF-16 text: save it as UTF-8"));
+    }
+    let marks: [(&[u8], Encoding); 2] =
+        [(b"\xEF\xBB\xBF", Encoding::UTF8), (b"\x84\x31\x95\x33", Encoding::GB18030)];
+    if let Some((mark, encoding)) = marks.into_iter().find(|(mark, _)| start.starts_with(mark)) {
+        if encoding != order.list.encoding {
+            let name = encoding.name();
+            return Err(
+                order.bad(1, format!("the file begins with the mark of {name}: write `encoding: {name}`"))
+            );
+        }
+        reader.consume(mark.len());
     }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The ids of a list with this content, or what is said about it.
-    #[track_caller]
-    fn check(content: &[u8], column: Option<&str>, expected: Result<&[&str], &str>) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("list");
-        std::fs::write(&path, content).unwrap();
-        let format = match column {
-            None => ListFormat::Lines,
-            Some(column) => ListFormat::CSV { column: column.to_owned() },
-        };
-        let no_colon = |id: &str| if id.contains(':') { Err("a colon".to_owned()) } else { Ok(()) };
-        let mut ids = Vec::new();
-        let result = read_list(&path, &format, &no_colon, &mut |id| {
-            ids.push(id.to_string());
-            Ok(())
-        });
-        let told = result
-            .map(|()| ids)
-            .map_err(|fault| fault.to_string().replace(&path.display().to_string(), "list"));
-        assert_eq!(
-            told,
-            expected.map(|ids| ids.iter().map(|id| id.to_string()).collect()).map_err(str::to_owned)
-        );
-    }
-
-    #[test]
-    fn lines_are_ids() {
-        check(b"u1\nu2\r\n\n  u3  ", None, Ok(&["u1", "u2", "u3"]));
-        check(b"\xEF\xBB\xBFu1\n", None, Ok(&["u1"]));
-        check(b"", None, Ok(&[]));
-        check(b"u1\nu\x07\n", None, Err("list:2: the id has a control character or white space at its ends"));
-        check(b"u1\n\xFF\xFE\n", None, Err("list:2: the line is not UTF-8 text"));
-        check(b"u1\na:b\n", None, Err("list:2: a colon"));
-        check(&[b'x'; 70_000], None, Err("list:1: the line is longer than 64 KiB"));
-    }
-
-    #[test]
-    fn a_column_holds_ids() {
-        check(b"name,userID\n\"Li, Lei\",u1\nHan,u2\n", Some("userID"), Ok(&["u1", "u2"]));
-        check(b"\xEF\xBB\xBFuserID\r\nu1\r\n", Some("userID"), Ok(&["u1"]));
-        check(b"name\nx\n", Some("userID"), Err("list has no column \"userID\"; it has name"));
-        check(b"userID,n\nu1,1\nu2\n", Some("userID"), Err("list:3: the line has 1 fields, the header 2"));
-        check(b"userID,n\nu1,1\n,2\n", Some("userID"), Err("list:3: the id is empty"));
-    }
-
-    #[test]
-    fn a_list_that_is_no_file_is_told() {
-        let fault = read_list(Path::new("/dev/zero"), &ListFormat::Lines, &|_| Ok(()), &mut |_| Ok(()));
-        assert_eq!(fault.unwrap_err().to_string(), "/dev/zero cannot be read: it is no regular file");
-    }
-
-    #[test]
-    fn a_missing_list_is_told() {
-        let missing = Path::new("/nonexistent/list.txt");
-        let fault = read_list(missing, &ListFormat::Lines, &|_| Ok(()), &mut |_| Ok(())).unwrap_err();
-        assert!(fault.to_string().starts_with("/nonexistent/list.txt cannot be read: "));
-    }
-}
+mod tests;

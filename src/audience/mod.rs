@@ -1,11 +1,12 @@
-//! Audiences: from the sources of a campaign to a sorted stream of recipients, none twice, each
-//! included or excluded.
+//! Audiences: from list files to a sorted stream of ids, none twice, each with the sources that name it.
 //!
 //! Knows: list files and how to sort more ids than fit into memory. Must never know: gateways, the
 //! ledger, who asks.
 
 pub mod gather;
+mod lines;
 pub mod list_file;
+mod rows;
 
-pub use gather::{Gatherer, Member, Members, Side};
-pub use list_file::{ListFault, read_list};
+pub use gather::{Gatherer, Member, Members, SourceSet};
+pub use list_file::{ListFault, ListOrder, ListReading, read_list};

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Source;
+
 /// One person or group as the provider names it. Never empty, no control characters, at most 256
 /// bytes ([`RecipientID::new`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,14 +30,22 @@ impl RecipientID {
     /// Takes a text as an id, or tells why it cannot be one.
     pub fn new(text: impl Into<String>) -> Result<RecipientID, BadRecipientID> {
         let text = text.into();
+        RecipientID::check(&text).map(|()| RecipientID(text))
+    }
+
+    /// Tells why a text cannot be an id, if so.
+    pub fn check(text: &str) -> Result<(), BadRecipientID> {
         if text.is_empty() {
             Err(BadRecipientID::Empty)
         } else if text.len() > RecipientID::MAX_BYTES {
             Err(BadRecipientID::Long)
+        } else if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            // Nearly every id; millions are looked at.
+            Ok(())
         } else if text.chars().any(char::is_control) || text.trim().len() != text.len() {
             Err(BadRecipientID::Unprintable)
         } else {
-            Ok(RecipientID(text))
+            Ok(())
         }
     }
 
@@ -67,30 +77,6 @@ pub enum Audience {
     Groups(Vec<RecipientID>),
     /// `recipients`: the union of these.
     Union(Vec<Source>),
-}
-
-/// One source of recipients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    IDs(Vec<RecipientID>),
-    File(ListFile),
-}
-
-/// A list of recipients in a file of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListFile {
-    /// As written: relative to the campaign file, inside the campaigns folder.
-    pub path: String,
-    pub format: ListFormat,
-}
-
-/// How a list file is read; its name's ending says which.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListFormat {
-    /// `.txt`: one id a line, empty lines skipped.
-    Lines,
-    /// `.csv` with a header: the ids stand in this column.
-    CSV { column: String },
 }
 
 /// The size an audience must have, exclusions applied.

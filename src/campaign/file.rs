@@ -9,6 +9,7 @@ mod audience;
 mod delivery;
 mod message;
 mod schedules;
+mod sources;
 mod trying;
 
 use std::collections::BTreeMap;
@@ -20,13 +21,14 @@ pub(crate) use schedules::zone;
 #[cfg(test)]
 pub(crate) use {
     amounts::CAMPAIGN_LIMIT_KEYS,
-    audience::{EXPECT_KEYS, SOURCE_KEYS},
+    audience::EXPECT_KEYS,
     delivery::KEYS as DELIVERY_KEYS,
     schedules::KEYS as SCHEDULE_KEYS,
+    sources::SOURCE_KEYS,
     trying::{RETRY_KEYS, STOP_WHEN_KEYS},
 };
 
-use super::{Campaign, CampaignID, Gateways, Lateness, audience::ListFile};
+use super::{Campaign, CampaignID, Gateways, Lateness, source::ListFile};
 use crate::document::{
     Code, Problem, Span,
     fields::{Cursor, Fields, Report},

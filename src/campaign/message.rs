@@ -52,6 +52,11 @@ pub trait Dialect: Send + Sync {
     /// Whether the provider can have such an id; the reason when it cannot.
     fn check_recipient(&self, id: &str) -> Result<(), String>;
 
+    /// Whether the provider can be asked who is in a group.
+    fn lists_members(&self) -> bool {
+        false
+    }
+
     /// Recipients a call when the campaign does not say.
     fn default_batch_size(&self) -> u32;
 

@@ -10,15 +10,17 @@ pub mod duration;
 pub mod file;
 pub mod message;
 pub mod schema;
+pub mod source;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use jiff::{SignedDuration, tz::TimeZone};
 use serde::Serialize;
 
-pub use audience::{Audience, Expect, RecipientID, Source};
+pub use audience::{Audience, Expect, RecipientID};
 pub use delivery::{Delivery, OnUnknown, Retry, StopWhen};
 pub use message::{Dialect, Gateways, Message};
+pub use source::Source;
 
 use crate::schedule::Schedule;
 

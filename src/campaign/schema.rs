@@ -65,21 +65,22 @@ struct CampaignFile {
     delivery: Option<Delivery>,
 }
 
-/// One source of recipients: ids, or a file.
+/// One source of recipients: ids, a file, or the members of a group.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 struct Source {
     /// These.
     ids: Option<Vec<ID>>,
-    /// A .csv or .txt file, relative to this file.
+    /// A .csv, .txt or .ndjson file, relative to this file; each may be compressed (.gz).
     file: Option<Text>,
-    /// The header of the CSV column that holds the ids.
+    /// The CSV column, or the key of NDJSON objects, that holds the ids.
     column: Option<Text>,
-    /// How the file is encoded. Only the default is supported yet.
+    /// How the file is encoded. Default: utf-8.
     encoding: Option<Encoding>,
-    /// What a bad line does. Only the default is supported yet.
+    /// What a line that cannot be used does: no run starts (the default), or it is left out and listed.
     on_bad_line: Option<OnBadLine>,
-    members_of: Option<NotYet>,
+    /// The members of this group of the provider.
+    members_of: Option<ID>,
 }
 
 /// The size an audience must have, exclusions applied.
@@ -190,8 +191,8 @@ macro_rules! words {
 
 words! {
     Overlap: "skip";
-    Encoding: "utf-8";
-    OnBadLine: "problem";
+    Encoding: "utf-8" | "gb18030";
+    OnBadLine: "problem" | "skip";
     CatchUp: "latest";
     Skipped: "after";
     Repeated: "first";

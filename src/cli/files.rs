@@ -12,11 +12,11 @@ use jiff::Timestamp;
 
 use super::{Exit, Failure};
 use crate::{
-    audience::{ListFault, read_list},
+    audience::{ListFault, ListOrder, read_list},
     campaign::{
         Campaign,
-        audience::ListFile,
         file::{self, Context, ListFileState},
+        source::ListFile,
     },
     document::{Code, Problem, Severity, yaml},
     folder::{DiskFolder, FileState, Folder},
@@ -126,14 +126,13 @@ fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
 
 /// What a list file is like now. Whether the provider can have its ids is told by the run.
 fn look_at_list(folder: &Path, list: &ListFile) -> ListFileState {
-    let mut filled = false;
-    let mut take = |_: &_| {
-        filled = true;
-        Ok(())
-    };
-    match read_list(&folder.join(&list.path), &list.format, &|_| Ok(()), &mut take) {
-        Ok(()) if filled => ListFileState::Filled,
-        Ok(()) => ListFileState::Empty,
+    let path = folder.join(&list.path);
+    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+        return ListFileState::Empty;
+    }
+    match read_list(&ListOrder::ids(&path, list), &mut |_, _| Ok(())) {
+        Ok(reading) if reading.rows > 0 => ListFileState::Filled,
+        Ok(_) => ListFileState::Empty,
         Err(ListFault::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
             ListFileState::Missing
         }

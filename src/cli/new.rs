@@ -105,7 +105,10 @@ const AUDIENCE_ALL: &str = "
 # change some of them.
 recipients:
   - ids: [\"u00001\", \"u00002\"]
-  # - {file: lists/people.csv, column: userID}   # relative to this file; or a .txt with one id a line
+  # - {file: lists/people.csv, column: userID}   # relative to this file; or .txt, .ndjson, and .gz of each
+  #   encoding: utf-8            # or gb18030, which spreadsheets in China write
+  #   onBadLine: problem         # or skip: leaves it out and lists it
+  # - membersOf: g1001           # the members of a group of the provider
 # recvIDs: [\"u00001\"]             # these
 # groupIDs: [\"g1001\"]             # each group gets the message once (sessionType: group)
 # isSendAll: true                # everyone the provider knows

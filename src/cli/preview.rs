@@ -15,8 +15,8 @@ use super::{
     output, problems, wire,
 };
 use crate::{
-    audience::{Gatherer, Side, read_list},
-    campaign::{self, Audience, Campaign, RecipientID},
+    audience::{Gatherer, ListOrder, SourceSet, read_list},
+    campaign::{self, Audience, Campaign, RecipientID, source::Values},
     clock::Clock,
     document::Problem,
     gateway::{Addressees, Call, Gateway},
@@ -55,6 +55,10 @@ enum PreviewFormat {
     /// A list of objects
     Json,
 }
+
+/// Whom the audience names, and whom it excludes.
+const INCLUDED: SourceSet = SourceSet::of(0);
+const EXCLUDED: SourceSet = SourceSet::of(1);
 
 /// Stands for everyone whom the provider will name.
 const EVERYONE: &str = "*";
@@ -177,7 +181,7 @@ fn requests(
     };
     for member in gather(campaign, source, to, gateway)?.members()? {
         let member = member?;
-        if !member.excluded
+        if member.sources == INCLUDED
             && let Some(chunk) = cutter.push(member.id)
         {
             keep(chunk, &mut asked);
@@ -226,24 +230,28 @@ fn gather(
         Audience::Union(_) => &[],
     };
     for id in named {
-        gatherer.add(id, Side::Include)?;
+        gatherer.add(id.as_str(), INCLUDED, &Values::default())?;
     }
     if !to.is_empty() {
         return Ok(gatherer);
     }
     let union = if let Audience::Union(sources) = &campaign.audience { sources.as_slice() } else { &[] };
-    let included = union.iter().map(|part| (part, Side::Include));
-    for (part, side) in included.chain(campaign.exclude.iter().map(|part| (part, Side::Exclude))) {
+    let included = union.iter().map(|part| (part, INCLUDED));
+    for (part, side) in included.chain(campaign.exclude.iter().map(|part| (part, EXCLUDED))) {
         match part {
             campaign::Source::IDs(ids) => {
                 for id in ids {
-                    gatherer.add(id, side)?;
+                    gatherer.add(id.as_str(), side, &Values::default())?;
                 }
             }
             campaign::Source::File(list) => {
                 let path = source.folder_of_lists().join(&list.path);
                 let check = |id: &str| gateway.dialect().check_recipient(id);
-                read_list(&path, &list.format, &check, &mut |id| gatherer.add(id, side))?;
+                let order = ListOrder { check: &check, ..ListOrder::ids(&path, list) };
+                read_list(&order, &mut |id, values| gatherer.add(id, side, &values))?;
+            }
+            campaign::Source::MembersOf(group) => {
+                output::say(format!("the members of {group} are asked for when the run starts"));
             }
         }
     }

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use super::{
     Ended, Exit, Failure, gateways, names,
     output::{self, Look},
+    problems::printable,
     runs,
     table::{self, Column, Format, Kind, Row, Sheet},
 };
 use crate::{
+    campaign::source::BadLine,
     settings::Settings,
     store::{
         owner::Owner,
@@ -22,7 +24,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "JSON is one object: the run's row of run_summary and, besides, the lists `attempts` (rows of \
-    attempt_log), `reasons` ({outcome, reason_code, reason, recipients}, the most frequent first), `inquiries` \
+    attempt_log), `sources` (what the audience came from), `reasons` ({outcome, reason_code, reason, recipients}, the most frequent first), `inquiries` \
     (what is being looked up) and `not_found` (who accepted, and has no message when looked up).\n\n\
     Examples:\n  campaignd show hello@20261111T010000Z\n  campaignd show hello\n  \
     campaignd show hello --format json | jq .reasons"
@@ -71,6 +73,25 @@ const ATTEMPT_COLUMNS: &[Column] = &[
     Column::new("OPERATION", Kind::Name, |row, _| row.text("operation_id")).spare(2),
 ];
 
+const SOURCE_COLUMNS: &[Column] = &[
+    Column::new("SIDE", Kind::Name, |row, _| row.text("side")),
+    Column::new("SOURCE", Kind::Text, |row, _| row.text("name")),
+    Column::new("IDS", Kind::Number, |row, _| row.text("ids")),
+    Column::new("BAD LINES", Kind::Number, |row, _| row.text("bad_lines")),
+    Column::new("SHA-256", Kind::Name, |row, _| row.text("sha256").chars().take(16).collect()).spare(1),
+];
+
+/// How many bad lines of a source are told one by one.
+const BAD_LINES: usize = 10;
+
+/// The first lines of a list that were left out, and why.
+fn bad_lines(source: &Row<'_>) -> Vec<String> {
+    let told: Vec<BadLine> = serde_json::from_str(&source.text("first_bad_lines")).unwrap_or_default();
+    let name = source.text("name");
+    let lines = told.iter().take(BAD_LINES);
+    lines.map(|bad| format!("{name}:{}: {}\n", bad.line, printable(&bad.what))).collect()
+}
+
 /// What the provider said, when it is worth a word.
 fn answer(row: &Row<'_>) -> String {
     let code = row.text("provider_code");
@@ -107,6 +128,7 @@ fn json(review: &Review, name: &str, row: &Row<'_>) -> Result<String, Failure> {
         lines.push(format!("  {}: {}", serde_json::to_string(column)?, serde_json::to_string(cell)?));
     }
     lines.push(format!("  \"attempts\": {}", list(&review.attempts(name, None)?)));
+    lines.push(format!("  \"sources\": {}", list(&review.sources(name)?)));
     lines.push(format!("  \"reasons\": {}", list(&review.reasons(name, MOST_REASONS)?)));
     lines.push(format!("  \"inquiries\": {}", list(&review.inquiries(name)?)));
     lines.push(format!("  \"not_found\": {}", list(&review.not_found(name, MOST_REASONS)?)));
@@ -135,6 +157,13 @@ fn page(
     if !looked_up.is_empty() {
         output::write(&look.heading("Looked up"))?;
         output::write(&looked_up)?;
+    }
+    let sources = review.sources(name)?;
+    if !sources.rows.is_empty() {
+        output::write(&look.heading("Sources, as they were when the audience was opened"))?;
+        table::write(Format::Table, SOURCE_COLUMNS, &look, &sources, "")?;
+        let lines: Vec<String> = table::rows(&sources).flat_map(|source| bad_lines(&source)).collect();
+        output::write(&lines.concat())?;
     }
     let reasons = review.reasons(name, REASONS)?;
     if !reasons.rows.is_empty() {

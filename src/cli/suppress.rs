@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use anyhow::anyhow;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use jiff::{Timestamp, civil, tz::TimeZone};
 
 use super::{
@@ -13,8 +13,11 @@ use super::{
     table::{Column, FormatArgs, Kind, RowWriter},
 };
 use crate::{
-    audience::read_list,
-    campaign::{RecipientID, audience::ListFormat, duration},
+    audience::{ListOrder, read_list},
+    campaign::{
+        RecipientID, duration,
+        source::{Encoding, ListFile},
+    },
     settings::{self, Settings},
     store::{Act, Store, Stored, Suppression, sqlite::SqliteStore, sqlite::review::Review},
 };
@@ -85,17 +88,28 @@ struct ListArgs {
     format: FormatArgs,
 }
 
-/// Suppress every id of a list file: .csv with --column, or .txt with one id a line.
+/// Suppress every id of a list file: .csv, .txt or .ndjson, each as .gz too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The file is read to its end first: with a bad line nobody is suppressed.")]
 struct ImportArgs {
     /// The list
     file: PathBuf,
-    /// The header of the column that holds the ids
+    /// The CSV column, or the key of NDJSON objects, that holds the ids
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
+    /// How the file is encoded
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = ListEncoding::Utf8)]
+    encoding: ListEncoding,
     #[command(flatten)]
     terms: Terms,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ListEncoding {
+    #[value(name = "utf-8")]
+    Utf8,
+    #[value(name = "gb18030")]
+    Gb18030,
 }
 
 /// How many are written in one transaction, so that a daemon waits for none of them for long.
@@ -125,19 +139,22 @@ fn add(args: AddArgs, settings: &Settings, now: Timestamp) -> Ended {
 }
 
 fn import(args: ImportArgs, settings: &Settings, now: Timestamp) -> Ended {
-    let format = match args.column {
-        Some(column) => ListFormat::CSV { column },
-        None if args.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => {
-            return Err(Failure::new(Exit::Usage, anyhow!("a .csv file needs --column")));
-        }
-        None => ListFormat::Lines,
-    };
+    let name = args.file.display().to_string();
+    let usage = |error| Failure::new(Exit::Usage, anyhow!("{name}: {error}"));
+    let mut list = ListFile::new(&name, args.column.as_deref()).map_err(usage)?;
+    if args.encoding == ListEncoding::Gb18030 {
+        list.encoding = Encoding::GB18030;
+    }
     let mut writer = Writer::new(args.terms, settings, now)?;
     let bad = |fault| Failure::new(Exit::Problems, fault);
-    read_list(&args.file, &format, &|_| Ok(()), &mut |_| Ok(())).map_err(bad)?;
-    read_list(&args.file, &format, &|_| Ok(()), &mut |id| writer.take(id).map_err(io::Error::other))
-        .map_err(bad)?;
-    writer.end(&args.file.display().to_string())
+    let order = ListOrder::ids(&args.file, &list);
+    read_list(&order, &mut |_, _| Ok(())).map_err(bad)?;
+    read_list(&order, &mut |id, _| {
+        let id = RecipientID::new(id).map_err(io::Error::other)?;
+        writer.take(&id).map_err(io::Error::other)
+    })
+    .map_err(bad)?;
+    writer.end(&name)
 }
 
 /// Ids for the record.

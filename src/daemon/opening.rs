@@ -1,53 +1,31 @@
 //! Opening a run: its audience is gathered, sorted, cut into chunks and stored, then sealed.
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, sync::Arc};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::{Parts, assignment::Assignment};
+pub use super::gathering::OpeningFault;
+use super::{
+    Parts,
+    assignment::Assignment,
+    gathering::{Gathered, Gathering},
+};
 use crate::{
-    audience::{Gatherer, ListFault, Member, Members, Side, read_list},
-    campaign::{Audience, Dialect, Message, RecipientID, Source},
-    gateway::{Gateway, ReadFault},
+    audience::{Member, Members, SourceSet},
+    campaign::{Audience, RecipientID, source::Values},
+    gateway::Gateway,
     run::{
         RunEvent, RunID, RunState,
         chunk::{Chunk, Cutter},
         reply::Reason,
+        source::{Side, SourceRecord},
     },
-    store::{Store, StoreError, Stored},
+    store::{Store, Stored},
 };
 
 /// How many members are written in one transaction.
 const MEMBERS_A_PART: usize = 20_000;
-/// Passes over the provider's users until one finds nobody new.
-const PASSES: u32 = 3;
-/// How long a page that failed is waited for.
-const PAGE_RETRY: SignedDuration = SignedDuration::from_secs(2);
-
-/// Why a run was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpeningFault {
-    #[error(transparent)]
-    List(#[from] ListFault),
-    #[error("the audience cannot be sorted: {0}")]
-    Sorting(#[from] io::Error),
-    #[error("the provider's users could not be listed in time: {0}")]
-    Users(ReadFault),
-    #[error("the provider's users could not be listed in time")]
-    TooMany,
-    #[error("page {0} of the provider's users is the one before it again")]
-    Repeated(u32),
-    #[error("the provider's users changed in each of {PASSES} passes over them")]
-    Unstable,
-    #[error("the audience has {size} recipients; expected are {min} to {max}")]
-    Unexpected { size: u64, min: u64, max: u64 },
-    #[error("there is no gateway {0:?} in the settings any more")]
-    NoGateway(String),
-    /// Nothing is wrong with the audience; the ledger refused.
-    #[error(transparent)]
-    Ledger(#[from] StoreError),
-}
 
 /// Opens the run and seals it. Gives its state, which is paused when its campaign is.
 ///
@@ -59,170 +37,83 @@ pub async fn open(
 ) -> Result<RunState, OpeningFault> {
     let name = &assignment.campaign.gateway;
     let post = parts.gateways.0.get(name).ok_or_else(|| OpeningFault::NoGateway(name.clone()))?;
-    let gathered = gather(parts, places, assignment, post.gateway.as_ref()).await?;
-    store(parts, assignment, gathered).await
+    if let Some(named) = few(assignment) {
+        return store(parts, assignment, named).await;
+    }
+    // Nobody closes it; if somebody did, the audience would be gathered all the same.
+    let _place = places.acquire().await;
+    let Gathered { members, sources, .. } = gathering(parts, assignment, &post.gateway).gather().await?;
+    for source in sources.iter().filter(|source| source.bad_lines > 0) {
+        tracing::warn!(
+            run = %assignment.run, "{}: {} bad lines are left out. See: campaignd show {}",
+            source.name, source.bad_lines, assignment.run
+        );
+    }
+    let included = Gathered::side(&sources, Side::Include);
+    let excluded = Gathered::side(&sources, Side::Exclude);
+    store(parts, assignment, Opening { members: From::Many(members), sources, included, excluded }).await
 }
 
-/// Who the run is for, sorted, with those who are excluded.
-enum Gathered {
+fn gathering(parts: &Parts, assignment: &Assignment, gateway: &Arc<dyn Gateway>) -> Gathering {
+    let (folder, path) = (parts.folder.clone(), assignment.path.clone());
+    Gathering {
+        name: assignment.run.to_string(),
+        campaign: Arc::clone(&assignment.campaign),
+        gateway: Arc::clone(gateway),
+        list_path: Arc::new(move |list| folder.list_path(&path, list)),
+        spill_folder: parts.spill_folder.clone(),
+        clock: Arc::clone(&parts.clock),
+        give_up_at: assignment.start_by,
+        columns: Arc::default(),
+    }
+}
+
+/// Who the run is for, sorted, and what that came from.
+struct Opening {
+    members: From,
+    sources: Vec<SourceRecord>,
+    included: SourceSet,
+    excluded: SourceSet,
+}
+
+enum From {
     /// They fit into memory.
     Few(Vec<Member>),
     Many(Members),
 }
 
-async fn gather(
-    parts: &Parts,
-    places: &Semaphore,
-    assignment: &Assignment,
-    gateway: &dyn Gateway,
-) -> Result<Gathered, OpeningFault> {
+/// The audience, where nothing needs to be gathered.
+fn few(assignment: &Assignment) -> Option<Opening> {
     let campaign = &assignment.campaign;
-    if let Some(named) = &assignment.only_to {
-        return Ok(Gathered::Few(few(named)));
-    }
-    match &campaign.audience {
-        Audience::Named(ids) | Audience::Groups(ids) if campaign.exclude.is_empty() => {
-            Ok(Gathered::Few(few(ids)))
-        }
-        audience => {
-            // Nobody closes it; if somebody did, the audience would be gathered all the same.
-            let _place = places.acquire().await;
-            let mut gatherer = Gatherer::new(&parts.spill_folder);
-            let lists: Vec<(Source, Side)> = match audience {
-                Audience::Named(ids) | Audience::Groups(ids) => {
-                    vec![(Source::IDs(ids.clone()), Side::Include)]
-                }
-                Audience::Union(sources) => sources.iter().map(|s| (s.clone(), Side::Include)).collect(),
-                Audience::Everyone => {
-                    everyone(parts, assignment, gateway, &mut gatherer).await?;
-                    Vec::new()
-                }
-            };
-            let excluded = campaign.exclude.iter().map(|source| (source.clone(), Side::Exclude));
-            let sources: Vec<_> = lists.into_iter().chain(excluded).collect();
-            let members = read_sources(parts, assignment, sources, gatherer).await?;
-            Ok(Gathered::Many(members))
-        }
-    }
-}
-
-fn few(ids: &[RecipientID]) -> Vec<Member> {
-    let mut ids = ids.to_vec();
+    let ids = match (&assignment.only_to, &campaign.audience) {
+        (Some(named), _) => named,
+        (None, Audience::Named(ids) | Audience::Groups(ids)) if campaign.exclude.is_empty() => ids,
+        (None, _) => return None,
+    };
+    let mut ids = ids.clone();
     ids.sort_unstable();
     ids.dedup();
-    ids.into_iter().map(|id| Member { id, excluded: false }).collect()
-}
-
-/// Lists, sorts and spills where blocking is allowed.
-async fn read_sources(
-    parts: &Parts,
-    assignment: &Assignment,
-    sources: Vec<(Source, Side)>,
-    mut gatherer: Gatherer,
-) -> Result<Members, OpeningFault> {
-    let (folder, path) = (parts.folder.clone(), assignment.path.clone());
-    let (gateways, name) = (parts.gateways.clone(), assignment.campaign.gateway.clone());
-    let work = move || -> Result<Members, OpeningFault> {
-        let check = |id: &str| match gateways.0.get(&name) {
-            Some(post) => Dialect::check_recipient(post.gateway.dialect(), id),
-            None => Ok(()),
-        };
-        for (source, side) in sources {
-            match source {
-                Source::IDs(ids) => {
-                    for id in &ids {
-                        gatherer.add(id, side)?;
-                    }
-                }
-                Source::File(list) => {
-                    let list_path = folder.list_path(&path, &list.path);
-                    read_list(&list_path, &list.format, &check, &mut |id| gatherer.add(id, side))?;
-                }
-            }
-        }
-        Ok(gatherer.members()?)
-    };
-    tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(error.to_string()))?
-}
-
-/// Pages through everyone the provider knows until a pass finds nobody new. A page that fails is
-/// asked for again while the run may still start.
-async fn everyone(
-    parts: &Parts,
-    assignment: &Assignment,
-    gateway: &dyn Gateway,
-    gatherer: &mut Gatherer,
-) -> Result<(), OpeningFault> {
-    let mut known = std::collections::HashSet::new();
-    for pass in 1..=PASSES {
-        let before = known.len();
-        let mut page_number = 1;
-        let mut page_before = Vec::new();
-        loop {
-            let page = page(parts, assignment, gateway, &assignment.message, page_number).await?;
-            // A list without an end is given up: so is one whose pages do not go on.
-            if page.more && parts.clock.now() > assignment.start_by {
-                return Err(OpeningFault::TooMany);
-            }
-            if !page.users.is_empty() && page.users == page_before {
-                return Err(OpeningFault::Repeated(page_number));
-            }
-            for id in &page.users {
-                if known.insert(fingerprint(id)) {
-                    gatherer.add(id, Side::Include)?;
-                }
-            }
-            if !page.more {
-                break;
-            }
-            page_number += 1;
-            page_before = page.users;
-        }
-        if pass > 1 && known.len() == before {
-            return Ok(());
-        }
-    }
-    Err(OpeningFault::Unstable)
-}
-
-/// Stands for an id when it is only asked whether it has been seen: 128 bits of its digest, so that two
-/// ids among billions do not meet.
-fn fingerprint(id: &RecipientID) -> u128 {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(id.as_str()).iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
-}
-
-async fn page(
-    parts: &Parts,
-    assignment: &Assignment,
-    gateway: &dyn Gateway,
-    message: &Message,
-    page_number: u32,
-) -> Result<crate::gateway::UserPage, OpeningFault> {
-    loop {
-        match gateway.users(message, page_number).await {
-            Ok(page) => return Ok(page),
-            Err(fault) => {
-                let again_at = parts.clock.now() + PAGE_RETRY;
-                if again_at > assignment.start_by {
-                    return Err(OpeningFault::Users(fault));
-                }
-                tracing::warn!(run = %assignment.run, page = page_number, %fault, "a page of users failed");
-                tokio::time::sleep(PAGE_RETRY.unsigned_abs()).await;
-            }
-        }
-    }
+    let included = SourceSet::of(0);
+    let member = |id| Member { id, sources: included, values: Values::default() };
+    Some(Opening {
+        members: From::Few(ids.into_iter().map(member).collect()),
+        sources: Vec::new(),
+        included,
+        excluded: SourceSet::default(),
+    })
 }
 
 /// Writes the audience in parts and seals it, when it has the size that is expected.
-async fn store(parts: &Parts, assignment: &Assignment, gathered: Gathered) -> Result<RunState, OpeningFault> {
+async fn store(parts: &Parts, assignment: &Assignment, opening: Opening) -> Result<RunState, OpeningFault> {
     let mut cutter = Cutter::new(&assignment.run, assignment.batch_size());
-    let mut source = match gathered {
-        Gathered::Few(members) => {
-            let part = held_back(parts, members).await?.cut(&mut cutter, true);
-            return seal(parts, assignment, part, Before::Nothing).await;
+    let Opening { members, sources, included, excluded } = opening;
+    let sides = (included, excluded);
+    let mut source = match members {
+        From::Few(members) => {
+            let part = held_back(parts, members).await?.cut(&mut cutter, sides, true);
+            return seal(parts, assignment, part, sources, Before::Nothing).await;
         }
-        Gathered::Many(members) => members,
+        From::Many(members) => members,
     };
     let mut before = Before::Nothing;
     loop {
@@ -233,9 +124,9 @@ async fn store(parts: &Parts, assignment: &Assignment, gathered: Gathered) -> Re
         source = source_back;
         let members = members?;
         let is_last = members.len() < MEMBERS_A_PART;
-        let part = held_back(parts, members).await?.cut(&mut cutter, is_last);
+        let part = held_back(parts, members).await?.cut(&mut cutter, sides, is_last);
         if is_last {
-            return seal(parts, assignment, part, before).await;
+            return seal(parts, assignment, part, sources, before).await;
         }
         let size = before.size() + part.included;
         let (run, now) = (assignment.run.clone(), parts.clock.now());
@@ -260,12 +151,14 @@ struct Asked {
 }
 
 impl Asked {
-    /// Cuts those who are to be asked; of the last part, all.
-    fn cut(mut self, cutter: &mut Cutter, is_last: bool) -> Part {
+    /// Cuts those who are to be asked; of the last part, all. `sides`: the sources that name the
+    /// audience, and those that exclude.
+    fn cut(mut self, cutter: &mut Cutter, sides: (SourceSet, SourceSet), is_last: bool) -> Part {
         let mut part = Part { chunks: Vec::new(), excluded: Vec::new(), included: 0 };
-        for member in self.members {
-            let excluded = || Reason::new("exclude", "named by `exclude`");
-            match self.held.remove(&member.id).or_else(|| member.excluded.then(excluded)) {
+        let (included, excluded) = sides;
+        for member in self.members.into_iter().filter(|member| member.sources.meets(included)) {
+            let named = || Reason::new("exclude", "named by `exclude`");
+            match self.held.remove(&member.id).or_else(|| member.sources.meets(excluded).then(named)) {
                 Some(reason) => part.excluded.push((member.id, reason)),
                 None => {
                     part.included += 1;
@@ -320,6 +213,7 @@ async fn seal(
     parts: &Parts,
     assignment: &Assignment,
     part: Part,
+    sources: Vec<SourceRecord>,
     before: Before,
 ) -> Result<RunState, OpeningFault> {
     let size = before.size() + part.included;
@@ -333,6 +227,7 @@ async fn seal(
         .ledger
         .call(move |store| {
             part.write(store, &run, before, now)?;
+            store.run_sources(&run, &sources)?;
             store.run_event(&run, RunEvent::Sealed, None, now)
         })
         .await?;

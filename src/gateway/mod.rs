@@ -91,10 +91,14 @@ pub struct RequestPreview {
     pub body: serde_json::Value,
 }
 
-/// One page of the provider's ordinary users.
+/// One page of people whom the provider lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPage {
     pub users: Vec<RecipientID>,
+    /// How many stood on the page, before any was left out.
+    pub listed: u64,
+    /// How many the provider counts on all pages, where it tells.
+    pub total: Option<u64>,
     /// Whether another page may follow.
     pub more: bool,
 }
@@ -208,4 +212,14 @@ pub trait Gateway: Send + Sync {
         message: &'a Message,
         page_number: u32,
     ) -> Pending<'a, Result<UserPage, ReadFault>>;
+
+    /// A page, counted from 1, of the members of a group.
+    fn members<'a>(
+        &'a self,
+        _group: &'a RecipientID,
+        _page_number: u32,
+    ) -> Pending<'a, Result<UserPage, ReadFault>> {
+        let fault = Reason::new("cannotBeAsked", "this provider has no way to list the members of a group");
+        Box::pin(async move { Err(ReadFault(fault)) })
+    }
 }

@@ -17,6 +17,7 @@ pub mod refusals;
 pub mod reply;
 pub mod retry;
 pub mod settlement;
+pub mod source;
 pub mod state;
 
 pub use counts::Counts;

@@ -20,6 +20,7 @@ impl World {
             "/user/user_register" => self.user_register(body),
             "/user/set_global_msg_recv_opt" => self.set_receive_option(body),
             "/friend/add_black" => self.add_black(body),
+            "/group/get_group_member_list" => self.group_member_list(body),
             "/group/get_group_member_user_id" => self.group_members(body),
             _ => return None,
         })
@@ -132,6 +133,22 @@ impl World {
         let Body { owner, blocked } = bind(body)?;
         self.state().users.block(&owner, &blocked);
         Ok(Response::done())
+    }
+
+    fn group_member_list(&self, body: &[u8]) -> Result<Response, Error> {
+        #[derive(Deserialize)]
+        struct Body {
+            #[serde(rename = "groupID")]
+            group: String,
+        }
+        let (skip, take) = page(body)?;
+        let Body { group } = bind(body)?;
+        let state = self.state();
+        let all = state.groups.members(&group);
+        let row = |id: &String| json!({"groupID": group, "userID": id, "nickname": id, "roleLevel": 20});
+        let members: Vec<Value> = all.iter().skip(skip).take(take).map(row).collect();
+        let members = if members.is_empty() { Value::Null } else { members.into() };
+        Ok(Response::data(&json!({"total": all.len(), "members": members})))
     }
 
     fn group_members(&self, body: &[u8]) -> Result<Response, Error> {

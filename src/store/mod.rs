@@ -31,6 +31,7 @@ use crate::{
         inquiry::{Doubt, Findings, Purpose},
         look::Addressing,
         reply::Reason,
+        source::SourceRecord,
         state::NoSuchTransition,
     },
 };
@@ -293,6 +294,8 @@ pub trait Store: Send {
         excluded: &[(RecipientID, Reason)],
         now: Timestamp,
     ) -> Stored<()>;
+    /// Writes what the audience of a run that is being opened came from.
+    fn run_sources(&mut self, run: &RunID, sources: &[SourceRecord]) -> Stored<()>;
     /// Lets an event happen to a run. An opening that failed, and a stop before anything was asked
     /// because it is too late, turn the run's slot into a missed one with this reason.
     fn run_event(

@@ -1,5 +1,6 @@
 //! Audiences with the built program: who is written to, who is not and why, as people ask and see it.
 
+mod sources;
 mod suppressing;
 
 /// Settings whose provider stands in this process.

@@ -12,8 +12,9 @@ use std::{
 use campaignd::{
     campaign::{
         self, Audience, Campaign,
-        audience::{ListFile, RecipientID},
+        audience::RecipientID,
         file::{Context, ListFileState},
+        source::ListFile,
     },
     cli::{
         new,

@@ -86,7 +86,7 @@ fn a_newer_ledger_is_refused_and_left_alone() {
     };
     check_refused(
         newer,
-        "the ledger was written by a newer campaignd (schema 7, this one knows 4); use that one",
+        "the ledger was written by a newer campaignd (schema 7, this one knows 5); use that one",
     );
 }
 
@@ -114,7 +114,12 @@ fn a_command_makes_no_ledger() {
 }
 
 /// A ledger as a build of that schema has left it: a daemon that was killed with a batch in flight.
-const OLD_LEDGERS: &[&str] = &[include_str!("../fixtures/ledgers/schema_1.sql")];
+const OLD_LEDGERS: &[&str] = &[
+    include_str!("../fixtures/ledgers/schema_1.sql"),
+    include_str!("../fixtures/ledgers/schema_2.sql"),
+    include_str!("../fixtures/ledgers/schema_3.sql"),
+    include_str!("../fixtures/ledgers/schema_4.sql"),
+];
 
 #[test]
 fn a_ledger_of_every_old_schema_opens_and_goes_on() {

@@ -28,14 +28,14 @@ const DOCUMENTATION: &str = r#"message:
 "#;
 
 /// A desk whose gateway is a sandbox server of its own.
-struct Office {
-    desk: Desk,
+pub struct Office {
+    pub desk: Desk,
     port: u16,
     server: Option<Process>,
 }
 
 impl Office {
-    fn open(sandbox: &[&str], gateway: &str) -> Office {
+    pub fn open(sandbox: &[&str], gateway: &str) -> Office {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = format!(
             "listen: off\ntimezone: Asia/Shanghai\ndefaultGateway: openim\ngateways:\n  openim:\n    kind: openim\n    \
@@ -55,7 +55,7 @@ impl Office {
     }
 
     /// Asks the sandbox's own endpoints.
-    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let length = body.len();
         write!(
@@ -71,7 +71,7 @@ impl Office {
     }
 
     /// How often each recipient got a message of this campaign, by the sandbox's truth, and when.
-    fn taken(&self, campaign: &str) -> BTreeMap<String, Vec<i64>> {
+    pub fn taken(&self, campaign: &str) -> BTreeMap<String, Vec<i64>> {
         let received: Vec<Value> = serde_json::from_str(&self.ask("GET", "/sandbox/received", "")).unwrap();
         let mut taken: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         let marker = format!("-{campaign}@");
@@ -85,7 +85,7 @@ impl Office {
     }
 
     /// The outcome of each recipient of a campaign, by the ledger.
-    fn outcomes(&self, campaign: &str) -> BTreeMap<String, String> {
+    pub fn outcomes(&self, campaign: &str) -> BTreeMap<String, String> {
         let deliveries = self.desk.json(&["deliveries", "--campaign", campaign]);
         let deliveries = deliveries.as_array().unwrap();
         let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
@@ -98,7 +98,7 @@ impl Office {
     /// The ledger against the truth: nobody twice, everyone accepted got it, nobody else but the unknown.
     /// Gives how many have each outcome.
     #[track_caller]
-    fn compare(&self, campaign: &str) -> BTreeMap<String, usize> {
+    pub fn compare(&self, campaign: &str) -> BTreeMap<String, usize> {
         let (taken, outcomes) = (self.taken(campaign), self.outcomes(campaign));
         let twice: Vec<_> = taken.iter().filter(|(_, times)| times.len() > 1).collect();
         assert!(twice.is_empty(), "got it twice: {twice:?}");

@@ -3,19 +3,15 @@
 use std::collections::HashSet;
 
 use super::{
-    super::{
-        Audience, Dialect, Expect, RecipientID, Source,
-        audience::{ListFile, ListFormat},
-    },
-    Context, ListFileState,
+    super::{Audience, Dialect, Expect, RecipientID, Source},
+    Context,
+    sources::sources,
 };
 use crate::document::{
     Code,
-    fields::{Cursor, Fields, Report, not_supported},
+    fields::{Cursor, Fields, Report},
 };
 
-/// The keys of one source of recipients.
-pub(crate) const SOURCE_KEYS: &[&str] = &["ids", "file", "column", "encoding", "onBadLine", "membersOf"];
 /// The keys of `expect`.
 pub(crate) const EXPECT_KEYS: &[&str] = &["min", "max"];
 
@@ -108,7 +104,11 @@ pub(super) fn expect(
 }
 
 /// A list of at least one id.
-fn ids(cursor: &Cursor<'_>, dialect: Option<&dyn Dialect>, report: &mut Report) -> Option<Vec<RecipientID>> {
+pub(super) fn ids(
+    cursor: &Cursor<'_>,
+    dialect: Option<&dyn Dialect>,
+    report: &mut Report,
+) -> Option<Vec<RecipientID>> {
     let items = cursor.items(report)?;
     if items.is_empty() {
         cursor.error(report, Code::AudienceChoice, "the list is empty", Some("name at least one id"));
@@ -118,121 +118,15 @@ fn ids(cursor: &Cursor<'_>, dialect: Option<&dyn Dialect>, report: &mut Report) 
     ids.into_iter().collect()
 }
 
-fn id(cursor: &Cursor<'_>, dialect: Option<&dyn Dialect>, report: &mut Report) -> Option<RecipientID> {
+pub(super) fn id(
+    cursor: &Cursor<'_>,
+    dialect: Option<&dyn Dialect>,
+    report: &mut Report,
+) -> Option<RecipientID> {
     let text = cursor.id(report)?;
     let checked = RecipientID::new(text).map_err(|error| error.to_string()).and_then(|id| {
         dialect.map_or(Ok(()), |dialect| dialect.check_recipient(text))?;
         Ok(id)
     });
     checked.map_err(|reason| cursor.error(report, Code::BadID, reason, None)).ok()
-}
-
-/// A list of at least one source.
-fn sources(
-    cursor: &Cursor<'_>,
-    dialect: Option<&dyn Dialect>,
-    context: &Context<'_>,
-    report: &mut Report,
-) -> Option<Vec<Source>> {
-    let items = cursor.items(report)?;
-    if items.is_empty() {
-        cursor.error(report, Code::AudienceChoice, "the list is empty", Some("name at least one source"));
-        return None;
-    }
-    let sources: Vec<_> = items.iter().map(|item| source(item, dialect, context, report)).collect();
-    sources.into_iter().collect()
-}
-
-fn source(
-    cursor: &Cursor<'_>,
-    dialect: Option<&dyn Dialect>,
-    context: &Context<'_>,
-    report: &mut Report,
-) -> Option<Source> {
-    let fields = cursor.fields(report, SOURCE_KEYS)?;
-    if let Some(members) = fields.get("membersOf") {
-        not_supported(report, &members, "membersOf", None);
-        return None;
-    }
-    fields.not_supported(report, &[("encoding", Some("utf-8")), ("onBadLine", Some("problem"))]);
-    match (fields.get("ids"), fields.get("file")) {
-        (Some(list), None) => {
-            for (key, of_file) in fields.present(&["column", "encoding", "onBadLine"]) {
-                let message = format!("`{key}` belongs to a file, and this source has none");
-                of_file.error(report, Code::BadValue, message, None);
-            }
-            ids(&list, dialect, report).map(Source::IDs)
-        }
-        (None, Some(file)) => list_file(&fields, &file, context, report).map(Source::File),
-        _ => {
-            let hint = "write it as `- ids: […]` or `- file: lists/people.csv`";
-            cursor.error(
-                report,
-                Code::BadValue,
-                "a source has exactly one of ids, file, membersOf",
-                Some(hint),
-            );
-            None
-        }
-    }
-}
-
-fn list_file(
-    fields: &Fields<'_>,
-    cursor: &Cursor<'_>,
-    context: &Context<'_>,
-    report: &mut Report,
-) -> Option<ListFile> {
-    let path = cursor.text(report)?;
-    if let Some(why) = bad_path(path) {
-        let hint = "write it relative to this file, like lists/people.csv";
-        cursor.error(report, Code::ListFile, format!("`{path}` {why}"), Some(hint));
-        return None;
-    }
-    let lower = path.to_ascii_lowercase();
-    let column = fields.get("column");
-    let format = if lower.ends_with(".csv") {
-        let column = fields.require(report, "column", "name the header of the column that holds the ids")?;
-        ListFormat::CSV { column: column.text(report)?.to_owned() }
-    } else if lower.ends_with(".txt") {
-        if let Some(column) = column {
-            let message = "a .txt file has one id a line and no columns";
-            column.error(report, Code::BadValue, message, Some("leave `column` out, or name a .csv file"));
-            return None;
-        }
-        ListFormat::Lines
-    } else if let Some(ending) = [".ndjson", ".gz"].iter().find(|ending| lower.ends_with(**ending)) {
-        let message = format!("list files that end in {ending} are not supported yet");
-        cursor.error(report, Code::NotSupported, message, Some("use a .csv or .txt file"));
-        return None;
-    } else {
-        let message = format!("the ending of `{path}` does not tell how to read it");
-        cursor.error(report, Code::ListFile, message, Some("use a .csv or .txt file"));
-        return None;
-    };
-    let list = ListFile { path: path.to_owned(), format };
-    let complaint = match context.list_file.map_or(ListFileState::Filled, |look| look(&list)) {
-        ListFileState::Filled => return Some(list),
-        ListFileState::Empty => format!("`{path}` is empty now"),
-        ListFileState::Missing => format!("`{path}` is not there now"),
-        ListFileState::Unusable(reason) => {
-            cursor.error(report, Code::ListFile, format!("`{path}` cannot be used: {reason}"), None);
-            return None;
-        }
-    };
-    cursor.warning(report, Code::ListFile, complaint, Some("it is read when a run starts"));
-    Some(list)
-}
-
-/// Why a path may not be used, if so: it must stay inside the campaigns folder on any system.
-fn bad_path(path: &str) -> Option<&'static str> {
-    if path.is_empty() {
-        Some("names no file")
-    } else if path.starts_with('/') || path.contains([':', '\\']) {
-        Some("is not a relative path with `/` between its parts")
-    } else if path.split('/').any(|part| part == "..") {
-        Some("leads out of its folder")
-    } else {
-        None
-    }
 }

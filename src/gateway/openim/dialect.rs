@@ -97,6 +97,10 @@ impl Dialect for OpenIMDialect {
         Ok(())
     }
 
+    fn lists_members(&self) -> bool {
+        true
+    }
+
     fn default_batch_size(&self) -> u32 {
         self.batch_size
     }

@@ -8,6 +8,7 @@ pub mod classify;
 mod content;
 pub mod dialect;
 mod health;
+mod lists;
 mod look;
 mod question;
 mod server_clock;
@@ -344,26 +345,15 @@ impl Gateway for OpenIM {
         message: &'a Message,
         page_number: u32,
     ) -> Pending<'a, Result<UserPage, ReadFault>> {
-        Box::pin(async move {
-            let body = wire::UsersBody { pagination: wire::Pagination { page_number, show_number: PAGE } };
-            let data: wire::UsersData = self.read(wire::USERS, &Unrecorded(self), 0, &body).await?;
-            let users = data.users.unwrap_or_default();
-            let more = users.len() >= PAGE as usize;
-            let left_out = [sender(message), Some(self.account.admin_user_id.as_str())];
-            let users = users
-                .into_iter()
-                .filter(|user| user.level.is_none_or(|level| level < 2))
-                .filter(|user| !left_out.contains(&Some(user.user_id.as_str())))
-                .filter_map(|user| match RecipientID::new(user.user_id) {
-                    Ok(id) => Some(id),
-                    Err(reason) => {
-                        tracing::warn!(%reason, "the provider lists a user whose id cannot be used");
-                        None
-                    }
-                })
-                .collect();
-            Ok(UserPage { users, more })
-        })
+        Box::pin(self.list_users(sender(message), page_number))
+    }
+
+    fn members<'a>(
+        &'a self,
+        group: &'a RecipientID,
+        page_number: u32,
+    ) -> Pending<'a, Result<UserPage, ReadFault>> {
+        Box::pin(self.list_members(group, page_number))
     }
 }
 

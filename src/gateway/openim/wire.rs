@@ -20,6 +20,7 @@ pub const ADMIN_TOKEN: &str = "/auth/get_admin_token";
 pub const ACCOUNT_CHECK: &str = "/user/account_check";
 pub const USERS_INFO: &str = "/user/get_users_info";
 pub const USERS: &str = "/user/get_users";
+pub const MEMBERS: &str = "/group/get_group_member_list";
 pub const MAX_SEQS: &str = "/msg/get_conversations_has_read_and_max_seq";
 pub const PULL: &str = "/msg/pull_msg_by_seq";
 pub const SEND_STATUS: &str = "/msg/check_msg_is_send_success";
@@ -94,6 +95,13 @@ pub struct UsersInfoBody<'a> {
 
 #[derive(Serialize)]
 pub struct UsersBody {
+    pub pagination: Pagination,
+}
+
+#[derive(Serialize)]
+pub struct MembersBody<'a> {
+    #[serde(rename = "groupID")]
+    pub group_id: &'a RecipientID,
     pub pagination: Pagination,
 }
 
@@ -263,7 +271,19 @@ pub struct UsersInfoData {
 #[derive(Deserialize)]
 pub struct UsersData {
     #[serde(default)]
+    pub total: Option<u64>,
+    /// A list without entries is null.
+    #[serde(default)]
     pub users: Option<Vec<User>>,
+}
+
+#[derive(Deserialize)]
+pub struct MembersData {
+    #[serde(default)]
+    pub total: Option<u64>,
+    /// A list without entries is null; an unknown group has none.
+    #[serde(default)]
+    pub members: Option<Vec<User>>,
 }
 
 #[derive(Deserialize)]

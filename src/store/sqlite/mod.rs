@@ -17,6 +17,7 @@ mod reopening;
 pub mod review;
 mod runs;
 mod slots;
+mod sources;
 mod suppressions;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ use crate::{
         failures::Judged,
         inquiry::{Doubt, Findings, Purpose},
         reply::Reason,
+        source::SourceRecord,
     },
 };
 
@@ -56,6 +58,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 
 /// How long a writer waits for another process's transaction.
@@ -295,6 +298,10 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Stored<()> {
         runs::open_part(&self.connection, run, chunks, excluded, now)
+    }
+
+    fn run_sources(&mut self, run: &RunID, sources: &[SourceRecord]) -> Stored<()> {
+        sources::write(&self.connection, run, sources)
     }
 
     fn run_event(

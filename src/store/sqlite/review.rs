@@ -180,6 +180,15 @@ impl Review {
         Ok(self.connection.query_row(sql, [run], |row| row.get(0))?)
     }
 
+    /// What a run's audience came from: side, name, sha256, ids, bad_lines, first_bad_lines.
+    pub fn sources(&self, run: &str) -> Stored<Rows> {
+        self.query(
+            "SELECT s.side, s.name, s.sha256, s.ids, s.bad_lines, s.first_bad_lines
+             FROM run r JOIN run_source s ON s.run = r.id WHERE r.run = ?1 ORDER BY s.number",
+            [run],
+        )
+    }
+
     /// What people did that touched a run while it went, the oldest first.
     pub fn actions(&self, run: &str) -> Stored<Rows> {
         self.query(

@@ -208,6 +208,7 @@ pub fn unopen(connection: &Connection, run: &RunID) -> Stored<()> {
     }
     connection.execute("DELETE FROM batch WHERE run = ?1", [id])?;
     connection.execute("DELETE FROM delivery WHERE run = ?1", [id])?;
+    connection.execute("DELETE FROM run_source WHERE run = ?1", [id])?;
     connection.execute(
         "UPDATE run SET next_batch = 1, audience = 0, pending = 0, excluded = 0 WHERE id = ?1",
         [id],

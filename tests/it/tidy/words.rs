@@ -14,6 +14,7 @@ use campaignd::{
         look::Addressing,
         reply::{Reason, Receipt, Verdict},
         settlement::VERDICTS,
+        source::Side,
     },
     store::{PausedBy, sqlite::SqliteStore},
 };
@@ -43,6 +44,7 @@ fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("attempt.verdict", [VERDICTS.as_slice(), &["withdrawn"]].concat()),
         ("gateway_state.breaker", Standing::NAMES.to_vec()),
         ("delivery.outcome", Outcome::NAMES.to_vec()),
+        ("run_source.side", Side::ALL.map(Side::as_str).to_vec()),
         ("problem.severity", [Severity::Error, Severity::Warning].map(severity).to_vec()),
     ])
 }

@@ -1,0 +1,233 @@
+//! Gathering an audience from its sources: ids, list files, what the provider lists. It is complete, or
+//! there is a fault that says why not.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::listing::{self, Listed};
+use crate::{
+    audience::{Gatherer, ListFault, ListOrder, ListReading, Members, SourceSet, read_list},
+    campaign::{
+        Audience, Campaign, Dialect, RecipientID, Source,
+        source::{ListFile, Values},
+    },
+    clock::Clock,
+    gateway::{Gateway, ReadFault},
+    run::source::{Side, SourceRecord},
+    store::StoreError,
+};
+
+/// How long a list that changed while it was read is left alone.
+const LIST_RETRY: Duration = Duration::from_secs(1);
+
+/// Why an audience could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpeningFault {
+    #[error(transparent)]
+    List(#[from] ListFault),
+    #[error("the audience cannot be sorted: {0}")]
+    Sorting(#[from] io::Error),
+    #[error("{what} could not be listed in time: {fault}")]
+    Unlisted { what: String, fault: ReadFault },
+    #[error("{0} could not be listed in time")]
+    TooMany(String),
+    #[error("the provider names nobody when it is asked for {0}")]
+    Nobody(String),
+    #[error("page {page} of {what} is the one before it again")]
+    Repeated { what: String, page: u32 },
+    #[error("{what} changed, or were not all listed, in each of {passes} passes over them")]
+    Unstable { what: String, passes: usize },
+    #[error("the audience has {size} recipients; expected are {min} to {max}")]
+    Unexpected { size: u64, min: u64, max: u64 },
+    #[error("there is no gateway {0:?} in the settings any more")]
+    NoGateway(String),
+    /// Nothing is wrong with the audience; the ledger refused.
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
+}
+
+/// Whose audience is gathered, and with what.
+#[derive(Clone)]
+pub struct Gathering {
+    /// What the log calls it: the run's id, or the campaign's.
+    pub name: String,
+    pub campaign: Arc<Campaign>,
+    pub gateway: Arc<dyn Gateway>,
+    /// Where a list of the campaign lies.
+    pub list_path: Arc<dyn Fn(&str) -> PathBuf + Send + Sync>,
+    pub spill_folder: PathBuf,
+    pub clock: Arc<dyn Clock>,
+    /// When it is too late to go on.
+    pub give_up_at: Timestamp,
+    /// The columns whose values are wanted.
+    pub columns: Arc<BTreeSet<String>>,
+}
+
+/// An audience that is complete.
+pub struct Gathered {
+    /// Everyone whom any source names, also those who are only excluded.
+    pub members: Members,
+    /// The sources in the order of their numbers.
+    pub sources: Vec<SourceRecord>,
+    /// The columns that its list files have.
+    pub columns: BTreeSet<String>,
+}
+
+impl Gathered {
+    /// The sources of one side.
+    pub fn side(sources: &[SourceRecord], side: Side) -> SourceSet {
+        let numbers = sources.iter().enumerate().filter(|(_, source)| source.side == side);
+        numbers.fold(SourceSet::default(), |set, (number, _)| set.with(SourceSet::of(number)))
+    }
+}
+
+/// One source of a campaign, of whatever kind.
+enum From<'a> {
+    IDs(&'a [RecipientID]),
+    File(&'a ListFile),
+    Listed(Listed<'a>),
+}
+
+impl<'a> From<'a> {
+    fn source(source: &'a Source) -> From<'a> {
+        match source {
+            Source::IDs(ids) => From::IDs(ids),
+            Source::File(list) => From::File(list),
+            Source::MembersOf(group) => From::Listed(Listed::MembersOf(group)),
+        }
+    }
+}
+
+/// The sources of a campaign: their names, sides and kinds.
+fn sources(campaign: &Campaign) -> Vec<(String, Side, From<'_>)> {
+    let ids = |key: &str, ids| vec![(key.to_owned(), Side::Include, From::IDs(ids))];
+    let mut all = match &campaign.audience {
+        Audience::Named(named) => ids("recvIDs", named),
+        Audience::Groups(groups) => ids("groupIDs", groups),
+        Audience::Everyone => {
+            vec![("isSendAll".to_owned(), Side::Include, From::Listed(Listed::Everyone))]
+        }
+        Audience::Union(sources) => {
+            sources.iter().map(|source| (source.to_string(), Side::Include, From::source(source))).collect()
+        }
+    };
+    let excluded = campaign.exclude.iter();
+    all.extend(excluded.map(|source| (source.to_string(), Side::Exclude, From::source(source))));
+    all
+}
+
+impl Gathering {
+    /// Gathers everyone whom the campaign's sources name.
+    pub async fn gather(&self) -> Result<Gathered, OpeningFault> {
+        let mut gatherer = Gatherer::new(&self.spill_folder);
+        let mut records = Vec::new();
+        let mut columns = BTreeSet::new();
+        for (number, (name, side, from)) in sources(&self.campaign).into_iter().enumerate() {
+            let sources = SourceSet::of(number);
+            let mut record =
+                SourceRecord { side, name, sha256: None, ids: 0, bad_lines: 0, first_bad_lines: Vec::new() };
+            match from {
+                From::IDs(ids) => {
+                    for id in ids {
+                        gatherer.add(id.as_str(), sources, &Values::default())?;
+                    }
+                    record.ids = ids.len() as u64;
+                }
+                From::File(list) => {
+                    let wanted = if side == Side::Include { self.columns.clone() } else { Arc::default() };
+                    let (gathered, reading) = self.read(list, sources, wanted).await?;
+                    gatherer = absorb(gatherer, gathered).await?;
+                    if side == Side::Include {
+                        columns.extend(reading.columns);
+                    }
+                    record.sha256 = Some(reading.sha256);
+                    record.ids = reading.rows;
+                    record.bad_lines = reading.bad_lines;
+                    record.first_bad_lines = reading.first_bad_lines;
+                }
+                From::Listed(listed) => {
+                    let (gathered, count) = listing::list(self, listed, sources).await?;
+                    gatherer = absorb(gatherer, gathered).await?;
+                    record.ids = count;
+                }
+            }
+            records.push(record);
+        }
+        Ok(Gathered { members: members(gatherer).await?, sources: records, columns })
+    }
+
+    /// Reads a list, again when it changes meanwhile.
+    async fn read(
+        &self,
+        list: &ListFile,
+        sources: SourceSet,
+        columns: Arc<BTreeSet<String>>,
+    ) -> Result<(Gatherer, ListReading), OpeningFault> {
+        loop {
+            let (gathering, list, columns) = (self.clone(), list.clone(), columns.clone());
+            let wanted = Wanted::default();
+            let is_wanted = wanted.0.clone();
+            let work = move || {
+                let path = (gathering.list_path)(&list.path);
+                let mut gatherer = Gatherer::new(&gathering.spill_folder);
+                let order = ListOrder {
+                    path: &path,
+                    list: &list,
+                    columns: &columns,
+                    check: &|id| Dialect::check_recipient(gathering.gateway.dialect(), id),
+                    is_wanted: &|| {
+                        is_wanted.load(Ordering::Relaxed) && gathering.clock.now() <= gathering.give_up_at
+                    },
+                };
+                let read = read_list(&order, &mut |id, values| gatherer.add(id, sources, &values));
+                read.map(|reading| (gatherer, reading))
+            };
+            match tokio::task::spawn_blocking(work).await.map_err(panicked)? {
+                Err(ListFault::Changed { path }) if self.clock.now() <= self.give_up_at => {
+                    tracing::warn!(run = %self.name, "{path} changed while it was read: it is read again");
+                    tokio::time::sleep(LIST_RETRY).await;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+/// Whether somebody waits: until this is dropped.
+struct Wanted(Arc<AtomicBool>);
+
+impl Default for Wanted {
+    fn default() -> Wanted {
+        Wanted(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+fn panicked(error: tokio::task::JoinError) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+/// Joins what two have gathered, where blocking is allowed.
+async fn absorb(mut all: Gatherer, more: Gatherer) -> io::Result<Gatherer> {
+    let work = move || all.absorb(more).map(|()| all);
+    tokio::task::spawn_blocking(work).await.map_err(panicked)?
+}
+
+async fn members(gatherer: Gatherer) -> io::Result<Members> {
+    tokio::task::spawn_blocking(move || gatherer.members()).await.map_err(panicked)?
+}
