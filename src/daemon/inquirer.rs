@@ -22,8 +22,8 @@ use crate::{
     gateway::{Gateway, Look, ReadFault},
     run::{
         RunID,
-        inquiry::{Circumstances, Doubt, Findings, Witnesses},
-        look::{Addressing, Sighting, Sought},
+        inquiry::{Circumstances, Doubt, Findings, Purpose, Witnesses},
+        look::{Addressing, Evidence, Sighting, Sought},
         reply::Reason,
     },
     store::{Inquiry, RunRecord, Stored, Witness},
@@ -126,9 +126,12 @@ impl Inquirer {
         let mut groups: Vec<Vec<Inquiry>> = Vec::new();
         for inquiry in due {
             let alike = groups.iter_mut().find(|group| {
-                group
-                    .first()
-                    .is_some_and(|first| first.run == inquiry.run && first.addressing == inquiry.addressing)
+                group.first().is_some_and(|first| {
+                    let purpose = |inquiry: &Inquiry| inquiry.progress.purpose;
+                    first.run == inquiry.run
+                        && first.addressing == inquiry.addressing
+                        && purpose(first) == purpose(&inquiry)
+                })
             });
             match alike {
                 Some(group) => group.push(inquiry),
@@ -183,7 +186,11 @@ impl Inquirer {
             })
             .collect();
         let record = Record::new(&self.parts.ledger, &self.parts.clock, &run, first.batch);
-        let look = Look { message: Arc::new(campaign.message.clone()), addressing, sought };
+        let counts = match first.progress.purpose {
+            Purpose::Settle => Evidence::Taken,
+            Purpose::Confirm => Evidence::Stored,
+        };
+        let look = Look { message: Arc::new(campaign.message.clone()), addressing, counts, sought };
         let sightings = if look.sought.is_empty() { Ok(Vec::new()) } else { self.see(&look, &record).await };
         let mut sightings = match sightings {
             Ok(sightings) => sightings.into_iter(),
@@ -293,7 +300,9 @@ impl Inquirer {
             if self.gateway.can_be_asked(&campaign.message, addressing).is_err() {
                 continue;
             }
-            let look = Look { message: Arc::new(campaign.message.clone()), addressing, sought };
+            // A record of theirs would not show how far the provider has come.
+            let counts = Evidence::Stored;
+            let look = Look { message: Arc::new(campaign.message.clone()), addressing, counts, sought };
             let record = Record::new(&self.parts.ledger, &self.parts.clock, &inquiry.run, inquiry.batch);
             match self.see(&look, &record).await {
                 Ok(sightings) => {

@@ -22,7 +22,7 @@ pub use crate::run::look::Addressing;
 use crate::{
     campaign::{Dialect, Message, RecipientID},
     run::{
-        look::{Sighting, Sought},
+        look::{Evidence, Sighting, Sought},
         reply::{Answer, Reason},
     },
 };
@@ -113,6 +113,7 @@ pub struct ReadFault(pub Reason);
 pub struct Look {
     pub message: Arc<Message>,
     pub addressing: Addressing,
+    pub counts: Evidence,
     /// Each recipient once or, where it was sent to several times, once for each send time.
     pub sought: Vec<Sought>,
 }

@@ -45,6 +45,15 @@ pub struct Sought {
     pub seen_until: Option<u64>,
 }
 
+/// What counts as having found a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// That the provider took it: it is there, or there is a record that says so.
+    Taken,
+    /// That it is there, and so whatever went the same way before it.
+    Stored,
+}
+
 /// What one look has seen of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {

@@ -86,6 +86,7 @@ cases! {
     a_single_message_is_found_by_its_record
     what_has_no_time_of_ours_cannot_be_asked
     what_is_late_is_nothing_yet
+    a_record_is_there_before_the_message_is
     what_was_accepted_and_lost_is_absent
     what_failed_and_was_stored_is_found
     what_is_stored_again_or_taken_back_is_one_message

@@ -21,7 +21,7 @@ use crate::{
     campaign::{Message, RecipientID},
     gateway::{Addressing, Journal, Look, ReadFault, transport::TOO_LONG},
     run::{
-        look::{Sighting, Sought},
+        look::{Evidence, Sighting, Sought},
         reply::{Reason, Receipt},
     },
 };
@@ -101,7 +101,7 @@ impl OpenIM {
             sought: &look.sought,
             seen: vec![None; look.sought.len()],
         };
-        let end = looking.run(look.addressing).await;
+        let end = looking.run(look.addressing, look.counts).await;
         let unseen = match end {
             Ok(()) => Reason::new("notMentioned", "no answer tells of it"),
             // A fault before anything was seen says nothing of any of them.
@@ -114,10 +114,11 @@ impl OpenIM {
 }
 
 impl Looking<'_> {
-    async fn run(&mut self, addressing: Addressing) -> Result<(), ReadFault> {
-        match addressing {
-            Addressing::Users => {}
-            Addressing::User | Addressing::Group => self.by_status().await?,
+    async fn run(&mut self, addressing: Addressing, counts: Evidence) -> Result<(), ReadFault> {
+        match (addressing, counts) {
+            (Addressing::User | Addressing::Group, Evidence::Taken) => self.by_status().await?,
+            // A batch leaves no record, and a record is made before the message is stored.
+            (Addressing::Users, _) | (_, Evidence::Stored) => {}
         }
         self.in_conversations().await
     }

@@ -7,7 +7,7 @@ use campaignd::{
     clock::{Clock, SystemClock},
     gateway::{Addressees, Addressing, Call, Gateway, Look},
     run::{
-        look::{Sighting, Sought},
+        look::{Evidence, Sighting, Sought},
         reply::Verdict,
     },
     sandbox::Faults,
@@ -48,6 +48,7 @@ fn look_for(call: &Call) -> Look {
     Look {
         message: call.message.clone(),
         addressing: call.to.addressing(),
+        counts: Evidence::Taken,
         sought: call.to.recipients().iter().map(sought).collect(),
     }
 }
@@ -158,6 +159,11 @@ pub async fn a_group_message_is_found_by_its_record_or_by_a_member(provider: &Pr
     let (seen, requests) = find(provider, &look).await;
     assert_eq!(requests, 4, "the record, the place, the members, the messages");
     assert!(matches!(&seen[0], Sighting::Found(receipt) if receipt.server_msg_id == ids[0]), "{seen:?}");
+    // A record is no proof that it is stored.
+    let stored = Look { counts: Evidence::Stored, ..look_for(&call) };
+    let (seen, requests) = find(provider, &stored).await;
+    assert_eq!(requests, 3, "the place, the members, the messages");
+    assert!(matches!(&seen[0], Sighting::Found(receipt) if receipt.server_msg_id == ids[0]), "{seen:?}");
     Ok(())
 }
 
@@ -194,6 +200,18 @@ pub async fn what_is_late_is_nothing_yet(provider: &Provider) -> Outcome {
     send(provider, &call).await;
     assert_eq!(words(&see(provider, &look_for(&call)).await.0), ["nothing"; 2]);
     find(provider, &look_for(&call)).await;
+    Ok(())
+}
+
+pub async fn a_record_is_there_before_the_message_is(provider: &Provider) -> Outcome {
+    let world = provider.world()?;
+    world.set_faults(Faults { store_late_ms: 60_000, ..Faults::default() });
+    let call = provider.stamped(provider.call(provider.text(), Addressees::User(id("u00905"))));
+    send(provider, &call).await;
+    let stored = Look { counts: Evidence::Stored, ..look_for(&call) };
+    assert_eq!(words(&see(provider, &look_for(&call)).await.0), ["found"]);
+    assert_eq!(words(&see(provider, &stored).await.0), ["nothing"]);
+    world.set_faults(Faults { lose_waiting: true, ..Faults::default() });
     Ok(())
 }
 

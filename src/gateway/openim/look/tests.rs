@@ -119,7 +119,7 @@ async fn look(
     message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let Value::Object(message) = message else { unreachable!() };
     let sought = recipients.iter().map(|recipient| sought(recipient)).collect();
-    let look = Look { message: Arc::new(Message(message)), addressing, sought };
+    let look = Look { message: Arc::new(Message(message)), addressing, counts: Evidence::Taken, sought };
     let journal = Counted::default();
     let seen = gateway.look(&look, &journal).await;
     let asked = script.asked.lock().unwrap().clone();
