@@ -31,10 +31,11 @@ async fn healthz(State(signals): State<Arc<Signals>>) -> (StatusCode, &'static s
 }
 
 /// 200 once the ledger is open and the folder has been read.
-async fn readyz(State(signals): State<Arc<Signals>>) -> (StatusCode, &'static str) {
-    if *signals.ready.borrow() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+async fn readyz(State(signals): State<Arc<Signals>>) -> (StatusCode, String) {
+    let locked = signals.locked.borrow().clone();
+    match locked {
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("the ledger is locked: {reason}\n")),
+        None if *signals.ready.borrow() => (StatusCode::OK, "ready\n".to_owned()),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
     }
 }

@@ -1,19 +1,25 @@
 //! `campaignd db`: the ledger itself.
 
+mod backup;
+mod unlock;
+mod verify;
+
 use clap::Subcommand;
 
-use super::{
-    Ended, Exit,
-    output::{self, Look},
-    table::{Column, Format, FormatArgs, Kind, write},
-};
-use crate::{
-    settings::Settings,
-    store::sqlite::review::{Cell, Review, Rows},
-};
+use super::Ended;
+use crate::{clock::Clock, settings::Settings};
 
-/// Look after the ledger.
+/// Look after the ledger: copy it, check it, unlock a copy that takes its place.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A copy is locked: it does not know what was sent since it was made. To put one in the \
+    ledger's place:\n  \
+    1. stop the daemon\n  \
+    2. remove campaignd.db, campaignd.db-wal and campaignd.db-shm; leave campaignd.db.generation\n  \
+    3. copy the backup to campaignd.db\n  \
+    4. campaignd db unlock, which says what it does, and asks\n  \
+    5. start the daemon"
+)]
 pub struct DbArgs {
     #[command(subcommand)]
     command: DbCommand,
@@ -21,47 +27,15 @@ pub struct DbArgs {
 
 #[derive(Debug, Subcommand)]
 enum DbCommand {
-    Verify(VerifyArgs),
+    Backup(backup::BackupArgs),
+    Verify(verify::VerifyArgs),
+    Unlock(unlock::UnlockArgs),
 }
 
-/// Count every row again and compare it with the counters. Exit code 1: they disagree.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "The daemon may go on meanwhile.\n\n\
-    Examples:\n  campaignd db verify\n  campaignd db verify --format json")]
-struct VerifyArgs {
-    #[command(flatten)]
-    format: FormatArgs,
-}
-
-const LAYOUT: &[Column] = &[
-    Column::new("RUN", Kind::Name, |row, _| row.text("run")),
-    Column::new("WHAT", Kind::Text, |row, _| row.text("what")),
-    Column::new("COUNTED", Kind::Number, |row, _| row.text("counted")),
-    Column::new("RECORDED", Kind::Number, |row, _| row.text("recorded")),
-];
-
-pub fn run(args: &DbArgs, settings: &Settings) -> Ended {
-    let DbCommand::Verify(args) = &args.command;
-    let review = Review::open(&settings.database)?;
-    let found = review.verify()?;
-    let result = Rows {
-        columns: ["run", "what", "counted", "recorded"].map(str::to_owned).to_vec(),
-        rows: found
-            .iter()
-            .map(|one| {
-                let (counted, recorded) = (Cell::Integer(one.counted), Cell::Integer(one.recorded));
-                vec![Cell::Text(one.run.clone()), Cell::Text(one.what.clone()), counted, recorded]
-            })
-            .collect(),
-    };
-    let runs = review.run_count()?;
-    let summary = format!("runs counted again: {runs}, discrepancies: {}", found.len());
-    match args.format.format {
-        Format::Table if found.is_empty() => output::write(&format!("{summary}\n"))?,
-        format => {
-            write(format, LAYOUT, &Look::new(settings), &result, "")?;
-            output::say(summary);
-        }
+pub async fn run(args: DbArgs, settings: &Settings, clock: &dyn Clock) -> Ended {
+    match args.command {
+        DbCommand::Backup(args) => backup::run(&args, settings, clock.now()),
+        DbCommand::Verify(args) => verify::run(&args, settings),
+        DbCommand::Unlock(args) => unlock::run(args, settings, clock).await,
     }
-    Ok(if found.is_empty() { Exit::Good } else { Exit::Failed })
 }

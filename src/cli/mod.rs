@@ -117,7 +117,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         let error = error.into();
         let exit = match (error.downcast_ref::<StoreError>(), error.downcast_ref::<OwnError>()) {
             (Some(StoreError::NotFound { .. } | StoreError::Missing { .. }), _) => Exit::NotFound,
-            (Some(StoreError::Refused(_) | StoreError::Transition(_)), _) => Exit::Refused,
+            (Some(StoreError::Refused(_) | StoreError::Transition(_) | StoreError::TakenOver), _) => {
+                Exit::Refused
+            }
             (_, Some(OwnError::Taken { .. })) => Exit::Refused,
             _ => match error.downcast_ref::<LoadError>() {
                 Some(_) => Exit::Problems,
@@ -174,7 +176,7 @@ async fn run(cli: Cli) -> Ended {
         Command::Retry(args) => retry::retry(args, &for_the_ledger(config)?, now).await,
         Command::Reconcile(args) => retry::reconcile(args, &for_the_ledger(config)?, now).await,
         Command::Suppress(args) => suppress::run(args, &for_the_ledger(config)?, now),
-        Command::Db(args) => db::run(&args, &settings(config)?),
+        Command::Db(args) => db::run(args, &for_the_ledger(config)?, clock.as_ref()).await,
         Command::Sandbox(args) => {
             crate::sandbox::command::run(&args, clock, serve::interrupted()).await?;
             Ok(Exit::Good)

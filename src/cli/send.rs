@@ -65,6 +65,11 @@ pub async fn run(args: SendArgs, settings: &Settings, clock: &dyn Clock) -> Ende
         return Err(no_daemon(database));
     }
     let review = Review::open(database)?;
+    if let Some(reason) = review.locked()? {
+        let message =
+            format!("the ledger is locked, and nothing is sent until `campaignd db unlock`: {reason}");
+        return Err(Failure::new(Exit::Refused, anyhow!(message)));
+    }
     names::known_campaign(&review, &args.campaign)?;
     if args.to.is_empty() && !args.yes {
         confirm(&args.campaign)?;

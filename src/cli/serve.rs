@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Ended, Exit, wire};
 use crate::{
     clock::{Clock, SystemClock},
-    daemon::{self, Parts, Posts, Signals, housekeeping},
+    daemon::{self, Parts, Posts, ServeError, Signals, housekeeping},
     folder::{self, DiskFolder},
     review,
     settings::{self, Loaded, Origin, Settings},
@@ -47,7 +47,9 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let Loaded { settings, origin, .. } = loaded;
     tell_origin(&origin, &settings);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let who = format!("process {} since {}", std::process::id(), clock.now().strftime("%F %T UTC"));
+    // With the host, since the ledger may stand on a disk that several hosts see.
+    let (process, person) = (std::process::id(), settings::who());
+    let who = format!("process {process} of {person} since {}", clock.now().strftime("%F %T UTC"));
     let _owner = Owner::take(&settings.database, &who)?;
     let store = SqliteStore::open(&settings.database, clock.now())?;
     let ledger = Ledger::threaded(Box::new(store)).context("the ledger's writer cannot be started")?;
@@ -75,7 +77,9 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let review = listener.map(|listener| tokio::spawn(review::serve(listener, Arc::clone(&signals))));
     tokio::spawn(obey_signals(Arc::clone(&signals), signal(SignalKind::hangup())?, origin, settings.clone()));
     tokio::spawn(tell_ready(Arc::clone(&signals), sandboxes, settings.clone()));
-    daemon::serve(parts).await?;
+    tokio::spawn(keep_watchdog_quiet(Arc::clone(&signals)));
+    // What went wrong with the ledger says how the program ends.
+    daemon::serve(parts).await.map_err(|ServeError::Ledger(error)| error)?;
     ledger.close().await;
     if let Some(review) = review {
         review.abort();
@@ -189,9 +193,16 @@ pub async fn interrupted() {
     }
 }
 
-/// Says when the daemon is ready, and keeps the service manager's watchdog quiet while it lives.
+/// Says when the daemon is ready, or that it waits because the ledger is locked.
 async fn tell_ready(signals: Arc<Signals>, sandboxes: Vec<String>, settings: Settings) {
-    signals.readied().await;
+    tokio::select! {
+        () = signals.readied() => {}
+        reason = signals.locked() => {
+            // It has started, and stays: the service manager need not try again.
+            notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("LOCKED: {reason}"))]);
+            signals.readied().await;
+        }
+    }
     let page = settings.listen.map(|address| format!(", http://{address}")).unwrap_or_default();
     let nowhere = match sandboxes.as_slice() {
         [] => String::new(),
@@ -202,13 +213,14 @@ async fn tell_ready(signals: Arc<Signals>, sandboxes: Vec<String>, settings: Set
         settings.campaigns.display(),
         settings.database.display()
     );
-    notify(&[sd_notify::NotifyState::Ready]);
+    notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("")]);
+}
+
+/// Keeps the service manager's watchdog quiet while the daemon lives.
+async fn keep_watchdog_quiet(signals: Arc<Signals>) {
     let Some(timeout) = sd_notify::watchdog_enabled() else { return };
     let mut rounds = signals.rounds.subscribe();
-    loop {
-        if rounds.changed().await.is_err() {
-            return;
-        }
+    while rounds.changed().await.is_ok() {
         notify(&[sd_notify::NotifyState::Watchdog]);
         tokio::time::sleep(timeout / 3).await;
     }

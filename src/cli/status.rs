@@ -70,7 +70,7 @@ pub fn run(args: &StatusArgs, settings: &Settings, now: Timestamp) -> Ended {
         table::write(args.format.format, CAMPAIGNS, &look, &campaigns, "")?;
         return Ok(Exit::Good);
     }
-    output::write(&standing(settings, &look))?;
+    output::write(&standing(settings, review.locked()?, &look))?;
     output::write(&look.heading("Campaigns"))?;
     table::write(
         Format::Table,
@@ -90,7 +90,7 @@ pub fn run(args: &StatusArgs, settings: &Settings, now: Timestamp) -> Ended {
 }
 
 /// The daemon, the ledger, and whether anything is delivered at all.
-fn standing(settings: &Settings, look: &Look) -> String {
+fn standing(settings: &Settings, locked: Option<String>, look: &Look) -> String {
     let daemon = match Owner::of(&settings.database) {
         Some(owner) => owner,
         None => "none, so nothing is sent; `campaignd serve` starts one".to_owned(),
@@ -107,6 +107,9 @@ fn standing(settings: &Settings, look: &Look) -> String {
     }
     text += &format!("Daemon    {daemon}\n");
     text += &format!("Ledger    {}\n", settings.database.display());
+    if let Some(reason) = locked {
+        text += &format!("LOCKED    nothing is sent until `campaignd db unlock`: {reason}\n");
+    }
     text += &format!("Folder    {}\n", settings.campaigns.display());
     text += &format!("Times in  {}\n", look.zone_name());
     text

@@ -13,6 +13,7 @@ use super::{
     LEDGER_RETRY, Parts, ServeError,
     assignment::Assignment,
     catalogue::Catalogue,
+    claim::{advance_generation, keep_ahead_of_copies},
     handover::{await_end, by_steady_clock, give_turns, open_and_hand_over},
     inquirer::{Inquirer, doubts},
     intake::Intake,
@@ -94,11 +95,13 @@ pub(super) struct Conductor {
 pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
     let (over, mut runs_over) = mpsc::channel(OVER_QUEUE);
     let mut workers = JoinSet::new();
+    workers.spawn(keep_ahead_of_copies(parts.clone()));
     let mut conductor = Conductor::start(parts.clone(), over, &mut workers).await?;
     conductor.scan().await;
     parts.signals.ready.send_replace(true);
     let stopped = parts.signals.stopped();
     tokio::pin!(stopped);
+    let mut ended = Ok(());
     loop {
         parts.signals.rounds.send_modify(|rounds| *rounds += 1);
         // What cannot be recorded has been told, and is tried again.
@@ -118,7 +121,12 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
         {
             conductor.scan().await;
         }
-        conductor.look().await;
+        if let Err(error) = conductor.look().await {
+            tracing::error!(%error, "stopping");
+            ended = Err(error.into());
+            parts.signals.stop();
+            break;
+        }
     }
     // From here on nobody hears that a run is over, and no lane waits to be heard.
     drop(runs_over);
@@ -127,7 +135,8 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
         lane.stop();
     }
     while workers.join_next().await.is_some() {}
-    Ok(())
+    advance_generation(&parts).await;
+    ended
 }
 
 impl Conductor {
@@ -175,6 +184,7 @@ impl Conductor {
             held: None,
         };
         conductor.refresh().await?;
+        conductor.leave_out_restored().await?;
         let open = conductor.parts.ledger.call(|store| {
             // Those that were reopened meanwhile are open as well.
             store.runs_reopened()?;
@@ -247,11 +257,9 @@ impl Conductor {
         });
     }
 
-    /// Decides every slot that is due and starts the runs that this makes. Where that cannot be
-    /// recorded, it waits, and so must whatever would follow.
-    ///
-    /// In slices: while one is committed the next is planned, so that of a thousand campaigns that are
-    /// due at once the first do not wait for the last.
+    /// Decides every slot that is due and starts the runs that this makes, in slices, so that of a
+    /// thousand campaigns the first do not wait for the last. Where that cannot be recorded, it waits, and so
+    /// must whatever would follow.
     async fn decide(&mut self) -> Stored<()> {
         let now = self.parts.clock.now();
         let due = self.catalogue.take_due(now);

@@ -14,6 +14,7 @@ mod asking;
 mod assignment;
 mod call;
 mod catalogue;
+mod claim;
 mod conductor;
 pub mod gathering;
 mod handover;
@@ -96,6 +97,8 @@ pub struct Signals {
     pub folder: Notify,
     /// Told once the ledger is open and the folder has been read.
     pub ready: watch::Sender<bool>,
+    /// Why nothing is sent, while the ledger is locked.
+    pub locked: watch::Sender<Option<String>>,
     /// Counts the conductor's rounds: while it grows, the daemon lives.
     pub rounds: watch::Sender<u64>,
     /// How late runs were handed over.
@@ -108,6 +111,7 @@ impl Default for Signals {
         Signals {
             folder: Notify::new(),
             ready: watch::Sender::new(false),
+            locked: watch::Sender::default(),
             rounds: watch::Sender::new(0),
             lateness: watch::Sender::default(),
             stop: watch::Sender::new(false),
@@ -127,6 +131,14 @@ impl Signals {
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
+    /// Returns the reason when the ledger is found to be locked.
+    pub async fn locked(&self) -> String {
+        let mut locked = self.locked.subscribe();
+        // The sender lives as long as `self`.
+        let found = locked.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        found.unwrap_or_default()
+    }
+
     /// Returns when the daemon is ready.
     pub async fn readied(&self) {
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
@@ -142,5 +154,5 @@ pub enum ServeError {
 
 /// Serves until it is told to stop and what was in flight has been answered.
 pub async fn serve(parts: Parts) -> Result<(), ServeError> {
-    conductor::conduct(parts).await
+    if claim::take_ledger(&parts).await? { conductor::conduct(parts).await } else { Ok(()) }
 }

@@ -6,7 +6,7 @@ use super::conductor::{Conductor, new_run};
 use crate::{
     campaign::{CampaignID, Gateways, RecipientID},
     run::Trigger,
-    store::{NewRun, Question, Reply, Stored},
+    store::{NewRun, Question, Reply, StoreError, Stored},
 };
 
 /// A run of the same revision within this time wants `--again`.
@@ -15,10 +15,15 @@ const AGAIN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
 
 impl Conductor {
-    /// Looks at the ledger for what people have asked or changed.
-    pub async fn look(&mut self) {
-        if let Err(error) = self.look_at_ledger().await {
-            tracing::error!(%error, "the ledger cannot be read");
+    /// Looks at the ledger for what people have asked or changed. An error: it is another daemon's now.
+    pub async fn look(&mut self) -> Stored<()> {
+        match self.look_at_ledger().await {
+            Err(error @ StoreError::TakenOver) => Err(error),
+            Err(error) => {
+                tracing::error!(%error, "the ledger cannot be read");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 

@@ -9,6 +9,14 @@ use crate::{
 /// How many reasons a run's end line names.
 const REASONS: u32 = 3;
 
+/// Logs that nothing is sent.
+pub fn locked(reason: &str) {
+    tracing::error!(
+        "LOCKED: nothing is sent, for the ledger may be an older copy: {reason}. `campaignd db unlock` says what \
+         it would do, and asks"
+    );
+}
+
 /// Logs the end of a run: its counts, why recipients were not accepted, and what to ask next.
 pub async fn run_over(parts: &Parts, run: &RunID) {
     let wanted = run.clone();

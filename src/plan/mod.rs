@@ -34,6 +34,8 @@ pub enum Hold {
     Removed,
     /// Paused by a person, and another revision takes its place: slots that wait never run.
     Replaced,
+    /// The ledger was a copy when they came: their runs were the original's.
+    Restored,
 }
 
 /// The decisions of one call, and when to call again.
@@ -84,6 +86,8 @@ pub enum Miss {
     CatchUp,
     /// The campaign has left the folder.
     Removed,
+    /// It came while the ledger was a copy of another, which has sent since.
+    Restored,
     /// An `at` that passed shortly before its campaign first appeared.
     AppliedLate,
 }
@@ -110,6 +114,7 @@ impl Fate {
                 Miss::Paused => "paused",
                 Miss::CatchUp => "catchUp",
                 Miss::Removed => "removed",
+                Miss::Restored => "restored",
                 Miss::AppliedLate => "appliedLate",
             }),
         }
@@ -129,6 +134,7 @@ pub fn plan(now: Timestamp, campaign: &Campaign, standing: Standing) -> Plan {
         let late = now.duration_since(slot) > campaign.lateness.max;
         match (standing.hold, late) {
             (Hold::Removed, _) => add(&mut decisions, slot, Fate::Missed(Miss::Removed)),
+            (Hold::Restored, _) => add(&mut decisions, slot, Fate::Missed(Miss::Restored)),
             (Hold::Replaced, _) => add(&mut decisions, slot, Fate::Missed(Miss::Paused)),
             (Hold::Gone, _) | (_, false) => waiting.push(slot),
             (Hold::Paused, true) => add(&mut decisions, slot, Fate::Missed(Miss::Paused)),

@@ -4,7 +4,9 @@
 //! method is a step inside a transaction that [`Ledger`] opens and commits. Must never know:
 //! gateways, files, the clock (times are arguments), what a reply means.
 
+mod attempt;
 mod gateway;
+pub mod generation;
 mod inquiry;
 mod ledger;
 pub mod owner;
@@ -15,7 +17,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+pub use attempt::{AttemptEnd, Begun, Intent};
 pub use gateway::{GatewayRecord, PastCall};
+pub use generation::LockReason;
 pub use inquiry::{Confirmations, Inquiry, Witness};
 pub use ledger::Ledger;
 pub use people::{Act, Control, Controlled, PausedBy, Question, Reply, Suppression, Target};
@@ -29,7 +33,6 @@ use crate::{
         chunk::Chunk,
         failures::Judged,
         inquiry::{Doubt, Findings, Purpose},
-        look::Addressing,
         reply::Reason,
         source::SourceRecord,
         state::NoSuchTransition,
@@ -53,6 +56,8 @@ pub enum StoreError {
     DiskFull,
     #[error("the ledger is busy: another process holds it for too long")]
     Busy,
+    #[error("another daemon has taken the ledger, or it was locked: this one sends nothing more")]
+    TakenOver,
     #[error("there is no {what} {name:?} in the ledger")]
     NotFound { what: &'static str, name: String },
     #[error("{0}")]
@@ -184,47 +189,6 @@ pub struct RunRecord {
     pub judged: Judged,
 }
 
-/// What a batch is begun with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Intent {
-    pub run: RunID,
-    pub at: Timestamp,
-    /// The most recipients it may have, at least 1.
-    pub most_recipients: u64,
-    /// How they are addressed; one who is to be asked alone is addressed so whatever stands here.
-    pub addressing: Addressing,
-    /// The account whose messages must carry distinct send times, and the provider's time now.
-    pub stamp: Option<(String, Timestamp)>,
-}
-
-/// A batch whose intent is committed: it may be asked now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Begun {
-    pub attempt: i64,
-    /// When the intent was made.
-    pub at: Timestamp,
-    pub operation_id: String,
-    pub batch: u64,
-    pub addressing: Addressing,
-    /// Tries of before which proved that nothing was done.
-    pub tries: u32,
-    /// Recipients of the run that are pending or in flight besides.
-    pub others: u64,
-    pub recipients: Vec<RecipientID>,
-    /// Unix milliseconds.
-    pub send_time_ms: Option<i64>,
-}
-
-/// The end of an attempt, as recorded.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AttemptEnd {
-    pub attempt: i64,
-    pub at: Timestamp,
-    pub http_status: Option<u16>,
-    pub provider_code: Option<i64>,
-    pub provider_message: Option<String>,
-}
-
 /// How far a run that has nothing to send any more has come.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Drain {
@@ -262,6 +226,23 @@ pub trait Store: Send {
     /// Opens a step inside the transaction that can be undone by itself.
     fn step_begin(&mut self) -> Stored<()>;
     fn step_end(&mut self, keep: bool) -> Stored<()>;
+
+    // One owner
+    /// Why nothing may be sent from this ledger, if it may be an older copy of itself.
+    fn lock_reason(&mut self) -> Stored<Option<LockReason>>;
+    /// Takes the ledger for a daemon: once another has taken it, every transaction of this store fails with
+    /// [`StoreError::TakenOver`]. Where it may be an older copy it is locked instead, and not taken.
+    fn claim(&mut self) -> Stored<Option<LockReason>>;
+    /// Makes copies of until now older than the ledger, where anything was asked since the last time.
+    fn generation_advance(&mut self) -> Stored<()>;
+    fn lock(&mut self, reason: &str) -> Stored<()>;
+    /// The first of an unlock as a copy: what is in flight is unknown, and what is unknown stays so, since
+    /// the original may have asked again. Tells how many recipients were in flight.
+    fn restore(&mut self, now: Timestamp) -> Stored<u64>;
+    /// Lifts the lock. `restored`: what was to happen until now is left to the original of this copy.
+    fn unlock(&mut self, act: &Act, restored: bool) -> Stored<()>;
+    /// When the ledger was unlocked as a copy last.
+    fn restored_at(&mut self) -> Stored<Option<Timestamp>>;
 
     // Campaigns
     fn campaigns(&mut self) -> Stored<Vec<CampaignRecord>>;

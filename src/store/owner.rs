@@ -1,5 +1,8 @@
 //! Who works on a ledger: one daemon at a time, told by a lock on a file beside it. The system lets
-//! go of the lock when its process ends, however it ends, so there is no stale one.
+//! go of the lock when its process ends, however it ends, so there is no stale one, and the file that a
+//! power loss leaves behind locks nobody out. Where the lock does not hold, because somebody removed the
+//! file, or on a file system without locks, the ledger's generation stops the first of two daemons
+//! ([`super::generation`]).
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -53,7 +56,12 @@ impl Owner {
 
     /// Which daemon works on the ledger now, if one does.
     pub fn of(database: &Path) -> Option<String> {
-        let mut file = File::open(lock_path(database)).ok()?;
+        let mut file = match File::open(lock_path(database)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            // Whoever may not look must not take it that there is none.
+            Err(error) => return Some(format!("unknown, for its lock cannot be looked at: {error}")),
+        };
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(read_owner(&mut file)),
             _ => None,
@@ -85,5 +93,38 @@ mod tests {
         drop(first);
         assert_eq!(Owner::of(&database), None);
         Owner::take(&database, "process 2").unwrap();
+    }
+
+    #[test]
+    fn a_lock_left_behind_by_a_power_loss_locks_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("campaignd.db");
+        // Longer than the next owner's name, of a process whose number another one has by now.
+        std::fs::write(lock_path(&database), "process 1 on elsewhere since 2026-11-11 01:00:00 UTC").unwrap();
+        assert_eq!(Owner::of(&database), None);
+        let _owner = Owner::take(&database, "process 2").unwrap();
+        assert_eq!(Owner::of(&database).as_deref(), Some("process 2"));
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_looked_at_is_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("campaignd.db");
+        std::os::unix::fs::symlink(lock_path(&database), lock_path(&database)).unwrap();
+        assert!(Owner::of(&database).unwrap().starts_with("unknown, for its lock cannot be looked at"));
+        let refused = Owner::take(&database, "process 1").unwrap_err().to_string();
+        assert!(refused.starts_with("cannot lock the ledger by "), "{refused}");
+    }
+
+    #[test]
+    fn an_owner_without_a_legible_name_owns_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("campaignd.db");
+        let _owner = Owner::take(&database, "process 1").unwrap();
+        for name in [&b""[..], b"\xff\xfe"] {
+            std::fs::write(lock_path(&database), name).unwrap();
+            let second = Owner::take(&database, "process 2").unwrap_err().to_string();
+            assert_eq!(second, "another daemon works on this ledger: it has not said its name yet");
+        }
     }
 }

@@ -82,11 +82,22 @@ fn what_is_no_ledger_is_refused_and_left_alone() {
 fn a_newer_ledger_is_refused_and_left_alone() {
     let newer = |path: &Path| {
         SqliteStore::open(path, now()).unwrap();
-        Connection::open(path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+        Connection::open(path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    };
+    let known = {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("campaignd.db");
+        SqliteStore::open(&path, now()).unwrap();
+        let version =
+            Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0));
+        let version: i64 = version.unwrap();
+        version
     };
     check_refused(
         newer,
-        "the ledger was written by a newer campaignd (schema 7, this one knows 5); use that one",
+        &format!(
+            "the ledger was written by a newer campaignd (schema 99, this one knows {known}); use that one"
+        ),
     );
 }
 
@@ -119,6 +130,7 @@ const OLD_LEDGERS: &[&str] = &[
     include_str!("../fixtures/ledgers/schema_2.sql"),
     include_str!("../fixtures/ledgers/schema_3.sql"),
     include_str!("../fixtures/ledgers/schema_4.sql"),
+    include_str!("../fixtures/ledgers/schema_5.sql"),
 ];
 
 #[test]
@@ -129,6 +141,10 @@ fn a_ledger_of_every_old_schema_opens_and_goes_on() {
         Connection::open(&path).unwrap().execute_batch(dump).unwrap();
         let mut store = SqliteStore::open(&path, now()).unwrap();
         assert_eq!(store.verify().unwrap(), [], "schema {}", index + 1);
+        // Nothing was kept beside it: it is the newest that there is.
+        store.begin().unwrap();
+        assert_eq!(store.claim().unwrap(), None);
+        store.commit().unwrap();
         let campaigns = store.campaigns().unwrap();
         assert_eq!(campaigns.iter().map(|known| known.id.as_str()).collect::<Vec<_>>(), ["news", "sale"]);
         let open = store.runs_open().unwrap();

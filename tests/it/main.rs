@@ -5,6 +5,7 @@ mod cli;
 mod conformance;
 mod desk;
 mod explanations;
+mod fence;
 mod files;
 mod journal;
 mod ledger_file;

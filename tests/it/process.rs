@@ -383,3 +383,113 @@ fn a_monitor_is_told_that_the_daemon_lives_and_is_ready() {
     }
     daemon.stop();
 }
+
+#[test]
+fn a_backup_in_the_ledgers_place_sends_nothing_until_it_is_unlocked() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let office =
+        Office::open(&["--users", "1000", "--latency-ms", "4"], "    batchSize: 25\n    concurrency: 2\n");
+    let desk = &office.desk;
+    let settings = std::fs::read_to_string(desk.path("campaignd.yaml")).unwrap();
+    desk.write("campaignd.yaml", &settings.replace("listen: off", &format!("listen: {address}")));
+    desk.write("campaigns/list.txt", &numbered(1, 1_000));
+    let hello = "message: {contentType: text, content: {content: hi}}\n";
+    desk.write(
+        "campaigns/restored.yaml",
+        &format!("{hello}recipients: [{{file: list.txt}}]\nschedules: [{{at: {}}}]\n", soon(2)),
+    );
+    let daemon = desk.serve();
+    desk.until_newest("restored", |_, accepted| accepted >= 100);
+    let said = desk.ends(&["db", "backup", "backup.db"], 0);
+    assert_eq!(said.out, "backup.db\n");
+    desk.ends(&["db", "backup", "backup.db"], 5);
+    // Of this one the backup knows nothing.
+    desk.write("campaigns/later.yaml", &format!("{hello}recvIDs: [u00001]\nschedules: [{{every: 2s}}]\n"));
+    daemon.hear(" restored@");
+    desk.until_newest("later", |state, _| state == "completed");
+    daemon.stop();
+    let taken = office.taken("restored").len();
+    assert_eq!(taken, 1_000);
+    for name in ["campaignd.db-wal", "campaignd.db-shm"] {
+        let _ = std::fs::remove_file(desk.path(name));
+    }
+    std::fs::copy(desk.path("backup.db"), desk.path("campaignd.db")).unwrap();
+
+    let daemon = Process::start(desk.command(&["serve"]), "LOCKED: nothing is sent");
+    assert_eq!(desk.json(&["status"])[0]["problem"], "ledgerLocked");
+    assert!(desk.ends(&["status"], 0).out.contains("LOCKED    nothing is sent until"));
+    let said = desk.ends(&["send", "restored", "--yes", "--again"], 5);
+    assert!(said.err.contains("the ledger is locked"), "{}", said.err);
+    let answer = ask_http(address, "/readyz");
+    assert!(answer.contains(" 503 ") && answer.contains("locked"), "{answer}");
+    assert!(ask_http(address, "/healthz").contains(" 200 "));
+    let said = desk.ends(&["db", "unlock"], 5);
+    for told in
+        ["1 open run ends:", "pending become cancelled (restored)", "in flight become unknown", "say --yes"]
+    {
+        assert!(said.err.contains(told), "{told}: {}", said.err);
+    }
+    assert_eq!(desk.json(&["status"])[0]["problem"], "ledgerLocked", "it was only told");
+    desk.ends(&["db", "unlock", "--yes", "--why", "a disk failed"], 0);
+    daemon.hear("ready: ");
+    // Its own slots go on from now.
+    desk.until_newest("later", |state, _| state == "completed");
+    daemon.stop();
+    let outcomes = office.outcomes("restored");
+    let count = |outcome: &str| outcomes.values().filter(|known| *known == outcome).count();
+    assert_eq!(outcomes.len(), 1_000);
+    assert!(count("cancelled") > 0 && count("accepted") >= 100, "{outcomes:?}");
+    let rows = desk.review().run(&run_of(&office, "restored")).unwrap();
+    assert_eq!(
+        (rows.cell(0, "state").text(), rows.cell(0, "reason").text()),
+        ("cancelled".into(), "restored".into())
+    );
+    assert_eq!(office.taken("restored").len(), taken);
+    assert!(office.taken("restored").values().all(|times| times.len() == 1), "somebody got it twice");
+    desk.ends(&["db", "verify"], 0);
+    let said = desk.ends(&["db", "unlock"], 0);
+    assert!(said.err.contains("not locked"), "{}", said.err);
+}
+
+fn ask_http(address: std::net::SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn slots_that_came_while_the_ledger_was_a_copy_are_left_out() {
+    let office = Office::open(&["--users", "10"], "");
+    let desk = &office.desk;
+    desk.write(
+        "campaigns/often.yaml",
+        "message: {contentType: text, content: {content: hi}}\nrecvIDs: [u00001]\nschedules: [{every: 1s}]\n\
+         lateness: {max: 1h}\n",
+    );
+    let daemon = desk.serve();
+    desk.until_newest("often", |state, _| state == "completed");
+    desk.ends(&["db", "backup", "backup.db"], 0);
+    let known = desk.review().newest_run("often").unwrap().unwrap();
+    desk.until_newest("often", |state, _| {
+        state == "completed" && desk.review().newest_run("often").unwrap().as_ref() != Some(&known)
+    });
+    daemon.stop();
+    let sent: Vec<_> = office.taken("often").into_values().flatten().collect();
+    for name in ["campaignd.db", "campaignd.db-wal", "campaignd.db-shm"] {
+        let _ = std::fs::remove_file(desk.path(name));
+    }
+    std::fs::copy(desk.path("backup.db"), desk.path("campaignd.db")).unwrap();
+    desk.ends(&["db", "unlock", "--yes"], 0);
+    let daemon = desk.serve();
+    desk.until_newest("often", |state, _| {
+        state == "completed" && desk.review().newest_run("often").unwrap().as_ref() != Some(&known)
+    });
+    daemon.stop();
+    let rows = desk.review().occurrences("often", 1_000).unwrap();
+    let reasons: Vec<_> = (0..rows.rows.len()).map(|row| rows.cell(row, "reason").text()).collect();
+    assert!(reasons.iter().any(|reason| reason == "restored"), "{reasons:?}");
+    assert!(reasons.iter().all(|reason| reason != "catchUp"), "{reasons:?}");
+    assert!(office.taken("often").into_values().flatten().count() > sent.len());
+}

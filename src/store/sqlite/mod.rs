@@ -6,8 +6,11 @@
 //! how many have been applied.
 
 mod again;
+mod backup;
 mod batches;
 mod campaigns;
+mod error;
+mod fence;
 mod gateways;
 mod held_back;
 mod inquiries;
@@ -16,29 +19,33 @@ mod people;
 mod reopening;
 pub mod review;
 mod runs;
+mod schema;
 mod slots;
 mod sources;
 mod suppressions;
 #[cfg(test)]
 mod tests;
+mod values;
 mod verify;
 mod witnesses;
 
-use std::{
-    collections::HashMap,
-    fs::{OpenOptions, Permissions},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, types::ValueRef};
+use rusqlite::{Connection, OpenFlags};
 
+pub use self::backup::backup;
+use self::{
+    error::opened,
+    fence::Fence,
+    schema::{check_schema, make_file, migrate},
+    values::{campaign_id, json, optional_time, recipient, recipients, time},
+};
 use super::{
     Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Confirmations, Control, Controlled, CountedReason,
-    DecidedSlots, Discrepancy, Drain, GatewayRecord, Inquiry, Intent, NewRevision, NewRun, PastCall,
-    ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored, Suppression, Target, Witness,
+    DecidedSlots, Discrepancy, Drain, GatewayRecord, Inquiry, Intent, LockReason, NewRevision, NewRun,
+    PastCall, ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored, Suppression, Target,
+    Witness,
 };
 use crate::{
     campaign::{CampaignID, RecipientID},
@@ -52,24 +59,13 @@ use crate::{
     },
 };
 
-/// The migrations, oldest first; never changed once released.
-const MIGRATIONS: &[&str] = &[
-    include_str!("schema_1.sql"),
-    include_str!("schema_2.sql"),
-    include_str!("schema_3.sql"),
-    include_str!("schema_4.sql"),
-    include_str!("schema_5.sql"),
-];
-
 /// How long a writer waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
-
-/// A group may review the ledger.
-const FILE_MODE: u32 = 0o640;
 
 /// A connection that writes.
 pub struct SqliteStore {
     connection: Connection,
+    fence: Fence,
 }
 
 impl SqliteStore {
@@ -101,7 +97,7 @@ impl SqliteStore {
             )
             .map_err(|error| opened(path, error))?;
         migrate(&mut connection, path, now)?;
-        Ok(SqliteStore { connection })
+        Ok(SqliteStore { connection, fence: Fence::beside(path) })
     }
 
     /// A full disk ends a whole transaction, not one statement. What comes after must not begin one of its
@@ -114,128 +110,26 @@ impl SqliteStore {
     }
 }
 
-/// Makes an empty file that a group may read, where there is none.
-fn make_file(path: &Path) -> Stored<()> {
-    let refused = |error: std::io::Error| StoreError::ReadOnly(format!("{}: {error}", path.display()));
-    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
-        Ok(_) => std::fs::set_permissions(path, Permissions::from_mode(FILE_MODE)).map_err(refused),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(refused(error)),
-    }
-}
-
-/// How many migrations the ledger at `path` has had, none when it is empty. Refuses what is not ours, and
-/// what a newer campaignd has written, before anything is changed.
-fn check_schema(connection: &Connection, path: &Path) -> Stored<usize> {
-    // One statement, so that a ledger is seen before or after another process makes it.
-    let (found, tables, ours): (i64, i64, bool) = connection
-        .query_row(
-            "SELECT (SELECT user_version FROM pragma_user_version), count(*),
-                coalesce(max(name = 'ledger' AND type = 'table'), 0)
-             FROM sqlite_schema",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .map_err(|error| opened(path, error))?;
-    match usize::try_from(found) {
-        Ok(0) if tables == 0 => Ok(0),
-        Ok(applied @ 1..) if ours && applied <= MIGRATIONS.len() => Ok(applied),
-        Ok(1..) if ours => Err(StoreError::NewerSchema { found, known: MIGRATIONS.len() as i64 }),
-        _ => Err(StoreError::NotALedger { path: path.display().to_string() }),
-    }
-}
-
-fn migrate(connection: &mut Connection, path: &Path, now: Timestamp) -> Stored<()> {
-    let transaction =
-        Transaction::new(connection, TransactionBehavior::Immediate).map_err(|error| opened(path, error))?;
-    let found = check_schema(&transaction, path)?;
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(found) {
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
-    }
-    transaction.execute(
-        "INSERT OR IGNORE INTO ledger (one, identity, created_at) VALUES (1, lower(hex(randomblob(4))), ?1)",
-        [now.as_millisecond()],
-    )?;
-    transaction.commit()?;
-    Ok(())
-}
-
-/// An error of the first touch, where the file itself may be the trouble.
-fn opened(path: &Path, error: rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        _ if path.is_dir() => StoreError::NotALedger { path: path.display().to_string() },
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            StoreError::NotALedger { path: path.display().to_string() }
-        }
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            StoreError::ReadOnly(format!("{}: {error}", path.display()))
-        }
-        _ => error.into(),
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> StoreError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::DiskFull,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-                StoreError::ReadOnly(error.to_string())
-            }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                StoreError::Corrupt(error.to_string())
-            }
-            _ => StoreError::Failed(error.to_string()),
-        }
-    }
-}
-
-/// A time out of the ledger.
-fn time(ms: i64) -> Stored<Timestamp> {
-    Timestamp::from_millisecond(ms).map_err(|_| StoreError::Corrupt(format!("a time of {ms} ms")))
-}
-
-fn optional_time(ms: Option<i64>) -> Stored<Option<Timestamp>> {
-    ms.map(time).transpose()
-}
-
-/// An id out of the ledger.
-fn campaign_id(text: &str) -> Stored<CampaignID> {
-    text.parse().map_err(|_| StoreError::Corrupt(format!("a campaign called {text:?}")))
-}
-
-/// A recipient out of the ledger.
-fn recipient(value: ValueRef<'_>) -> Stored<RecipientID> {
-    let text = value.as_str().unwrap_or_default();
-    RecipientID::new(text).map_err(|_| StoreError::Corrupt(format!("a recipient called {text:?}")))
-}
-
-/// Recipients out of the ledger.
-fn recipients(json: &str) -> Stored<Vec<RecipientID>> {
-    serde_json::from_str(json).map_err(|error| StoreError::Corrupt(format!("a list of recipients: {error}")))
-}
-
-fn json(value: &impl serde::Serialize) -> Stored<String> {
-    serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))
-}
-
 impl Store for SqliteStore {
     fn begin(&mut self) -> Stored<()> {
         if !self.connection.is_autocommit() {
             self.roll_back();
         }
-        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.fence.check(&self.connection).inspect_err(|_| self.roll_back())
     }
 
     fn commit(&mut self) -> Stored<()> {
         self.in_transaction()?;
-        Ok(self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())?)
+        self.fence.committing(&self.connection)?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.fence.committed()
     }
 
     fn roll_back(&mut self) {
         // Without an open transaction there is nothing to undo, which is what is wanted.
         let _ = self.connection.execute_batch("ROLLBACK");
+        self.fence.rolled_back();
     }
 
     fn step_begin(&mut self) -> Stored<()> {
@@ -248,6 +142,34 @@ impl Store for SqliteStore {
             self.connection.prepare_cached("ROLLBACK TO step")?.execute([])?;
         }
         Ok(self.connection.prepare_cached("RELEASE step")?.execute([]).map(|_| ())?)
+    }
+
+    fn lock_reason(&mut self) -> Stored<Option<LockReason>> {
+        self.fence.lock_reason(&self.connection)
+    }
+
+    fn claim(&mut self) -> Stored<Option<LockReason>> {
+        self.fence.claim(&self.connection)
+    }
+
+    fn generation_advance(&mut self) -> Stored<()> {
+        self.fence.advance(&self.connection)
+    }
+
+    fn lock(&mut self, reason: &str) -> Stored<()> {
+        fence::lock(&self.connection, reason)
+    }
+
+    fn restore(&mut self, now: Timestamp) -> Stored<u64> {
+        fence::restore(&self.connection, now)
+    }
+
+    fn unlock(&mut self, act: &Act, restored: bool) -> Stored<()> {
+        self.fence.unlock(&self.connection, act, restored)
+    }
+
+    fn restored_at(&mut self) -> Stored<Option<Timestamp>> {
+        fence::restored_at(&self.connection)
     }
 
     fn campaigns(&mut self) -> Stored<Vec<CampaignRecord>> {

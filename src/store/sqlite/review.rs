@@ -7,7 +7,10 @@ use rusqlite::{Connection, OpenFlags, Params, params, types::ValueRef};
 
 use super::{
     super::{Discrepancy, PastCall, StoreError, Stored},
-    check_schema, gateways, inquiries, opened, runs, verify,
+    error::opened,
+    fence, gateways, inquiries, runs,
+    schema::check_schema,
+    verify,
 };
 
 /// One cell of a view.
@@ -329,6 +332,11 @@ impl Review {
         let mut statement = self.connection.prepare_cached(gateways::UNDER_WAY)?;
         let under_way = statement.query_map([gateway], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(CallsOf { ended, under_way })
+    }
+
+    /// Why nothing is sent from the ledger, if it is locked.
+    pub fn locked(&self) -> Stored<Option<String>> {
+        fence::locked(&self.connection)
     }
 
     /// How many runs are over.
