@@ -1,10 +1,11 @@
 //! What a change of the folder means for the campaigns in force.
 //!
-//! Knows: identities, digests, the grace before a removal. Must never know: how files are read or
-//! where revisions are kept. A change is a wish of the folder compared with what is in force, so the
-//! same folder asked for twice changes nothing.
+//! Knows: identities, digests, the grace before a removal, the guard against many at once. Must never
+//! know: how files are read or where revisions are kept. A change is a wish of the folder compared with
+//! what is in force, so the same folder asked for twice changes nothing, and what it held in between
+//! does not count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,6 +13,8 @@ use crate::campaign::CampaignID;
 
 /// How long a file may be gone before its campaign counts as removed.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(60);
+/// When a removal whose grace is over is looked at again, while the folder is in the middle of something.
+const UNSETTLED: SignedDuration = SignedDuration::from_secs(1);
 
 /// A campaign that the ledger knows, as far as the folder is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +22,27 @@ pub struct InForce {
     pub path: String,
     /// Of the bytes of the revision in force.
     pub sha256: String,
+    /// Since when it is in force, without having been removed.
+    pub since: Timestamp,
     /// Since when its file is gone.
     pub gone_since: Option<Timestamp>,
     pub removed: bool,
-    /// Whether its file is missing from a folder that is not obeyed.
-    pub held: bool,
+    /// Since when its file is missing and that is not obeyed.
+    pub held_since: Option<Timestamp>,
+    /// Whether a person has said that its removal shall be obeyed.
+    pub removal_allowed: bool,
     /// Whether an edit of it has been rejected.
     pub rejected: bool,
+}
+
+/// What the folder holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    pub files: &'a [Found],
+    /// It is empty or cannot be read: what is missing is held.
+    pub blank: bool,
+    /// Somebody is in the middle of changing it: nothing counts as removed yet.
+    pub unsettled: bool,
 }
 
 /// A file of the folder, read.
@@ -33,8 +50,38 @@ pub struct InForce {
 pub struct Found {
     pub path: String,
     pub sha256: String,
-    /// The campaign it makes; None when it has problems.
-    pub campaign: Option<CampaignID>,
+    pub content: Content,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    Campaign(CampaignID),
+    /// It has problems; the id that it gives all the same, where that can be read.
+    Broken(Option<CampaignID>),
+}
+
+/// How much may vanish at once and be obeyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// More than this share of the campaigns in force, in percent, is held.
+    pub max_removed_percent: u8,
+    /// From so many on.
+    pub from: u32,
+}
+
+impl Default for Guard {
+    fn default() -> Guard {
+        Guard { max_removed_percent: 50, from: 3 }
+    }
+}
+
+impl Guard {
+    /// Whether it holds so many that are missing of so many.
+    fn holds(self, missing: usize, of: usize) -> bool {
+        missing as u64 >= u64::from(self.from)
+            && missing as u64 * 100 > u64::from(self.max_removed_percent) * of as u64
+    }
 }
 
 /// What the folder asks for.
@@ -50,12 +97,28 @@ pub enum Change {
     Accept { campaign: CampaignID },
     /// Its file is gone: it waits.
     Suspend { campaign: CampaignID },
-    /// Its file is missing from a folder that is not obeyed: it stays in force.
+    /// Its file is missing and that is not obeyed: it stays in force.
     Hold { campaign: CampaignID },
     /// Its file is there again.
     Restore { campaign: CampaignID },
-    /// Its file has been gone for [`GRACE`].
+    /// Its file has been gone for [`GRACE`], or a person has allowed its removal.
     Remove { campaign: CampaignID },
+}
+
+impl Change {
+    /// Whom it is about.
+    pub fn campaign(&self) -> &CampaignID {
+        match self {
+            Change::Apply { campaign, .. }
+            | Change::Move { campaign, .. }
+            | Change::Reject { campaign }
+            | Change::Accept { campaign }
+            | Change::Suspend { campaign }
+            | Change::Hold { campaign }
+            | Change::Restore { campaign }
+            | Change::Remove { campaign } => campaign,
+        }
+    }
 }
 
 /// What the folder asks for, all together.
@@ -66,23 +129,27 @@ pub struct Wishes {
     pub duplicates: Vec<(String, String)>,
     /// When a suspended campaign will count as removed.
     pub look_again_at: Option<Timestamp>,
+    /// What the guard holds: how many are missing, of how many.
+    pub guarded: Option<(usize, usize)>,
+    /// Whether a removal whose grace is over waits for the folder to be settled.
+    pub unsettled: bool,
 }
 
-/// Compares the folder with what is in force. `held` keeps what is gone in force, as if it were
-/// there: the folder is empty or cannot be read.
+/// Compares the folder with what is in force.
 pub fn compare(
     in_force: &BTreeMap<CampaignID, InForce>,
-    found: &[Found],
-    held: bool,
+    seen: Seen<'_>,
+    guard: Guard,
     now: Timestamp,
 ) -> Wishes {
     let mut wishes = Wishes::default();
-    let owners = owners(in_force, found, &mut wishes.duplicates);
+    let broken = Broken::among(seen.files);
+    let owners = owners(in_force, seen.files, &broken, &mut wishes.duplicates);
     for (campaign, file) in &owners {
         let apply = || Change::Apply { campaign: (*campaign).clone(), path: file.path.clone() };
         match in_force.get(*campaign) {
             Some(known) if !known.removed && known.sha256 == file.sha256 => {
-                if known.gone_since.is_some() || known.held {
+                if known.is_missed() {
                     wishes.changes.push(Change::Restore { campaign: (*campaign).clone() });
                 }
                 if known.rejected {
@@ -96,28 +163,27 @@ pub fn compare(
             _ => wishes.changes.push(apply()),
         }
     }
-    for (campaign, known) in in_force.iter().filter(|(_, known)| !known.removed) {
-        if owners.contains_key(campaign) {
-            continue;
+    let (rejected, missing): (Vec<_>, Vec<_>) = in_force
+        .iter()
+        .filter(|(campaign, known)| !known.removed && !owners.contains_key(campaign))
+        .partition(|(campaign, known)| broken.has_edit_of(campaign, known));
+    for (campaign, known) in rejected {
+        if known.is_missed() {
+            wishes.changes.push(Change::Restore { campaign: campaign.clone() });
         }
+        if !known.rejected {
+            wishes.changes.push(Change::Reject { campaign: campaign.clone() });
+        }
+    }
+    wishes.guarded = guarded(in_force, &missing, guard, now);
+    let held = seen.blank || wishes.guarded.is_some();
+    let unsettled = seen.unsettled || broken.hides_a_name(in_force);
+    for (campaign, known) in missing {
         let campaign = campaign.clone();
-        // A file at the campaign's path that is not the campaign any more: broken, unless it has
-        // become another one.
-        let holds = |file: &Found| {
-            file.path == known.path || (file.path.ends_with('/') && known.path.starts_with(&file.path))
-        };
-        let broken = found.iter().any(|file| file.campaign.is_none() && holds(file));
         match known.gone_since {
-            _ if broken => {
-                if known.gone_since.is_some() || known.held {
-                    wishes.changes.push(Change::Restore { campaign: campaign.clone() });
-                }
-                if !known.rejected {
-                    wishes.changes.push(Change::Reject { campaign });
-                }
-            }
+            _ if known.removal_allowed => wishes.changes.push(Change::Remove { campaign }),
             _ if held => {
-                if !known.held {
+                if known.held_since.is_none() {
                     wishes.changes.push(Change::Hold { campaign });
                 }
             }
@@ -125,10 +191,12 @@ pub fn compare(
                 wishes.changes.push(Change::Suspend { campaign });
                 wishes.look_again(now + GRACE);
             }
-            Some(since) if now.duration_since(since) >= GRACE => {
-                wishes.changes.push(Change::Remove { campaign });
+            Some(since) if now.duration_since(since) < GRACE => wishes.look_again(since + GRACE),
+            Some(_) if unsettled => {
+                wishes.unsettled = true;
+                wishes.look_again(now + UNSETTLED);
             }
-            Some(since) => wishes.look_again(since + GRACE),
+            Some(_) => wishes.changes.push(Change::Remove { campaign }),
         }
     }
     wishes
@@ -140,26 +208,104 @@ impl Wishes {
     }
 }
 
-/// Which file is which campaign. Of several with one id the one in force keeps it, else the first by
-/// path; the others are newcomers.
+impl InForce {
+    /// Whether its file is known to be missing.
+    fn is_missed(&self) -> bool {
+        self.gone_since.is_some() || self.held_since.is_some()
+    }
+}
+
+/// The files with problems.
+struct Broken<'a> {
+    paths: BTreeSet<&'a str>,
+    /// Folders that cannot be read; their paths end with `/`.
+    folders: Vec<&'a str>,
+    ids: BTreeSet<&'a CampaignID>,
+    /// Those whose id cannot be read.
+    nameless: Vec<&'a str>,
+}
+
+impl<'a> Broken<'a> {
+    fn among(files: &'a [Found]) -> Broken<'a> {
+        let mut broken = Broken {
+            paths: BTreeSet::new(),
+            folders: Vec::new(),
+            ids: BTreeSet::new(),
+            nameless: Vec::new(),
+        };
+        for file in files {
+            let Content::Broken(id) = &file.content else { continue };
+            broken.paths.insert(&file.path);
+            broken.ids.extend(id);
+            broken.folders.extend(file.path.ends_with('/').then_some(file.path.as_str()));
+            broken.nameless.extend(id.is_none().then_some(file.path.as_str()));
+        }
+        broken
+    }
+
+    /// Whether one of them is a campaign's file: at its path, in a folder there, or with its id elsewhere.
+    fn has_edit_of(&self, campaign: &CampaignID, known: &InForce) -> bool {
+        self.paths.contains(known.path.as_str())
+            || self.ids.contains(campaign)
+            || self.folders.iter().any(|folder| known.path.starts_with(folder))
+    }
+
+    /// Whether one of them might be any campaign's file: nobody can tell which.
+    fn hides_a_name(&self, in_force: &BTreeMap<CampaignID, InForce>) -> bool {
+        let known: HashSet<&str> =
+            in_force.values().filter(|known| !known.removed).map(|known| known.path.as_str()).collect();
+        self.nameless.iter().any(|path| !known.contains(path))
+    }
+}
+
+/// How many are missing, of how many, when the guard holds them. What came into force after the first of
+/// them vanished does not count: a folder of other campaigns would make up for those of this one.
+fn guarded(
+    in_force: &BTreeMap<CampaignID, InForce>,
+    missing: &[(&CampaignID, &InForce)],
+    guard: Guard,
+    now: Timestamp,
+) -> Option<(usize, usize)> {
+    let undecided = missing.iter().filter(|(_, known)| !known.removal_allowed);
+    let (count, first) = undecided.fold((0, now), |(count, first), (_, known)| {
+        let since = known.held_since.or(known.gone_since).unwrap_or(now);
+        (count + 1, first.min(since))
+    });
+    let of = in_force.values().filter(|known| !known.removed && known.since < first).count().max(count);
+    guard.holds(count, of).then_some((count, of))
+}
+
+/// Which file is which campaign. Of several with one id the one in force keeps it, even while that has
+/// problems; else the one with its bytes, else the first by path. The others are newcomers.
 fn owners<'a>(
     in_force: &BTreeMap<CampaignID, InForce>,
     found: &'a [Found],
+    broken: &Broken<'_>,
     duplicates: &mut Vec<(String, String)>,
 ) -> BTreeMap<&'a CampaignID, &'a Found> {
     let mut claims: BTreeMap<&CampaignID, Vec<&Found>> = BTreeMap::new();
     for file in found {
-        if let Some(campaign) = &file.campaign {
+        if let Content::Campaign(campaign) = &file.content {
             claims.entry(campaign).or_default().push(file);
         }
     }
     let mut owners = BTreeMap::new();
     for (campaign, mut files) in claims {
-        let known = in_force.get(campaign).filter(|known| !known.removed).map(|known| known.path.as_str());
-        files.sort_by_key(|file| (Some(file.path.as_str()) != known, &file.path));
-        let keeper = files[0];
-        duplicates.extend(files[1..].iter().map(|file| (file.path.clone(), keeper.path.clone())));
-        owners.insert(campaign, keeper);
+        let known = in_force.get(campaign).filter(|known| !known.removed);
+        files.sort_by_key(|file| {
+            let elsewhere = known.is_none_or(|known| known.path != file.path);
+            let changed = known.is_none_or(|known| known.sha256 != file.sha256);
+            (elsewhere, changed, &file.path)
+        });
+        let broken_at_home = known.filter(|known| broken.paths.contains(known.path.as_str()));
+        let (keeper, newcomers) = match broken_at_home {
+            Some(known) => (&known.path, files.as_slice()),
+            None => {
+                owners.insert(campaign, files[0]);
+                (&files[0].path, &files[1..])
+            }
+        };
+        duplicates.extend(newcomers.iter().map(|file| (file.path.clone(), keeper.clone())));
     }
     duplicates.sort();
     owners
@@ -178,31 +324,55 @@ mod tests {
         let in_force = InForce {
             path: path.to_owned(),
             sha256: sha256.to_owned(),
+            since: at(-1_000),
             gone_since: None,
             removed: false,
-            held: false,
+            held_since: None,
+            removal_allowed: false,
             rejected: false,
         };
         (id.parse().unwrap(), in_force)
     }
 
     fn gone(id: &str, since_seconds: i64) -> (CampaignID, InForce) {
-        let (campaign, in_force) = known(id, "a.yaml", "1");
+        let (campaign, in_force) = known(id, &format!("{id}.yaml"), "1");
         (campaign, InForce { gone_since: Some(at(since_seconds)), ..in_force })
     }
 
-    /// A folder's files as (path, digest, id or nothing).
+    fn held(id: &str, since_seconds: i64) -> (CampaignID, InForce) {
+        let (campaign, in_force) = known(id, &format!("{id}.yaml"), "1");
+        (campaign, InForce { held_since: Some(at(since_seconds)), ..in_force })
+    }
+
+    /// A file: its path, its digest, the id of its campaign, or `!` and the id that it gives with problems.
+    type File<'a> = (&'a str, &'a str, &'a str);
+
+    /// What a folder's files, at the hundredth second, ask for.
     #[track_caller]
-    fn check(in_force: Vec<(CampaignID, InForce)>, files: &[(&str, &str, Option<&str>)], expected: &[&str]) {
+    fn check(in_force: Vec<(CampaignID, InForce)>, files: &[File<'_>], expected: &[&str]) {
+        check_seen(in_force, files, false, expected);
+    }
+
+    #[track_caller]
+    fn check_seen(
+        in_force: Vec<(CampaignID, InForce)>,
+        files: &[File<'_>],
+        unsettled: bool,
+        expected: &[&str],
+    ) {
         let found: Vec<Found> = files
             .iter()
-            .map(|(path, sha256, campaign)| Found {
+            .map(|(path, sha256, id)| Found {
                 path: path.to_string(),
                 sha256: sha256.to_string(),
-                campaign: campaign.map(|id| id.parse().unwrap()),
+                content: match id.strip_prefix('!') {
+                    Some(id) => Content::Broken(id.parse().ok()),
+                    None => Content::Campaign(id.parse().unwrap()),
+                },
             })
             .collect();
-        let wishes = compare(&in_force.into_iter().collect(), &found, files.is_empty(), at(100));
+        let seen = Seen { files: &found, blank: files.is_empty(), unsettled };
+        let wishes = compare(&in_force.into_iter().collect(), seen, Guard::default(), at(100));
         let mut told: Vec<String> = wishes
             .changes
             .iter()
@@ -218,6 +388,7 @@ mod tests {
             })
             .collect();
         told.extend(wishes.duplicates.iter().map(|(new, old)| format!("duplicate {new} of {old}")));
+        told.extend(wishes.guarded.map(|(missing, of)| format!("guard {missing} of {of}")));
         told.extend(
             wishes.look_again_at.map(|when| format!("again in {}s", when.as_second() - at(100).as_second())),
         );
@@ -226,9 +397,9 @@ mod tests {
 
     #[test]
     fn a_new_file_and_a_changed_one_are_applied() {
-        check(vec![], &[("a.yaml", "1", Some("a"))], &["apply a a.yaml"]);
-        check(vec![known("a", "a.yaml", "1")], &[("a.yaml", "2", Some("a"))], &["apply a a.yaml"]);
-        check(vec![known("a", "a.yaml", "1")], &[("a.yaml", "1", Some("a"))], &[]);
+        check(vec![], &[("a.yaml", "1", "a")], &["apply a a.yaml"]);
+        check(vec![known("a", "a.yaml", "1")], &[("a.yaml", "2", "a")], &["apply a a.yaml"]);
+        check(vec![known("a", "a.yaml", "1")], &[("a.yaml", "1", "a")], &[]);
     }
 
     #[test]
@@ -237,55 +408,136 @@ mod tests {
             let (campaign, in_force) = known("a", "a.yaml", "1");
             vec![(campaign, InForce { rejected: true, ..in_force })]
         };
-        check(vec![known("a", "a.yaml", "1")], &[("a.yaml", "9", None)], &["reject a"]);
-        check(rejected(), &[("a.yaml", "9", None)], &[]);
+        check(vec![known("a", "a.yaml", "1")], &[("a.yaml", "9", "!")], &["reject a"]);
+        check(rejected(), &[("a.yaml", "9", "!")], &[]);
         // Its folder cannot be read.
-        check(vec![known("a", "team/a.yaml", "1")], &[("team/", "", None)], &["reject a"]);
-        check(rejected(), &[("a.yaml", "1", Some("a"))], &["accept a"]);
-        check(rejected(), &[("a.yaml", "2", Some("a"))], &["apply a a.yaml"]);
+        check(vec![known("a", "team/a.yaml", "1")], &[("team/", "", "!")], &["reject a"]);
+        check(rejected(), &[("a.yaml", "1", "a")], &["accept a"]);
+        check(rejected(), &[("a.yaml", "2", "a")], &["apply a a.yaml"]);
+    }
+
+    #[test]
+    fn a_file_renamed_and_broken_at_once_is_still_its_campaign() {
+        check(vec![known("a", "a.yaml", "1")], &[("z.yaml", "9", "!a")], &["reject a"]);
+        check(vec![gone("a", 0)], &[("z.yaml", "9", "!a")], &["restore a", "reject a"]);
     }
 
     #[test]
     fn a_file_that_is_gone_suspends_and_then_removes() {
-        let other = ("b.yaml", "1", Some("b"));
+        let other = ("b.yaml", "1", "b");
         let both = |a| vec![a, known("b", "b.yaml", "1")];
         check(both(known("a", "a.yaml", "1")), &[other], &["suspend a", "again in 60s"]);
         check(both(gone("a", 41)), &[other], &["again in 1s"]);
         check(both(gone("a", 40)), &[other], &["remove a"]);
-        check(both(gone("a", 40)), &[other, ("a.yaml", "1", Some("a"))], &["restore a"]);
-        check(both(gone("a", 40)), &[other, ("a.yaml", "9", None)], &["restore a", "reject a"]);
+        check(both(gone("a", 40)), &[other, ("a.yaml", "1", "a")], &["restore a"]);
+        check(both(gone("a", 40)), &[other, ("a.yaml", "9", "!")], &["restore a", "reject a"]);
+    }
+
+    #[test]
+    fn nothing_is_removed_while_the_folder_is_unsettled() {
+        let other = ("b.yaml", "1", "b");
+        let both = |a| vec![a, known("b", "b.yaml", "1")];
+        // In the middle of a checkout.
+        check_seen(both(known("a", "a.yaml", "1")), &[other], true, &["suspend a", "again in 60s"]);
+        check_seen(both(gone("a", 0)), &[other], true, &["again in 1s"]);
+        // It may be the campaign's file under another name; one whose id can be read is not.
+        check(both(gone("a", 0)), &[other, ("new.yaml", "9", "!")], &["again in 1s"]);
+        check(both(gone("a", 0)), &[other, ("new.yaml", "9", "!new")], &["remove a"]);
+        // This one is the other's.
+        check(both(gone("a", 0)), &[("b.yaml", "9", "!")], &["reject b", "remove a"]);
+        // A folder that cannot be read may hold it now.
+        check(both(gone("a", 0)), &[other, ("team/", "", "!")], &["again in 1s"]);
     }
 
     #[test]
     fn an_empty_folder_is_held() {
-        let held = || {
-            let (campaign, in_force) = known("a", "a.yaml", "1");
-            (campaign, InForce { held: true, ..in_force })
-        };
         check(vec![known("a", "a.yaml", "1")], &[], &["hold a"]);
         check(vec![gone("a", 0)], &[], &["hold a"]);
-        check(vec![held()], &[], &[]);
-        check(vec![held()], &[("a.yaml", "1", Some("a"))], &["restore a"]);
-        check(vec![held()], &[("b.yaml", "1", Some("b"))], &["apply b b.yaml", "suspend a", "again in 60s"]);
+        check(vec![held("a", 0)], &[], &[]);
+        check(vec![held("a", 0)], &[("a.yaml", "1", "a")], &["restore a"]);
+        check(vec![held("a", 0)], &[("b.yaml", "1", "b")], &["apply b b.yaml", "suspend a", "again in 60s"]);
+    }
+
+    /// Campaigns in force, each in a file of its own.
+    fn many(ids: &[&str]) -> Vec<(CampaignID, InForce)> {
+        ids.iter().map(|id| known(id, &format!("{id}.yaml"), "1")).collect()
+    }
+
+    #[test]
+    fn more_at_once_than_the_guard_allows_is_held() {
+        let (d, e) = (("d.yaml", "1", "d"), ("e.yaml", "1", "e"));
+        let held_three = &["hold a", "hold b", "hold c", "guard 3 of 5"];
+        check(many(&["a", "b", "c", "d", "e"]), &[d, e], held_three);
+        // Half is not over half, and two are not three.
+        let suspended = &["suspend a", "suspend b", "suspend c", "again in 60s"];
+        check(many(&["a", "b", "c", "d", "e", "f"]), &[d, e, ("f.yaml", "1", "f")], suspended);
+        check(
+            many(&["a", "b"]),
+            &[("z.yaml", "1", "z")],
+            &["apply z z.yaml", "suspend a", "suspend b", "again in 60s"],
+        );
+        // Those that broke are there.
+        check(
+            many(&["a", "b", "c", "d"]),
+            &[d, ("a.yaml", "9", "!")],
+            &["reject a", "suspend b", "suspend c", "again in 60s"],
+        );
+        // One after the other within the grace is at once too.
+        let slowly = vec![gone("a", 50), gone("b", 90), known("c", "c.yaml", "1"), known("d", "d.yaml", "1")];
+        check(slowly, &[d], &["hold a", "hold b", "hold c", "guard 3 of 4"]);
+    }
+
+    #[test]
+    fn what_the_guard_holds_is_not_made_up_for_by_newcomers() {
+        let newcomer = |id: &str| {
+            let (campaign, in_force) = known(id, &format!("{id}.yaml"), "1");
+            (campaign, InForce { since: at(99), ..in_force })
+        };
+        let files = [("d.yaml", "1", "d"), ("v.yaml", "1", "v"), ("w.yaml", "1", "w"), ("x.yaml", "1", "x")];
+        let newcomers = ["v", "w", "x"].map(newcomer);
+        let mut in_force = vec![held("a", 99), held("b", 99), held("c", 99), known("d", "d.yaml", "1")];
+        in_force.extend(newcomers);
+        check(in_force.clone(), &files, &["guard 3 of 4"]);
+        // Enough of them are back.
+        let back = [files.as_slice(), &[("a.yaml", "1", "a")]].concat();
+        check(in_force, &back, &["restore a", "suspend b", "suspend c", "again in 60s"]);
+    }
+
+    #[test]
+    fn a_removal_that_a_person_allows_is_obeyed() {
+        let allowed = |id: &str| {
+            let (campaign, in_force) = held(id, 0);
+            (campaign, InForce { removal_allowed: true, ..in_force })
+        };
+        check(vec![allowed("a")], &[], &["remove a"]);
+        check(vec![allowed("a")], &[("a.yaml", "1", "a")], &["restore a"]);
+        // What vanishes later is held again.
+        check(vec![allowed("a"), known("b", "b.yaml", "1")], &[], &["remove a", "hold b"]);
     }
 
     #[test]
     fn a_renamed_file_keeps_its_campaign() {
-        check(vec![known("a", "a.yaml", "1")], &[("z.yaml", "1", Some("a"))], &["move a z.yaml"]);
-        check(vec![known("a", "a.yaml", "1")], &[("z.yaml", "2", Some("a"))], &["apply a z.yaml"]);
+        check(vec![known("a", "a.yaml", "1")], &[("z.yaml", "1", "a")], &["move a z.yaml"]);
+        check(vec![known("a", "a.yaml", "1")], &[("z.yaml", "2", "a")], &["apply a z.yaml"]);
     }
 
     #[test]
     fn of_two_files_with_one_id_the_newcomer_loses() {
-        let files = [("a.yaml", "2", Some("x")), ("z.yaml", "1", Some("x"))];
+        let files = [("a.yaml", "2", "x"), ("z.yaml", "1", "x")];
         check(vec![known("x", "z.yaml", "1")], &files, &["duplicate a.yaml of z.yaml"]);
         check(vec![], &files, &["apply x a.yaml", "duplicate z.yaml of a.yaml"]);
+        // An edit that breaks the file hands its campaign to nobody.
+        let files = [("a.yaml", "2", "x"), ("z.yaml", "9", "!")];
+        check(vec![known("x", "z.yaml", "1")], &files, &["reject x", "duplicate a.yaml of z.yaml"]);
+        // Renamed, it is known by its bytes.
+        let files = [("a.yaml", "2", "x"), ("y.yaml", "1", "x")];
+        check(vec![known("x", "z.yaml", "1")], &files, &["move x y.yaml", "duplicate a.yaml of y.yaml"]);
     }
 
     #[test]
     fn a_removed_campaign_comes_back_as_applied() {
         let (campaign, in_force) = known("a", "a.yaml", "1");
         let removed = vec![(campaign, InForce { removed: true, ..in_force })];
-        check(removed, &[("a.yaml", "1", Some("a"))], &["apply a a.yaml"]);
+        check(removed, &[("a.yaml", "1", "a")], &["apply a a.yaml"]);
     }
 }

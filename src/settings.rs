@@ -25,7 +25,8 @@ pub use schema::schema;
 pub use secret::{SecretError, fetch};
 
 use crate::{
-    campaign::Dialect, document::Problem, gateway::kind::GatewaySettings, sandbox::settings::SandboxSettings,
+    campaign::Dialect, document::Problem, gateway::kind::GatewaySettings, revision::Guard,
+    sandbox::settings::SandboxSettings,
 };
 
 /// The settings file that is looked for in the working directory.
@@ -49,6 +50,8 @@ pub struct Settings {
     pub default_gateway: Option<String>,
     /// At least one.
     pub gateways: BTreeMap<String, Arc<dyn GatewaySettings>>,
+    /// How much may vanish from the folder at once and be obeyed.
+    pub guard: Guard,
 }
 
 impl Settings {
@@ -62,6 +65,7 @@ impl Settings {
             zone: Some(TimeZone::UTC),
             default_gateway: Some("sandbox".to_owned()),
             gateways: BTreeMap::from([("sandbox".to_owned(), sandbox)]),
+            guard: Guard::default(),
         }
     }
 

@@ -112,6 +112,14 @@ pub fn read(file: &str, bytes: &[u8], context: &Context<'_>) -> (Option<Campaign
     (campaign, report.into_problems())
 }
 
+/// The id that a file gives, whatever else is wrong with it; None when that cannot be told.
+pub fn identity(file: &str, bytes: &[u8]) -> Option<CampaignID> {
+    let node = yaml::parse(file, bytes).ok()?;
+    let mut report = Report::new(file);
+    let fields = Cursor::root(&node).fields(&mut report, KEYS)?;
+    id(file, &fields, &mut report)
+}
+
 /// Every part is read, whatever is wrong with the others, so that all problems come at once.
 fn campaign(file: &str, fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> Option<Campaign> {
     let id = id(file, fields, report);

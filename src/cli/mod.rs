@@ -1,5 +1,6 @@
 //! The command line: data on stdout, everything else on stderr, one exit code for each way to end.
 
+mod apply;
 mod check;
 mod control;
 mod db;
@@ -7,6 +8,7 @@ mod deliveries;
 mod explain;
 mod files;
 mod gateways;
+mod history;
 mod names;
 pub mod new;
 mod output;
@@ -66,6 +68,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     New(new::NewArgs),
     Check(check::CheckArgs),
+    Apply(apply::ApplyArgs),
     Explain(explain::ExplainArgs),
     Preview(preview::PreviewArgs),
     Send(send::SendArgs),
@@ -73,6 +76,7 @@ enum Command {
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
     Deliveries(deliveries::DeliveriesArgs),
+    History(history::HistoryArgs),
     Pause(control::PauseArgs),
     Resume(control::ResumeArgs),
     Cancel(control::CancelArgs),
@@ -163,6 +167,7 @@ async fn run(cli: Cli) -> Ended {
         Command::Serve(args) => serve::run(&args, load(config)?).await,
         Command::New(args) => new::run(&args, &settings(config)?),
         Command::Check(args) => check::run(&args, config, now),
+        Command::Apply(args) => apply::run(args, &for_the_ledger(config)?, now).await,
         Command::Explain(args) => explain::run(&args),
         Command::Preview(args) => preview::run(&args, &settings(config)?, clock),
         Command::Send(args) => send::run(args, &settings(config)?, clock.as_ref()).await,
@@ -170,6 +175,7 @@ async fn run(cli: Cli) -> Ended {
         Command::Runs(args) => runs::run(&args, &for_the_ledger(config)?),
         Command::Show(args) => show::run(&args, &for_the_ledger(config)?, now),
         Command::Deliveries(args) => deliveries::run(&args, &for_the_ledger(config)?, now),
+        Command::History(args) => history::run(&args, &for_the_ledger(config)?),
         Command::Pause(args) => control::pause(args, &for_the_ledger(config)?, now).await,
         Command::Resume(args) => control::resume(args, &for_the_ledger(config)?, now).await,
         Command::Cancel(args) => control::cancel(args, &for_the_ledger(config)?, now).await,

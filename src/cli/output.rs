@@ -17,8 +17,13 @@ pub const NOTHING: &str = "–";
 
 /// Writes data. When nobody reads any more the command ends, and ends well.
 pub fn write(text: &str) -> Result<(), Failure> {
+    write_bytes(text.as_bytes())
+}
+
+/// Writes data that need not be text.
+pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::new(Exit::Good, error)),
         other => other.context("the output cannot be written").map_err(Failure::from),
     }

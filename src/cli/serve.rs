@@ -1,6 +1,10 @@
 //! `campaignd serve`: the daemon, wired to the world.
 
-use std::{io::IsTerminal, path::Path, sync::Arc};
+use std::{
+    io::IsTerminal,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use anyhow::Context;
 use tokio::{
@@ -15,6 +19,7 @@ use crate::{
     daemon::{self, Parts, Posts, ServeError, Signals, housekeeping},
     folder::{self, DiskFolder},
     review,
+    revision::Guard,
     settings::{self, Loaded, Origin, Settings},
     store::{Ledger, owner::Owner, sqlite::SqliteStore},
 };
@@ -56,6 +61,7 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let gateways = wire::posts(&settings, &clock)?;
     let sandboxes = sandboxes(&gateways);
     let signals = Arc::new(Signals::default());
+    signals.guard.send_replace(settings.guard);
     let parts = Parts {
         clock,
         ledger: ledger.clone(),
@@ -131,13 +137,17 @@ fn beside(file: &Path) -> &Path {
 /// Watches the folder; without a watch the rescans alone find changes.
 fn watch(root: &Path, signals: &Arc<Signals>) -> Option<impl Sized> {
     let woken = Arc::clone(signals);
-    folder::watch(root, move || woken.folder.notify_one())
+    let wake = move |is_written| {
+        woken.folder_is_written.store(is_written, Ordering::Relaxed);
+        woken.folder.notify_one();
+    };
+    folder::watch(root, wake)
         .inspect_err(|error| tracing::warn!("{} is not watched, only read again: {error}", root.display()))
         .ok()
 }
 
 /// SIGTERM and SIGINT stop; SIGHUP reads the settings and the folder again.
-async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal, origin: Origin, settings: Settings) {
+async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal, origin: Origin, mut settings: Settings) {
     let interrupted = interrupted();
     tokio::pin!(interrupted);
     loop {
@@ -152,7 +162,7 @@ async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal, origin: Origin,
                 tracing::info!("SIGHUP: the settings and the folder are read again");
                 tell_reloading();
                 if let Origin::File(path) = &origin {
-                    compare_settings(path, &settings);
+                    read_settings_again(path, &mut settings, &signals);
                 }
                 signals.folder.notify_one();
                 notify(&[sd_notify::NotifyState::Ready]);
@@ -168,15 +178,26 @@ fn tell_reloading() {
     }
 }
 
-/// Tells what has become of the settings in force: every change of them needs a restart, and bad ones
-/// would fail it.
-fn compare_settings(path: &Path, in_force: &Settings) {
-    match settings::load(Some(path)) {
-        Err(error) => tracing::error!(%error, "the settings in force stay so; `campaignd check` tells more"),
-        Ok(loaded) if format!("{:?}", loaded.settings) != format!("{in_force:?}") => {
-            tracing::warn!("{} has changed: a restart takes it", path.display());
+/// Takes of the settings what can change under way, the guard; every other change needs a restart, and bad
+/// settings would fail it.
+fn read_settings_again(path: &Path, in_force: &mut Settings, signals: &Signals) {
+    let settings = match settings::load(Some(path)) {
+        Ok(loaded) => loaded.settings,
+        Err(error) => {
+            tracing::error!(%error, "the settings in force stay so; `campaignd check` tells more");
+            return;
         }
-        Ok(_) => tracing::info!("the settings are the same"),
+    };
+    if settings.guard != in_force.guard {
+        let Guard { max_removed_percent, from } = settings.guard;
+        tracing::info!("guard: from {from} on, more than {max_removed_percent}% are held");
+        in_force.guard = settings.guard;
+        signals.guard.send_replace(settings.guard);
+    }
+    if format!("{settings:?}") != format!("{in_force:?}") {
+        tracing::warn!("{} has changed: a restart takes it", path.display());
+    } else {
+        tracing::info!("the settings are in force");
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     attempt_log), `sources` (what the audience came from), `reasons` ({outcome, reason_code, reason, recipients}, the most frequent first), `inquiries` \
     (what is being looked up) and `not_found` (who accepted, and has no message when looked up).\n\n\
     Examples:\n  campaignd show hello@20261111T010000Z\n  campaignd show hello\n  \
-    campaignd show hello --format json | jq .reasons"
+    campaignd show hello --format json | jq .reasons\n  campaignd show hello@20261111T010000Z --format yaml"
 )]
 pub struct ShowArgs {
     /// A run, or a campaign: its newest run
@@ -44,6 +44,8 @@ enum ShowFormat {
     Table,
     /// One object
     Json,
+    /// The bytes of the campaign file that the run was made from
+    Yaml,
 }
 
 /// How many reasons and attempts the page for people has.
@@ -113,6 +115,7 @@ pub fn run(args: &ShowArgs, settings: &Settings, now: Timestamp) -> Ended {
     };
     match args.format {
         ShowFormat::Json => output::write(&json(&review, &name, &row)?)?,
+        ShowFormat::Yaml => output::write_bytes(&review.run_bytes(&name)?)?,
         ShowFormat::Table => page(&review, &name, &row, settings, now)?,
     }
     Ok(Exit::Good)

@@ -43,14 +43,18 @@ impl Catalogue {
         mut read: impl FnMut(&CampaignRecord) -> Option<Arc<Campaign>>,
     ) {
         let mut before = std::mem::take(&mut self.entries);
-        self.due.clear();
         for record in records {
-            let known = before.remove(&record.id).filter(|entry| entry.record.revision == record.revision);
+            let id = record.id.clone();
+            let known = before.remove(&id).filter(|entry| entry.record.revision == record.revision);
             let campaign = match known {
+                // Nothing of it has changed, nor when it wants a decision.
+                Some(entry) if entry.record == record => {
+                    self.entries.insert(id, entry);
+                    continue;
+                }
                 Some(entry) => entry.campaign,
                 None => read(&record),
             };
-            let id = record.id.clone();
             self.entries.insert(id.clone(), Entry { record, campaign, next_at: None });
             self.wake_at(&id, Some(now));
         }
@@ -76,7 +80,9 @@ impl Catalogue {
             sha256: record.sha256.clone(),
             gone_since: record.gone_since,
             removed: record.removed,
-            held: record.held,
+            since: record.in_force_since,
+            held_since: record.held_since,
+            removal_allowed: record.removal_allowed,
             rejected: record.rejected,
         };
         self.entries.iter().map(|(id, entry)| (id.clone(), in_force(&entry.record))).collect()
@@ -121,14 +127,6 @@ impl Catalogue {
     pub fn gone(&mut self, campaign: &CampaignID, since: Option<Timestamp>) {
         if let Some(entry) = self.entries.get_mut(campaign) {
             entry.record.gone_since = since;
-        }
-    }
-
-    /// Every campaign wants a decision.
-    pub fn wake_all(&mut self, at: Timestamp) {
-        for (campaign, entry) in &mut self.entries {
-            entry.next_at = Some(at);
-            self.due.push(Reverse((at, campaign.clone())));
         }
     }
 

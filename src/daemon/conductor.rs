@@ -19,38 +19,26 @@ use super::{
     intake::Intake,
     lane::{Lane, RunOver, wants_turns},
     reading::read_revision,
+    scanning::Scanning,
     turns::Before,
 };
 use crate::{
     campaign::{Campaign, CampaignID},
     clock::sleep_until,
-    folder::Snapshot,
     limits::SlidingLog,
     plan::{Decision, Fate, Plan, plan},
-    revision::{self, Change},
     run::{RunID, Trigger},
     store::{CampaignRecord, DecidedSlots, NewRun, RunRecord, Stored},
 };
 
 /// The longest time between two looks at the ledger for what a person has asked.
 const LOOK: Duration = Duration::from_millis(200);
-/// The folder counts as quiet when nothing has changed for so long.
-const QUIET: SignedDuration = SignedDuration::from_millis(150);
-/// A folder that is never quiet is read all the same after so long.
-const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
 /// Campaigns whose decisions are committed together.
 const CAMPAIGNS_A_COMMIT: usize = 200;
 /// Audiences that are gathered at once, beyond those that their file names.
 const OPENINGS: usize = 8;
 /// Runs that may wait for the conductor to hear that they are over.
 const OVER_QUEUE: usize = 1_024;
-
-/// Something changes in the folder: when it will have been quiet for long enough, and when it is read
-/// however unquiet it is, by the steady clock.
-struct Unrest {
-    quiet_at: Timestamp,
-    give_up_at: Timestamp,
-}
 
 /// A campaign with what is to be recorded about its slots.
 struct Planned {
@@ -78,17 +66,13 @@ pub(super) struct Conductor {
     pub(super) parts: Parts,
     pub(super) catalogue: Catalogue,
     pub(super) lanes: BTreeMap<String, Arc<Lane>>,
-    intake: Intake,
-    /// When the folder wants another look, because a removal waits for its grace.
-    scan_at: Option<Timestamp>,
-    /// While something changes in the folder.
-    unrest: Option<Unrest>,
+    pub(super) intake: Intake,
+    pub(super) scanning: Scanning,
     /// The ledger's change mark when it was last looked at.
     pub(super) seen: Option<i64>,
     openings: JoinSet<()>,
     opening_places: Arc<Semaphore>,
     over: mpsc::Sender<RunOver>,
-    held: Option<String>,
 }
 
 /// Runs until told to stop.
@@ -106,19 +90,18 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
         parts.signals.rounds.send_modify(|rounds| *rounds += 1);
         // What cannot be recorded has been told, and is tried again.
         let _ = conductor.decide().await;
-        let wake_at = [conductor.catalogue.next_at(), conductor.scan_at].into_iter().flatten().min();
+        let wake_at =
+            [conductor.catalogue.next_at(), conductor.scanning.next_at()].into_iter().flatten().min();
         tokio::select! {
             biased;
             () = &mut stopped => break,
-            () = parts.signals.folder.notified() => conductor.folder_changes(),
+            () = parts.signals.folder.notified() => conductor.scanning.folder_changes(&parts),
             Some(over) = runs_over.recv() => conductor.catalogue.run_over(&over.campaign, &over.run),
             () = sleep_until(parts.clock.as_ref(), wake_at.unwrap_or(Timestamp::MAX)) => {}
             // By elapsed time: whoever sets the clock back does not put the daemon to sleep.
-            () = tokio::time::sleep(conductor.quiet_in().map_or(LOOK, |quiet| quiet.min(LOOK))) => {}
+            () = tokio::time::sleep(conductor.scanning.quiet_in(&parts).map_or(LOOK, |quiet| quiet.min(LOOK))) => {}
         }
-        if conductor.scan_at.is_some_and(|at| at <= parts.clock.now())
-            || conductor.quiet_in() == Some(Duration::ZERO)
-        {
+        if conductor.scanning.is_due(&parts) {
             conductor.scan().await;
         }
         if let Err(error) = conductor.look().await {
@@ -175,13 +158,11 @@ impl Conductor {
             catalogue: Catalogue::default(),
             lanes,
             intake: Intake::default(),
-            scan_at: None,
-            unrest: None,
+            scanning: Scanning::default(),
             seen: None,
             openings: JoinSet::new(),
             opening_places: Arc::new(Semaphore::new(OPENINGS)),
             over,
-            held: None,
         };
         conductor.refresh().await?;
         conductor.leave_out_restored().await?;
@@ -205,7 +186,7 @@ impl Conductor {
         Ok(())
     }
 
-    fn take(&mut self, records: Vec<CampaignRecord>) {
+    pub(super) fn take(&mut self, records: Vec<CampaignRecord>) {
         let parts = &self.parts;
         self.catalogue.refresh(records, parts.clock.now(), |record| {
             read_revision(parts, &record.path, &record.yaml, record.id.as_str())
@@ -260,7 +241,7 @@ impl Conductor {
     /// Decides every slot that is due and starts the runs that this makes, in slices, so that of a
     /// thousand campaigns the first do not wait for the last. Where that cannot be recorded, it waits, and so
     /// must whatever would follow.
-    async fn decide(&mut self) -> Stored<()> {
+    pub(super) async fn decide(&mut self) -> Stored<()> {
         let now = self.parts.clock.now();
         let due = self.catalogue.take_due(now);
         let mut commits = JoinSet::new();
@@ -340,98 +321,6 @@ impl Conductor {
         self.parts.signals.lateness.send_modify(|lateness| lateness.record(late));
         self.catalogue.run_made(id, &run);
         self.open(Arc::new(assignment));
-    }
-
-    /// Something changes in the folder: it is read once nothing has for a moment.
-    fn folder_changes(&mut self) {
-        let steady = self.parts.clock.steady();
-        let give_up_at = self.unrest.as_ref().map_or(steady + NEVER_QUIET, |unrest| unrest.give_up_at);
-        self.unrest = Some(Unrest { quiet_at: give_up_at.min(steady + QUIET), give_up_at });
-    }
-
-    /// How long until the folder has been quiet, while it changes.
-    fn quiet_in(&self) -> Option<Duration> {
-        let left = self.unrest.as_ref()?.quiet_at.duration_since(self.parts.clock.steady());
-        Some(Duration::try_from(left).unwrap_or_default())
-    }
-
-    /// Reads the folder and obeys it.
-    async fn scan(&mut self) {
-        self.unrest = None;
-        let folder = Arc::clone(&self.parts.folder);
-        let scanned = tokio::task::spawn_blocking(move || folder.scan()).await;
-        let obeyed = match scanned {
-            Ok(Ok(snapshot)) => {
-                let empty = snapshot.files.is_empty().then(|| "the campaigns folder is empty".to_owned());
-                self.obey(snapshot, empty).await
-            }
-            Ok(Err(fault)) => self.obey(Snapshot::default(), Some(fault.to_string())).await,
-            Err(error) => self.obey(Snapshot::default(), Some(error.to_string())).await,
-        };
-        if let Err(error) = obeyed {
-            tracing::error!(%error, "a change of the folder cannot be recorded, and waits");
-            self.scan_at = Some(self.parts.clock.now() + LEDGER_RETRY);
-        }
-    }
-
-    /// Compares the folder with what is in force and records the difference. `held`: why nothing is
-    /// removed.
-    async fn obey(&mut self, snapshot: Snapshot, held: Option<String>) -> Stored<()> {
-        let now = self.parts.clock.now();
-        let found = self.intake.read(&self.parts, &snapshot, now);
-        let in_force = self.catalogue.in_force();
-        let wishes = revision::compare(&in_force, &found, held.is_some(), now);
-        self.scan_at = wishes.look_again_at;
-        let anything_in_force = in_force.values().any(|known| !known.removed);
-        if held != self.held {
-            match &held {
-                Some(reason) if anything_in_force => {
-                    tracing::warn!("the campaigns in force stay so: the campaigns folder is held: {reason}");
-                }
-                Some(reason) => tracing::warn!("there is no campaign: {reason}"),
-                None => {}
-            }
-            self.held = held;
-        }
-        if let Some(problems) = self.intake.changed_problems(&self.catalogue, &wishes.duplicates) {
-            let written = problems.clone();
-            self.parts.ledger.call(move |store| store.problems_replace(&written, now)).await?;
-            self.intake.problems_written(problems);
-        }
-        if wishes.changes.is_empty() {
-            return Ok(());
-        }
-        // A file that is gone, perhaps since before this daemon began, starts nothing any more; one that is
-        // back with an edit goes on as if it had never been gone.
-        for change in &wishes.changes {
-            match change {
-                Change::Suspend { campaign } => self.catalogue.gone(campaign, Some(now)),
-                Change::Apply { campaign, .. } => self.catalogue.gone(campaign, None),
-                _ => {}
-            }
-        }
-        // Slots up to now belong to the revisions in force until now: all of them, of which a call decides
-        // only so many.
-        self.catalogue.wake_all(now);
-        while self.catalogue.next_at().is_some_and(|at| at <= self.parts.clock.now()) {
-            self.decide().await?;
-        }
-        let steps = wishes.changes.into_iter();
-        let steps: Vec<_> = steps
-            .flat_map(|change| self.intake.steps(change, &snapshot, &self.catalogue, &in_force, now))
-            .collect();
-        let records = self
-            .parts
-            .ledger
-            .call(move |store| {
-                for step in &steps {
-                    step.take(store, now)?;
-                }
-                store.campaigns()
-            })
-            .await?;
-        self.take(records);
-        Ok(())
     }
 }
 

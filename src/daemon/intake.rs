@@ -10,11 +10,14 @@ use jiff::Timestamp;
 
 use super::{Parts, catalogue::Catalogue, reading::context};
 use crate::{
-    campaign::{Campaign, CampaignID, file::read},
+    campaign::{
+        Campaign, CampaignID,
+        file::{identity, read},
+    },
     document::{Code, Problem, Severity},
-    folder::{FileState, Snapshot},
+    folder::{Commit, FileState, Snapshot},
     plan,
-    revision::{Change, Found, InForce},
+    revision::{Change, Content, Found, InForce},
     store::{CampaignMark, DecidedSlots, NewRevision, ProblemRecord, Store, Stored},
 };
 
@@ -28,7 +31,9 @@ pub struct Intake {
 
 /// A file as it was read last.
 struct ReadFile {
-    sha256: String,
+    sha256: Arc<str>,
+    content: Content,
+    /// There where it has no problem that is an error.
     campaign: Option<Arc<Campaign>>,
     problems: Vec<Problem>,
 }
@@ -41,7 +46,8 @@ impl Intake {
         for (path, state) in &snapshot.files {
             let file = match state {
                 FileState::Unreadable(reason) => ReadFile {
-                    sha256: String::new(),
+                    sha256: "".into(),
+                    content: Content::Broken(None),
                     campaign: None,
                     problems: vec![unreadable(path, reason)],
                 },
@@ -49,14 +55,19 @@ impl Intake {
                     Some(known) if known.sha256 == *sha256 => known,
                     _ => {
                         let (campaign, problems) = read(path, bytes, &context(parts, now));
-                        ReadFile { sha256: sha256.clone(), campaign: campaign.map(Arc::new), problems }
+                        let content = match &campaign {
+                            Some(campaign) => Content::Campaign(campaign.id.clone()),
+                            None => Content::Broken(identity(path, bytes)),
+                        };
+                        let campaign = campaign.map(Arc::new);
+                        ReadFile { sha256: sha256.clone(), content, campaign, problems }
                     }
                 },
             };
             found.push(Found {
                 path: path.clone(),
-                sha256: file.sha256.clone(),
-                campaign: file.campaign.as_ref().map(|campaign| campaign.id.clone()),
+                sha256: file.sha256.to_string(),
+                content: file.content.clone(),
             });
             self.files.insert(path.clone(), file);
         }
@@ -122,6 +133,7 @@ impl Intake {
         &self,
         change: Change,
         snapshot: &Snapshot,
+        commit: Option<&Commit>,
         catalogue: &Catalogue,
         in_force: &BTreeMap<CampaignID, InForce>,
         now: Timestamp,
@@ -131,7 +143,7 @@ impl Intake {
                 let is_new = in_force.get(&campaign).is_none_or(|known| known.removed);
                 let paused = catalogue.standing(&campaign).filter(|(_, at)| at.hold == plan::Hold::Paused);
                 let mut steps = give_up(&campaign, paused, plan::Hold::Replaced, now);
-                steps.extend(self.apply(campaign, path, snapshot, is_new, now));
+                steps.extend(self.apply(campaign, path, snapshot, commit, is_new, now));
                 steps
             }
             Change::Move { campaign, path } => {
@@ -150,7 +162,7 @@ impl Intake {
                 tracing::warn!(%campaign, "its file is gone: it waits, and is removed in 60 s");
                 vec![Step::Mark(campaign, CampaignMark::Gone { since: now })]
             }
-            Change::Hold { campaign } => vec![Step::Mark(campaign, CampaignMark::Held)],
+            Change::Hold { campaign } => vec![Step::Mark(campaign, CampaignMark::Held { since: now })],
             Change::Restore { campaign } => {
                 tracing::info!(%campaign, "its file is back");
                 vec![Step::Mark(campaign, CampaignMark::Back)]
@@ -169,6 +181,7 @@ impl Intake {
         id: CampaignID,
         path: String,
         snapshot: &Snapshot,
+        commit: Option<&Commit>,
         is_new: bool,
         now: Timestamp,
     ) -> Option<Step> {
@@ -177,11 +190,11 @@ impl Intake {
         tracing::info!(campaign = %id, %path, "{}", if is_new { "added" } else { "changed" });
         let revision = NewRevision {
             campaign: id,
+            commit_id: commit.map(|commit| commit.id.clone()),
+            dirty: commit.map(|commit| commit.differing.contains(&path)),
             path,
-            sha256: sha256.clone(),
+            sha256: sha256.to_string(),
             yaml: bytes.to_vec(),
-            commit_id: None,
-            dirty: None,
             gateway: campaign.gateway.clone(),
             labels: serde_json::json!(campaign.labels).to_string(),
             enabled: campaign.enabled,

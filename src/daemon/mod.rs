@@ -30,9 +30,15 @@ mod questions;
 mod reading;
 mod record;
 mod report;
+mod scanning;
 mod turns;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, tz::TimeZone};
 use tokio::sync::{Notify, watch};
@@ -43,6 +49,7 @@ use crate::{
     folder::Folder,
     gateway::Gateway,
     limits::Limits,
+    revision::Guard,
     store::{Ledger, StoreError},
 };
 
@@ -95,6 +102,10 @@ impl Gateways for Posts {
 pub struct Signals {
     /// Something in the folder may have changed.
     pub folder: Notify,
+    /// A file of the folder is being written, as far as events tell.
+    pub folder_is_written: AtomicBool,
+    /// How much may vanish from the folder at once and be obeyed.
+    pub guard: watch::Sender<Guard>,
     /// Told once the ledger is open and the folder has been read.
     pub ready: watch::Sender<bool>,
     /// Why nothing is sent, while the ledger is locked.
@@ -110,6 +121,8 @@ impl Default for Signals {
     fn default() -> Signals {
         Signals {
             folder: Notify::new(),
+            folder_is_written: AtomicBool::new(false),
+            guard: watch::Sender::default(),
             ready: watch::Sender::new(false),
             locked: watch::Sender::default(),
             rounds: watch::Sender::new(0),

@@ -44,6 +44,9 @@ impl Conductor {
                 _ => {}
             }
         }
+        if self.catalogue.iter().any(|(_, entry)| entry.record.removal_allowed) {
+            self.scanning.look_at(self.parts.clock.now());
+        }
         let questions = self.parts.ledger.call(|store| store.questions_open()).await?;
         for (number, asked_at, question) in questions {
             self.answer(number, asked_at, question).await?;

@@ -4,6 +4,7 @@
 //! Knows: places (line, column), scalars as they were written, problems. Must never know: what a
 //! campaign or a setting means, files, clocks. Only [`yaml`] knows the YAML syntax.
 
+pub mod difference;
 pub mod explanation;
 pub mod fields;
 pub mod nearest;

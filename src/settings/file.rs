@@ -17,6 +17,7 @@ use crate::{
         yaml,
     },
     gateway::{kind::GatewaySettings, reading::path},
+    revision::Guard,
 };
 
 /// The keys of a settings file.
@@ -32,6 +33,8 @@ pub(crate) const KEYS: &[&str] = &[
     "token",
     "alerts",
 ];
+/// The keys of `guard`.
+pub(crate) const GUARD_KEYS: &[&str] = &["maxRemoved", "from"];
 /// Reads a settings file, whose paths are relative to `folder`. The settings are there when no
 /// problem is an error; warnings come beside them.
 pub fn read(file: &str, bytes: &[u8], folder: &Path) -> (Option<Settings>, Vec<Problem>) {
@@ -56,7 +59,8 @@ pub(super) fn database(bytes: &[u8], folder: &Path) -> Option<PathBuf> {
 }
 
 fn settings(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<Settings> {
-    fields.not_supported(report, &[("retention", None), ("guard", None), ("token", None), ("alerts", None)]);
+    fields.not_supported(report, &[("retention", None), ("token", None), ("alerts", None)]);
+    let guard = fields.get("guard").map(|cursor| guard(&cursor, report));
     let campaigns = path(fields, "campaigns", folder, report);
     let database = path(fields, "database", folder, report);
     let listen = fields.get("listen").map(|cursor| listen(&cursor, report));
@@ -80,7 +84,30 @@ fn settings(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<S
         zone: zone.flatten(),
         default_gateway: default_gateway.map_or(only, |named| named),
         gateways: gateways.into_iter().filter_map(|(name, gateway)| Some((name, gateway?))).collect(),
+        guard: guard.unwrap_or(Some(Guard::default()))?,
     })
+}
+
+/// How much may vanish from the folder at once.
+fn guard(cursor: &Cursor<'_>, report: &mut Report) -> Option<Guard> {
+    let fields = cursor.fields(report, GUARD_KEYS)?;
+    let default = Guard::default();
+    let max_removed_percent = match fields.get("maxRemoved") {
+        Some(cursor) => cursor.parsed(report, Code::BadValue, share),
+        None => Some(default.max_removed_percent),
+    };
+    let from = match fields.get("from") {
+        Some(cursor) => cursor.whole(report, 1..=u64::from(u32::MAX)).and_then(|from| from.try_into().ok()),
+        None => Some(default.from),
+    };
+    Some(Guard { max_removed_percent: max_removed_percent?, from: from? })
+}
+
+/// `0%` to `100%`.
+fn share(text: &str) -> Result<u8, &'static str> {
+    let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let percent = digits.and_then(|digits| digits.parse().ok()).filter(|percent| *percent <= 100);
+    percent.ok_or("a share is written as 0% to 100%")
 }
 
 /// An address, or None for `off`.

@@ -31,9 +31,19 @@ struct SettingsFile {
     /// The gateways by name.
     gateways: BTreeMap<String, Gateway>,
     retention: Option<NotYet>,
-    guard: Option<NotYet>,
+    /// How much may vanish from the folder at once; more is held until a person says that it is meant.
+    guard: Option<Guard>,
     token: Option<NotYet>,
     alerts: Option<NotYet>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Guard {
+    /// More than this share of the campaigns in force is held. Default: 50%.
+    max_removed: Option<String>,
+    /// From so many on. Default: 3.
+    from: Option<u32>,
 }
 
 /// An account at a service that carries messages, of one of the kinds.
@@ -73,6 +83,7 @@ mod tests {
         check(&schema(), file::KEYS);
         let mut definitions = schema().to_value()["$defs"].take();
         let mut definition = |name: &str| Schema::try_from(definitions[name].take()).unwrap();
+        check(&definition("Guard"), file::GUARD_KEYS);
         check(&definition("GatewayLimits"), GATEWAY_LIMIT_KEYS);
         for kind in KINDS {
             let mut generator = SchemaGenerator::default();

@@ -5,6 +5,7 @@
 //! gateways, files, the clock (times are arguments), what a reply means.
 
 mod attempt;
+mod campaigns;
 mod gateway;
 pub mod generation;
 mod inquiry;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 pub use attempt::{AttemptEnd, Begun, Intent};
+pub use campaigns::{CampaignMark, CampaignRecord, NewRevision, ProblemRecord};
 pub use gateway::{GatewayRecord, PastCall};
 pub use generation::LockReason;
 pub use inquiry::{Confirmations, Inquiry, Witness};
@@ -26,7 +28,6 @@ pub use people::{Act, Control, Controlled, PausedBy, Question, Reply, Suppressio
 
 use crate::{
     campaign::{CampaignID, RecipientID},
-    document::Severity,
     plan::Decision,
     run::{
         Counts, Outcome, RunEvent, RunID, RunState, Settlement, Trigger,
@@ -72,73 +73,6 @@ pub enum StoreError {
 
 /// A result of the ledger.
 pub type Stored<T> = Result<T, StoreError>;
-
-/// A campaign as the ledger knows it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CampaignRecord {
-    pub id: CampaignID,
-    /// The revision in force.
-    pub revision: i64,
-    /// Its path in the campaigns folder.
-    pub path: String,
-    pub sha256: String,
-    /// Its exact bytes.
-    pub yaml: Vec<u8>,
-    pub enabled: bool,
-    pub removed: bool,
-    pub rejected: bool,
-    pub gone_since: Option<Timestamp>,
-    /// Its file is missing from a folder that is not obeyed.
-    pub held: bool,
-    /// By a person, for this campaign or for all.
-    pub paused: Option<String>,
-    pub decided_until: Timestamp,
-}
-
-/// A revision to take force.
-#[derive(Debug, Clone)]
-pub struct NewRevision {
-    pub campaign: CampaignID,
-    pub path: String,
-    pub sha256: String,
-    pub yaml: Vec<u8>,
-    pub commit_id: Option<String>,
-    pub dirty: Option<bool>,
-    pub gateway: String,
-    /// A JSON object.
-    pub labels: String,
-    pub enabled: bool,
-    pub applied_at: Timestamp,
-}
-
-/// Something about a campaign other than a new revision.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CampaignMark {
-    Moved {
-        path: String,
-    },
-    Rejected,
-    Accepted,
-    Gone {
-        since: Timestamp,
-    },
-    /// Its file is missing from a folder that is not obeyed.
-    Held,
-    Back,
-    Removed,
-}
-
-/// A problem of the folder, for `problem_status`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProblemRecord {
-    pub path: String,
-    pub campaign: Option<String>,
-    pub severity: Severity,
-    pub line: u32,
-    pub column: u32,
-    pub code: String,
-    pub message: String,
-}
 
 /// A run to be made for a slot that runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -249,6 +183,8 @@ pub trait Store: Send {
     /// A campaign that was not there, or was removed, has its slots decided up to `applied_at`.
     fn campaign_apply(&mut self, revision: &NewRevision) -> Stored<i64>;
     fn campaign_mark(&mut self, campaign: &CampaignID, mark: &CampaignMark) -> Stored<()>;
+    /// A person says that the removals that are held shall be obeyed; gives the campaigns.
+    fn removals_allow(&mut self, act: &Act) -> Stored<Vec<CampaignID>>;
     /// Replaces what is wrong in the folder; a problem that stays keeps its `since`.
     fn problems_replace(&mut self, problems: &[ProblemRecord], now: Timestamp) -> Stored<()>;
 

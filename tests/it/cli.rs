@@ -467,6 +467,34 @@ fn whoever_stops_reading_ends_nothing_badly() {
 }
 
 #[test]
+fn a_campaign_has_a_history() {
+    let desk = Desk::new(SETTINGS, &[("hello.yaml", HELLO)]);
+    desk.serve().stop();
+    let edited = HELLO.replace("hello!!", "hello again").replace("[u00003]", "[u00003, u00004]");
+    desk.write("campaigns/hello.yaml", &edited);
+    desk.serve().stop();
+    desk.write("campaigns/hello.yaml", &format!("# the same\n{edited}"));
+    let daemon = desk.serve();
+    desk.ends(&["send", "hello", "--yes", "--wait"], 0);
+    daemon.stop();
+    let session = session(
+        &desk,
+        &[
+            &["history", "hello"],
+            &["history", "hello", "2"],
+            &["history", "hello", "3", "1"],
+            &["history", "hello", "9"],
+            &["history", "helo"],
+        ],
+    );
+    golden("a_campaign_has_a_history", &session);
+    let rows = desk.json(&["history", "hello"]);
+    assert_eq!(rows[2]["yaml"], HELLO);
+    assert_eq!(rows[0]["revision"], 3);
+    assert_eq!(desk.ends(&["show", "hello", "--format", "yaml"], 0).out, format!("# the same\n{edited}"));
+}
+
+#[test]
 fn a_code_is_explained() {
     let desk = Desk::new(SETTINGS, &[]);
     let session = session(&desk, &[&["explain", "C041"], &["explain", "s001"], &["explain", "C999"]]);

@@ -161,7 +161,7 @@ fn what_is_wrong_with_a_campaign_is_shown() {
         (CampaignMark::Rejected, "rejectedEdit"),
         (CampaignMark::Accepted, ""),
         (CampaignMark::Gone { since: now() }, "fileGone"),
-        (CampaignMark::Held, "removalHeld"),
+        (CampaignMark::Held { since: now() }, "removalHeld"),
         (CampaignMark::Back, ""),
         (CampaignMark::Removed, ""),
     ];

@@ -357,7 +357,8 @@ fn a_hangup_tells_what_has_become_of_the_settings() {
     let desk = Desk::new(settings, &[]);
     let daemon = desk.serve();
     for (now, told) in [
-        (settings.to_owned(), "the settings are the same"),
+        (settings.to_owned(), "the settings are in force"),
+        (format!("{settings}guard: {{maxRemoved: 0%}}\n"), "guard: from 3 on, more than 0% are held"),
         (settings.replace("UTC", "Asia/Shanghai"), "has changed: a restart takes it"),
         (settings.replace("UTC", "Mars/Olympus"), "the settings in force stay so"),
     ] {

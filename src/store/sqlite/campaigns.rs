@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    super::{CampaignMark, CampaignRecord, NewRevision, ProblemRecord, StoreError, Stored},
-    campaign_id, optional_time, time,
+    super::{Act, CampaignMark, CampaignRecord, NewRevision, ProblemRecord, StoreError, Stored},
+    campaign_id, optional_time, people, time,
 };
 use crate::campaign::CampaignID;
 
@@ -13,7 +13,7 @@ pub fn all(connection: &Connection) -> Stored<Vec<CampaignRecord>> {
     let mut statement = connection.prepare_cached(
         "SELECT c.campaign, c.revision, c.path, v.sha256, v.yaml, c.state, c.rejected, c.gone_since,
             coalesce(c.paused_reason, (SELECT paused_reason FROM ledger)) AS paused, c.decided_until,
-            c.removal_held
+            c.in_force_since, c.held_since, c.removal_allowed
          FROM campaign c JOIN revision v ON v.revision = c.revision ORDER BY c.campaign",
     )?;
     let mut rows = statement.query([])?;
@@ -36,7 +36,9 @@ fn record(row: &Row<'_>) -> Stored<CampaignRecord> {
         removed: state == "removed",
         rejected: row.get("rejected")?,
         gone_since: optional_time(row.get("gone_since")?)?,
-        held: row.get("removal_held")?,
+        in_force_since: time(row.get("in_force_since")?)?,
+        held_since: optional_time(row.get("held_since")?)?,
+        removal_allowed: row.get("removal_allowed")?,
         paused: row.get("paused")?,
         decided_until: time(row.get("decided_until")?)?,
     })
@@ -63,11 +65,12 @@ pub fn apply(connection: &Connection, new: &NewRevision) -> Stored<i64> {
     // A new revision counts from the moment it is applied: the slots before it were the old one's.
     connection
         .prepare_cached(
-            "INSERT INTO campaign (campaign, state, revision, path, gateway, decided_until)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO campaign (campaign, state, revision, path, gateway, decided_until, in_force_since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
              ON CONFLICT (campaign) DO UPDATE SET state = ?2, revision = ?3, path = ?4, gateway = ?5,
-                decided_until = max(decided_until, ?6), rejected = 0, removal_held = 0, gone_since = NULL,
-                next_occurrence = NULL",
+                decided_until = max(decided_until, ?6), rejected = 0, removal_held = 0, held_since = NULL,
+                removal_allowed = 0, gone_since = NULL, next_occurrence = NULL,
+                in_force_since = CASE state WHEN 'removed' THEN ?6 ELSE in_force_since END",
         )?
         .execute(params![
             new.campaign.as_str(),
@@ -93,19 +96,21 @@ pub fn mark(connection: &Connection, campaign: &CampaignID, mark: &CampaignMark)
             connection.execute("UPDATE campaign SET rejected = 0 WHERE campaign = ?1", [id])?
         }
         CampaignMark::Gone { since } => connection.execute(
-            "UPDATE campaign SET gone_since = ?2, removal_held = 0 WHERE campaign = ?1",
+            "UPDATE campaign SET gone_since = ?2, removal_held = 0, held_since = NULL WHERE campaign = ?1",
             params![id, since.as_millisecond()],
         )?,
-        CampaignMark::Held => connection.execute(
-            "UPDATE campaign SET gone_since = NULL, removal_held = 1 WHERE campaign = ?1",
+        CampaignMark::Held { since } => connection.execute(
+            "UPDATE campaign SET gone_since = NULL, removal_held = 1, held_since = ?2 WHERE campaign = ?1",
+            params![id, since.as_millisecond()],
+        )?,
+        CampaignMark::Back => connection.execute(
+            "UPDATE campaign SET gone_since = NULL, removal_held = 0, held_since = NULL, removal_allowed = 0
+             WHERE campaign = ?1",
             [id],
         )?,
-        CampaignMark::Back => {
-            let sql = "UPDATE campaign SET gone_since = NULL, removal_held = 0 WHERE campaign = ?1";
-            connection.execute(sql, [id])?
-        }
         CampaignMark::Removed => connection.execute(
-            "UPDATE campaign SET state = 'removed', rejected = 0, removal_held = 0, gone_since = NULL, next_occurrence = NULL
+            "UPDATE campaign SET state = 'removed', rejected = 0, removal_held = 0, held_since = NULL,
+                removal_allowed = 0, gone_since = NULL, next_occurrence = NULL
              WHERE campaign = ?1",
             [id],
         )?,
@@ -128,6 +133,19 @@ pub fn unknown_among<'a>(
         }
     }
     Ok(StoreError::Corrupt("a campaign was named twice in one change".to_owned()))
+}
+
+pub fn removals_allow(connection: &Connection, act: &Act) -> Stored<Vec<CampaignID>> {
+    let mut statement = connection.prepare(
+        "UPDATE campaign SET removal_allowed = 1 WHERE removal_held AND NOT removal_allowed RETURNING campaign",
+    )?;
+    let names: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut campaigns: Vec<CampaignID> = names.iter().map(|name| campaign_id(name)).collect::<Stored<_>>()?;
+    campaigns.sort();
+    for campaign in &campaigns {
+        people::record(connection, act, "apply --removals", campaign.as_str())?;
+    }
+    Ok(campaigns)
 }
 
 pub fn problems_replace(connection: &Connection, problems: &[ProblemRecord], now: Timestamp) -> Stored<()> {

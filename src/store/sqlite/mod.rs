@@ -184,6 +184,10 @@ impl Store for SqliteStore {
         campaigns::mark(&self.connection, campaign, mark)
     }
 
+    fn removals_allow(&mut self, act: &Act) -> Stored<Vec<CampaignID>> {
+        campaigns::removals_allow(&self.connection, act)
+    }
+
     fn problems_replace(&mut self, problems: &[ProblemRecord], now: Timestamp) -> Stored<()> {
         campaigns::problems_replace(&self.connection, problems, now)
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, Params, params, types::ValueRef};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, params, types::ValueRef};
 
 use super::{
     super::{Discrepancy, PastCall, StoreError, Stored},
@@ -240,6 +240,28 @@ impl Review {
              WHERE r.run = ?1 AND d.outcome = 'accepted' AND d.reason_code = 'notFound' LIMIT ?2",
             params![run, most],
         )
+    }
+
+    /// A campaign's revisions, the newest first, row by row.
+    pub fn revisions<E: From<StoreError>>(
+        &self,
+        campaign: &str,
+        take: impl FnMut(&[String], Vec<Cell>) -> Result<(), E>,
+    ) -> Result<Vec<String>, E> {
+        let sql = "SELECT * FROM revision_log WHERE campaign = ?1 ORDER BY revision DESC";
+        self.each(sql, [campaign], take)
+    }
+
+    /// The exact bytes of a campaign's revision, when it has that one.
+    pub fn revision_bytes(&self, campaign: &str, revision: i64) -> Stored<Option<Vec<u8>>> {
+        let sql = "SELECT yaml FROM revision WHERE campaign = ?1 AND revision = ?2";
+        Ok(self.connection.query_row(sql, params![campaign, revision], |row| row.get(0)).optional()?)
+    }
+
+    /// The exact bytes that a run was made from.
+    pub fn run_bytes(&self, run: &str) -> Stored<Vec<u8>> {
+        let sql = "SELECT v.yaml FROM run r JOIN revision v ON v.revision = r.revision WHERE r.run = ?1";
+        Ok(self.connection.query_row(sql, [run], |row| row.get(0))?)
     }
 
     /// The decisions on a campaign's slots, newest first.

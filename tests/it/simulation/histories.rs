@@ -70,7 +70,7 @@ pub(super) async fn seconds(count: u64) {
 pub(super) const RUNS: &str =
     "SELECT state || ' ' || coalesce(reason, '') || ' accepted ' || accepted || ' pending ' || pending
     || ' expired ' || expired || ' cancelled ' || cancelled FROM run_summary ORDER BY occurrence";
-const SLOTS: &str =
+pub const SLOTS: &str =
     "SELECT substr(occurrence, 12, 8) || ' ' || decision || ' ' || coalesce(reason, '') || ' ' || count
     FROM occurrence_log ORDER BY occurrence";
 

@@ -8,12 +8,16 @@
 mod auditor;
 mod dice;
 mod histories;
+mod identities;
 mod outages;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -47,6 +51,7 @@ struct MemoryFolder {
     files: Mutex<BTreeMap<String, String>>,
     /// Where the lists really are.
     lists: PathBuf,
+    git_is_changing: AtomicBool,
 }
 
 impl Folder for MemoryFolder {
@@ -54,7 +59,10 @@ impl Folder for MemoryFolder {
         let files = self.files.lock().unwrap();
         let read =
             |(path, text): (&String, &String)| (path.clone(), FileState::of(text.clone().into_bytes()));
-        Ok(Snapshot { files: files.iter().map(read).collect() })
+        Ok(Snapshot {
+            files: files.iter().map(read).collect(),
+            git_is_changing: self.git_is_changing.load(Ordering::Relaxed),
+        })
     }
 
     fn list_path(&self, _: &str, list: &str) -> PathBuf {
@@ -81,7 +89,11 @@ impl Simulation {
             dice: Dice::new(seed),
             world: Arc::new(World::new(&options, clock.clone())),
             clock,
-            folder: Arc::new(MemoryFolder { files: Mutex::default(), lists: folder.to_owned() }),
+            folder: Arc::new(MemoryFolder {
+                files: Mutex::default(),
+                lists: folder.to_owned(),
+                git_is_changing: AtomicBool::default(),
+            }),
             database: folder.join("ledger.db"),
             story: Vec::new(),
         }

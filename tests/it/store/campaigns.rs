@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use campaignd::store::{CampaignMark, CampaignRecord, NewRevision, Store};
+use campaignd::store::{Act, CampaignMark, CampaignRecord, NewRevision, Store};
 use jiff::Timestamp;
 
 use super::{at, campaign, change, is_not_found, on_every_store, revision};
@@ -50,7 +50,9 @@ fn a_revision_takes_force() {
             removed: false,
             rejected: false,
             gone_since: None,
-            held: false,
+            in_force_since: at(7),
+            held_since: None,
+            removal_allowed: false,
             paused: None,
             decided_until: at(7),
         };
@@ -79,14 +81,49 @@ fn a_campaign_is_marked() {
         let plain = only(store);
         let moved = mark(store, CampaignMark::Moved { path: "campaigns/autumn.yaml".to_owned() });
         assert_eq!(moved, CampaignRecord { path: "campaigns/autumn.yaml".to_owned(), ..plain });
-        let marked =
-            |rejected, gone_since, held| CampaignRecord { rejected, gone_since, held, ..moved.clone() };
-        assert_eq!(mark(store, CampaignMark::Rejected), marked(true, None, false));
-        assert_eq!(mark(store, CampaignMark::Accepted), marked(false, None, false));
-        assert_eq!(mark(store, CampaignMark::Gone { since: at(3) }), marked(false, Some(at(3)), false));
-        assert_eq!(mark(store, CampaignMark::Held), marked(false, None, true));
-        assert_eq!(mark(store, CampaignMark::Gone { since: at(4) }), marked(false, Some(at(4)), false));
-        assert_eq!(mark(store, CampaignMark::Back), marked(false, None, false));
+        let marked = |rejected, gone_since, held_since| CampaignRecord {
+            rejected,
+            gone_since,
+            held_since,
+            ..moved.clone()
+        };
+        assert_eq!(mark(store, CampaignMark::Rejected), marked(true, None, None));
+        assert_eq!(mark(store, CampaignMark::Accepted), marked(false, None, None));
+        assert_eq!(mark(store, CampaignMark::Gone { since: at(3) }), marked(false, Some(at(3)), None));
+        assert_eq!(mark(store, CampaignMark::Held { since: at(4) }), marked(false, None, Some(at(4))));
+        assert_eq!(mark(store, CampaignMark::Gone { since: at(5) }), marked(false, Some(at(5)), None));
+        assert_eq!(mark(store, CampaignMark::Back), marked(false, None, None));
+    });
+}
+
+#[test]
+fn a_person_allows_the_removals_that_are_held() {
+    on_every_store(|store| {
+        apply(store, &revision("sale", at(0)));
+        let allow = |store: &mut dyn Store| {
+            let act = Act { at: at(9), who: "alice".to_owned(), why: None };
+            change(store, |store| store.removals_allow(&act)).unwrap()
+        };
+        assert_eq!(allow(store), [], "nothing is held");
+        for ending in [CampaignMark::Back, CampaignMark::Removed] {
+            mark(store, CampaignMark::Held { since: at(4) });
+            assert_eq!(allow(store), [campaign("sale")]);
+            assert!(only(store).removal_allowed);
+            assert_eq!(allow(store), [], "it is allowed already");
+            assert!(!mark(store, ending).removal_allowed);
+        }
+    });
+}
+
+#[test]
+fn a_campaign_is_in_force_since_it_came() {
+    on_every_store(|store| {
+        apply(store, &revision("sale", at(1)));
+        apply(store, &revision("sale", at(2)));
+        assert_eq!(only(store).in_force_since, at(1));
+        mark(store, CampaignMark::Removed);
+        apply(store, &revision("sale", at(3)));
+        assert_eq!(only(store).in_force_since, at(3));
     });
 }
 

@@ -39,7 +39,7 @@ const ONE_PLACE: &[(&str, &[&str], &str)] = &[
     ),
     ("reqwest", &["src/gateway/"], "requests are made by gateways"),
     ("rustls", &["src/gateway/"], "the TLS provider is installed in one place"),
-    ("notify", &["src/folder.rs"], "file events are hints that the folder alone understands"),
+    ("notify", &["src/folder/"], "file events are hints that the folder alone understands"),
     ("saphyr_parser", &["src/document/yaml.rs"], "the YAML syntax is known to one file"),
     ("croner", &["src/schedule/"], "cron text is known to the schedule alone"),
     (

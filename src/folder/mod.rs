@@ -1,16 +1,22 @@
 //! The campaigns folder: what files it holds now, and that something in it has changed.
 //!
-//! Knows: paths, bytes, digests, file events. Must never know: what a campaign file says. Events are
+//! Knows: paths, bytes, digests, file events, the git checkout around it. Must never know: what a campaign file says. Events are
 //! hints that only wake somebody; what a scan finds is the truth.
 
+mod checkout;
+mod watching;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, TryLockError},
 };
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::AccessKind, event::AccessMode};
+pub use checkout::Commit;
+pub use watching::watch;
+
 use sha2::{Digest, Sha256};
 
 /// The largest campaign file that is read.
@@ -21,6 +27,8 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     pub files: BTreeMap<String, FileState>,
+    /// Git is in the middle of changing the checkout that the folder stands in.
+    pub git_is_changing: bool,
 }
 
 /// One campaign file.
@@ -28,7 +36,7 @@ pub struct Snapshot {
 pub enum FileState {
     Read {
         bytes: Arc<[u8]>,
-        sha256: String,
+        sha256: Arc<str>,
     },
     /// It is there, and cannot be read.
     Unreadable(String),
@@ -47,19 +55,68 @@ pub trait Folder: Send + Sync {
     /// Reads every campaign file. Takes the time of reading them: call it where blocking is allowed.
     fn scan(&self) -> Result<Snapshot, FolderFault>;
 
+    /// The commit that the folder is at, and which of these files (paths with their bytes) differ from it;
+    /// None where that cannot be told. Takes the time of a process: call it where blocking is allowed.
+    fn commit(&self, _files: &[(&str, &[u8])]) -> Option<Commit> {
+        None
+    }
+
     /// Where the lists that a campaign file at `campaign_path` names are read.
     fn list_path(&self, campaign_path: &str, list: &str) -> PathBuf;
 }
 
 /// A folder on disk.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct DiskFolder {
     root: PathBuf,
+    known: Mutex<Known>,
+    /// Held while git is asked, so that a git that hangs is asked once.
+    asking: Mutex<()>,
 }
+
+/// What the scans before have read.
+#[derive(Debug, Default)]
+struct Known {
+    files: HashMap<String, ReadBefore>,
+    scans: u32,
+}
+
+/// A file that was read before.
+#[derive(Debug, Clone)]
+struct ReadBefore {
+    stamp: Stamp,
+    state: FileState,
+    /// Whether two scans have read it so. A file that changes within a tick of the file system's clock, and
+    /// while it is read, can keep its stamp.
+    twice: bool,
+}
+
+/// What changes when a file does: its device, its number there, its size, its times of change.
+type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+fn stamp(metadata: &std::fs::Metadata) -> Stamp {
+    (
+        metadata.dev(),
+        metadata.ino(),
+        metadata.size(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    )
+}
+
+/// Whether a file of this name is a campaign's.
+fn is_campaign_file(name: &str) -> bool {
+    !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"))
+}
+
+/// Of so many scans one reads everything, whatever the stamps say: not every file system keeps them well.
+const READ_EVERYTHING: u32 = 12;
 
 impl DiskFolder {
     pub fn new(root: &Path) -> DiskFolder {
-        DiskFolder { root: root.to_owned() }
+        DiskFolder { root: root.to_owned(), known: Mutex::default(), asking: Mutex::default() }
     }
 
     /// `seen` holds the folders that have been looked into: a link that leads back is not followed.
@@ -68,7 +125,7 @@ impl DiskFolder {
         folder: &Path,
         prefix: &str,
         seen: &mut BTreeSet<PathBuf>,
-        snapshot: &mut Snapshot,
+        scan: &mut Scan,
     ) -> io::Result<()> {
         if !seen.insert(std::fs::canonicalize(folder)?) {
             return Ok(());
@@ -84,24 +141,52 @@ impl DiskFolder {
             let metadata = std::fs::metadata(&path);
             if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
                 let inner = format!("{relative}/");
-                match self.scan_folder(&path, &inner, seen, snapshot) {
+                match self.scan_folder(&path, &inner, seen, scan) {
                     Ok(()) => {}
                     // One that vanishes meanwhile holds nothing.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => {
-                        snapshot.files.insert(inner, FileState::Unreadable(error.to_string()));
+                        scan.files.insert(inner, FileState::Unreadable(error.to_string()));
                     }
                 }
-            } else if name.ends_with(".yaml") || name.ends_with(".yml") {
+            } else if is_campaign_file(&name) {
                 let state = match metadata {
-                    Ok(metadata) if metadata.is_file() => read(&path, metadata.len()),
+                    Ok(metadata) if metadata.is_file() => scan.read(&path, &relative, &metadata),
                     Ok(_) => FileState::Unreadable("it is no regular file".to_owned()),
                     Err(error) => FileState::Unreadable(error.to_string()),
                 };
-                snapshot.files.insert(relative, state);
+                scan.files.insert(relative, state);
             }
         }
         Ok(())
+    }
+}
+
+/// A scan under way.
+struct Scan {
+    before: HashMap<String, ReadBefore>,
+    after: HashMap<String, ReadBefore>,
+    everything: bool,
+    files: BTreeMap<String, FileState>,
+}
+
+impl Scan {
+    /// Reads a file, unless it is surely as it was.
+    fn read(&mut self, path: &Path, relative: &str, metadata: &std::fs::Metadata) -> FileState {
+        let stamp = stamp(metadata);
+        let before = self.before.remove(relative).filter(|before| before.stamp == stamp);
+        let known = match before {
+            Some(before) if before.twice && !self.everything => before,
+            before => {
+                let state = read(path, metadata.len());
+                ReadBefore { stamp, twice: before.is_some_and(|before| before.state == state), state }
+            }
+        };
+        let state = known.state.clone();
+        if matches!(state, FileState::Read { .. }) {
+            self.after.insert(relative.to_owned(), known);
+        }
+        state
     }
 }
 
@@ -122,45 +207,41 @@ fn read(path: &Path, length: u64) -> FileState {
 impl FileState {
     /// A file with this content.
     pub fn of(bytes: Vec<u8>) -> FileState {
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        FileState::Read { bytes: bytes.into(), sha256 }
+        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        FileState::Read { bytes: bytes.into(), sha256: sha256.into() }
     }
 }
 
 impl Folder for DiskFolder {
     fn scan(&self) -> Result<Snapshot, FolderFault> {
-        let mut snapshot = Snapshot::default();
-        self.scan_folder(&self.root, "", &mut BTreeSet::new(), &mut snapshot)
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scan = Scan {
+            before: std::mem::take(&mut known.files),
+            after: HashMap::new(),
+            everything: known.scans % READ_EVERYTHING == READ_EVERYTHING - 1,
+            files: BTreeMap::new(),
+        };
+        known.scans = known.scans.wrapping_add(1);
+        // Before the files are looked at: a change that ends meanwhile is waited for once more.
+        let git_is_changing = checkout::is_changing(&self.root);
+        self.scan_folder(&self.root, "", &mut BTreeSet::new(), &mut scan)
             .map_err(|error| FolderFault { path: self.root.display().to_string(), error })?;
-        Ok(snapshot)
+        known.files = scan.after;
+        Ok(Snapshot { files: scan.files, git_is_changing })
+    }
+
+    fn commit(&self, files: &[(&str, &[u8])]) -> Option<Commit> {
+        let _asking = match self.asking.try_lock() {
+            Ok(asking) => asking,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        checkout::commit(&self.root, files)
     }
 
     fn list_path(&self, campaign_path: &str, list: &str) -> PathBuf {
         self.root.join(campaign_path).parent().unwrap_or(&self.root).join(list)
     }
-}
-
-/// Calls `wake` whenever something below `root` may have changed, while the watcher lives. Reading
-/// raises events too: only what changes content or names counts.
-pub fn watch(root: &Path, wake: impl Fn() + Send + 'static) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let counts = match &event {
-            // An overflow or a failing watch: look at everything.
-            Err(_) => true,
-            Ok(event) if event.need_rescan() => true,
-            Ok(event) => match event.kind {
-                EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-                EventKind::Access(_) => false,
-                EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) => true,
-                EventKind::Other => false,
-            },
-        };
-        if counts {
-            wake();
-        }
-    })?;
-    watcher.watch(root, RecursiveMode::Recursive)?;
-    Ok(watcher)
 }
 
 #[cfg(test)]
@@ -188,7 +269,7 @@ mod tests {
         assert_eq!(names, ["a.yaml", "d.yaml/e.yaml", "dangling.yaml", "team/b.yml"]);
         assert_eq!(snapshot.files["a.yaml"], FileState::of(b"x".to_vec()));
         let FileState::Read { sha256, .. } = &snapshot.files["a.yaml"] else { panic!() };
-        assert_eq!(sha256, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881");
+        assert_eq!(&**sha256, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881");
         assert!(matches!(snapshot.files["dangling.yaml"], FileState::Unreadable(_)));
     }
 
@@ -196,14 +277,5 @@ mod tests {
     fn a_missing_folder_is_a_fault() {
         let fault = DiskFolder::new(Path::new("/nonexistent/campaigns")).scan().unwrap_err();
         assert!(fault.to_string().starts_with("the campaigns folder /nonexistent/campaigns cannot be read"));
-    }
-
-    #[test]
-    fn a_change_wakes() {
-        let folder = tempfile::tempdir().unwrap();
-        let (sender, woken) = std::sync::mpsc::channel();
-        let _watcher = watch(folder.path(), move || sender.send(()).unwrap_or(())).unwrap();
-        std::fs::write(folder.path().join("a.yaml"), "x").unwrap();
-        woken.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
     }
 }

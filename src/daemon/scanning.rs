@@ -1,0 +1,210 @@
+//! When the folder is read, and what follows from what it holds.
+
+use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{LEDGER_RETRY, Parts, conductor::Conductor};
+use crate::{
+    folder::{Commit, FileState, Snapshot},
+    revision::{self, Change, Guard, Seen, Wishes},
+    store::Stored,
+};
+
+/// The folder counts as quiet when nothing has changed for so long.
+const QUIET: SignedDuration = SignedDuration::from_millis(150);
+/// A folder that is never quiet is read all the same after so long.
+const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
+/// How long git may take to tell a commit; a change takes effect without one then.
+const GIT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// When the folder is read next.
+#[derive(Default)]
+pub struct Scanning {
+    /// When it wants another look, because a removal waits for its grace.
+    at: Option<Timestamp>,
+    /// While something changes in the folder.
+    unrest: Option<Unrest>,
+    /// What keeps removals from being obeyed, as it was told last.
+    told: Option<String>,
+}
+
+/// Something changes in the folder: when it will have been quiet for long enough, and when it is read
+/// however unquiet it is, by the steady clock.
+struct Unrest {
+    quiet_at: Timestamp,
+    give_up_at: Timestamp,
+}
+
+impl Scanning {
+    /// Something changes in the folder: it is read once nothing has for a moment, and no file of it is being
+    /// written.
+    pub fn folder_changes(&mut self, parts: &Parts) {
+        let steady = parts.clock.steady();
+        let give_up_at = self.unrest.as_ref().map_or(steady + NEVER_QUIET, |unrest| unrest.give_up_at);
+        let is_written = parts.signals.folder_is_written.load(Ordering::Relaxed);
+        let quiet_at = if is_written { give_up_at } else { give_up_at.min(steady + QUIET) };
+        self.unrest = Some(Unrest { quiet_at, give_up_at });
+    }
+
+    /// How long until the folder has been quiet, while it changes.
+    pub fn quiet_in(&self, parts: &Parts) -> Option<Duration> {
+        let left = self.unrest.as_ref()?.quiet_at.duration_since(parts.clock.steady());
+        Some(Duration::try_from(left).unwrap_or_default())
+    }
+
+    /// When it wants a look whether anything changes or not.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        self.at
+    }
+
+    /// Reads the folder then, at the latest.
+    pub fn look_at(&mut self, at: Timestamp) {
+        self.at = Some(self.at.map_or(at, |known| known.min(at)));
+    }
+
+    /// Whether it is time to read the folder.
+    pub fn is_due(&self, parts: &Parts) -> bool {
+        self.at.is_some_and(|at| at <= parts.clock.now()) || self.quiet_in(parts) == Some(Duration::ZERO)
+    }
+
+    /// Tells what keeps removals from being obeyed, once.
+    fn tell(&mut self, why: Option<String>) {
+        if why != self.told {
+            if let Some(why) = &why {
+                tracing::warn!("{why}");
+            }
+            self.told = why;
+        }
+    }
+}
+
+impl Conductor {
+    /// Reads the folder and obeys it.
+    pub async fn scan(&mut self) {
+        self.scanning.unrest = None;
+        let folder = Arc::clone(&self.parts.folder);
+        let scanned = tokio::task::spawn_blocking(move || folder.scan()).await;
+        let obeyed = match scanned {
+            Ok(Ok(snapshot)) => {
+                let blank = snapshot.files.is_empty().then(|| "the campaigns folder is empty".to_owned());
+                self.obey(snapshot, blank).await
+            }
+            Ok(Err(fault)) => self.obey(Snapshot::default(), Some(fault.to_string())).await,
+            Err(error) => self.obey(Snapshot::default(), Some(error.to_string())).await,
+        };
+        if let Err(error) = obeyed {
+            tracing::error!(%error, "a change of the folder cannot be recorded, and waits");
+            self.scanning.at = Some(self.parts.clock.now() + LEDGER_RETRY);
+        }
+    }
+
+    /// Compares the folder with what is in force and records the difference. `blank`: why there is nothing
+    /// to see.
+    async fn obey(&mut self, snapshot: Snapshot, blank: Option<String>) -> Stored<()> {
+        let now = self.parts.clock.now();
+        let files = self.intake.read(&self.parts, &snapshot, now);
+        let in_force = self.catalogue.in_force();
+        let guard = *self.parts.signals.guard.borrow();
+        let seen = Seen { files: &files, blank: blank.is_some(), unsettled: snapshot.git_is_changing };
+        let wishes = revision::compare(&in_force, seen, guard, now);
+        self.scanning.at = wishes.look_again_at;
+        let nothing_in_force = in_force.values().all(|known| known.removed);
+        self.scanning.tell(obstacle(&wishes, blank, nothing_in_force, guard, &snapshot));
+        if let Some(problems) = self.intake.changed_problems(&self.catalogue, &wishes.duplicates) {
+            let written = problems.clone();
+            self.parts.ledger.call(move |store| store.problems_replace(&written, now)).await?;
+            self.intake.problems_written(problems);
+        }
+        if wishes.changes.is_empty() {
+            return Ok(());
+        }
+        let commit = self.commit(&wishes, &snapshot).await;
+        for change in &wishes.changes {
+            let campaign = change.campaign();
+            // A file that is gone, perhaps since before this daemon began, starts nothing any more; one that
+            // is back with an edit goes on as if it had never been gone.
+            match change {
+                Change::Suspend { .. } => self.catalogue.gone(campaign, Some(now)),
+                Change::Apply { .. } => self.catalogue.gone(campaign, None),
+                _ => {}
+            }
+            self.catalogue.wake_at(campaign, Some(now));
+        }
+        // Slots up to now belong to the revisions in force until now: all of them, of which a call decides
+        // only so many.
+        while self.catalogue.next_at().is_some_and(|at| at <= self.parts.clock.now()) {
+            self.decide().await?;
+        }
+        let steps = wishes.changes.into_iter();
+        let steps: Vec<_> = steps
+            .flat_map(|change| {
+                self.intake.steps(change, &snapshot, commit.as_ref(), &self.catalogue, &in_force, now)
+            })
+            .collect();
+        let records = self
+            .parts
+            .ledger
+            .call(move |store| {
+                for step in &steps {
+                    step.take(store, now)?;
+                }
+                store.campaigns()
+            })
+            .await?;
+        self.take(records);
+        Ok(())
+    }
+
+    /// The commit that the files to be applied come from, where git tells it in time.
+    async fn commit(&self, wishes: &Wishes, snapshot: &Snapshot) -> Option<Commit> {
+        let applied = wishes.changes.iter().filter_map(|change| match change {
+            Change::Apply { path, .. } => Some((path.clone(), snapshot.files.get(path)?)),
+            _ => None,
+        });
+        let files: Vec<_> = applied
+            .filter_map(|(path, state)| match state {
+                FileState::Read { bytes, .. } => Some((path, Arc::clone(bytes))),
+                FileState::Unreadable(_) => None,
+            })
+            .collect();
+        if files.is_empty() {
+            return None;
+        }
+        let folder = Arc::clone(&self.parts.folder);
+        let asked = tokio::task::spawn_blocking(move || {
+            let files: Vec<_> = files.iter().map(|(path, bytes)| (path.as_str(), &**bytes)).collect();
+            folder.commit(&files)
+        });
+        tokio::time::timeout(GIT_PATIENCE, asked).await.ok()?.ok()?
+    }
+}
+
+/// What keeps removals from being obeyed, for people.
+fn obstacle(
+    wishes: &Wishes,
+    blank: Option<String>,
+    nothing_in_force: bool,
+    guard: Guard,
+    snapshot: &Snapshot,
+) -> Option<String> {
+    match (blank, wishes.guarded) {
+        (Some(why), _) if nothing_in_force => Some(format!("there is no campaign: {why}")),
+        (Some(why), _) => {
+            Some(format!("the campaigns in force stay so: the campaigns folder is held: {why}"))
+        }
+        (None, Some((missing, of))) => Some(format!(
+            "{missing} of {of} campaigns have no file any more, more than {}%: they stay in force until the files \
+             are back or `campaignd apply --removals` is given",
+            guard.max_removed_percent
+        )),
+        (None, None) if wishes.unsettled => {
+            let why = match snapshot.git_is_changing {
+                true => "git is changing the checkout (.git/index.lock is there)",
+                false => "a file has problems and no id that can be read, so it may be one of them",
+            };
+            Some(format!("campaigns whose files are gone stay suspended: {why}"))
+        }
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,78 @@
+//! What the ledger keeps of campaigns, their revisions, and what is wrong in the folder.
+
+use jiff::Timestamp;
+
+use crate::{campaign::CampaignID, document::Severity};
+
+/// A campaign as the ledger knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CampaignRecord {
+    pub id: CampaignID,
+    /// The revision in force.
+    pub revision: i64,
+    /// Its path in the campaigns folder.
+    pub path: String,
+    pub sha256: String,
+    /// Its exact bytes.
+    pub yaml: Vec<u8>,
+    pub enabled: bool,
+    pub removed: bool,
+    pub rejected: bool,
+    pub gone_since: Option<Timestamp>,
+    /// Since when it is in force without having been removed.
+    pub in_force_since: Timestamp,
+    /// Since when its file is missing and that is not obeyed.
+    pub held_since: Option<Timestamp>,
+    /// Whether a person has said that its removal shall be obeyed.
+    pub removal_allowed: bool,
+    /// By a person, for this campaign or for all.
+    pub paused: Option<String>,
+    pub decided_until: Timestamp,
+}
+
+/// A revision to take force.
+#[derive(Debug, Clone)]
+pub struct NewRevision {
+    pub campaign: CampaignID,
+    pub path: String,
+    pub sha256: String,
+    pub yaml: Vec<u8>,
+    pub commit_id: Option<String>,
+    pub dirty: Option<bool>,
+    pub gateway: String,
+    /// A JSON object.
+    pub labels: String,
+    pub enabled: bool,
+    pub applied_at: Timestamp,
+}
+
+/// Something about a campaign other than a new revision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CampaignMark {
+    Moved {
+        path: String,
+    },
+    Rejected,
+    Accepted,
+    Gone {
+        since: Timestamp,
+    },
+    /// Its file is missing and that is not obeyed.
+    Held {
+        since: Timestamp,
+    },
+    Back,
+    Removed,
+}
+
+/// A problem of the folder, for `problem_status`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProblemRecord {
+    pub path: String,
+    pub campaign: Option<String>,
+    pub severity: Severity,
+    pub line: u32,
+    pub column: u32,
+    pub code: String,
+    pub message: String,
+}
