@@ -265,6 +265,7 @@ async fn sealed_run(ledger: &Ledger, batch_size: u32, recipients: usize, now: Ti
         labels: "{}".to_owned(),
         enabled: true,
         applied_at: now,
+        decided_until: now,
     };
     let new = NewRun {
         trigger: Trigger::Manual,

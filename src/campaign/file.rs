@@ -6,29 +6,35 @@
 
 mod amounts;
 mod audience;
+mod coverage;
 mod delivery;
 mod message;
 mod schedules;
 mod sources;
+mod times;
+mod timing;
 mod trying;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use coverage::{Frame, check_frame};
 
 pub(crate) use amounts::{GATEWAY_LIMIT_KEYS, duration, limits};
-pub(crate) use schedules::zone;
+pub(crate) use times::zone;
 #[cfg(test)]
 pub(crate) use {
     amounts::CAMPAIGN_LIMIT_KEYS,
     audience::EXPECT_KEYS,
     delivery::KEYS as DELIVERY_KEYS,
-    schedules::KEYS as SCHEDULE_KEYS,
+    schedules::{EXCEPT_KEYS, KEYS as SCHEDULE_KEYS},
     sources::SOURCE_KEYS,
+    timing::{DST_KEYS, LATENESS_KEYS, WINDOW_KEYS},
     trying::{RETRY_KEYS, STOP_WHEN_KEYS},
 };
 
-use super::{Campaign, CampaignID, Gateways, Lateness, source::ListFile};
+use super::{Campaign, CampaignID, Gateways, source::ListFile};
 use crate::document::{
     Code, Problem, Span,
     fields::{Cursor, Fields, Report},
@@ -63,15 +69,6 @@ pub(crate) const KEYS: &[&str] = &[
     "finishWithin",
     "delivery",
 ];
-/// The keys of `lateness`.
-pub(crate) const LATENESS_KEYS: &[&str] = &["max", "catchUp"];
-/// The keys of `dst`.
-pub(crate) const DST_KEYS: &[&str] = &["skipped", "repeated"];
-
-/// How late a run may start when nothing is said.
-const DEFAULT_LATENESS: SignedDuration = SignedDuration::from_mins(15);
-/// How long a run may take when nothing is said.
-const DEFAULT_FINISH_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a campaign file is read against.
 #[derive(Clone)]
@@ -85,6 +82,19 @@ pub struct Context<'a> {
     pub gateways: &'a dyn Gateways,
     /// Looks at a list file; its path is relative to the campaign file. None: nobody looks.
     pub list_file: Option<&'a dyn Fn(&ListFile) -> ListFileState>,
+    /// Reads a file of dates, whose path is relative to the campaign file. None: nobody looks.
+    pub dates: Option<&'a DatesReader<'a>>,
+}
+
+/// Gives the dates that a file names.
+pub type DatesReader<'a> = dyn Fn(&str) -> Result<BTreeSet<Date>, DatesFault> + 'a;
+
+/// Why a file of dates gives none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatesFault {
+    Missing,
+    /// It cannot be read, or a line of it is no date, for this reason.
+    Unusable(String),
 }
 
 /// What a look at a list file finds now; a run reads it again.
@@ -132,12 +142,18 @@ fn campaign(file: &str, fields: &Fields<'_>, context: &Context<'_>, report: &mut
     let exclude = audience::exclude(fields, dialect, context, report);
     let expect = audience::expect(fields, audience.as_ref(), exclude.is_empty(), report);
     let message = message::message(fields, dialect, audience.as_ref(), report);
-    let zone = campaign_zone(fields, context, report);
-    let schedules = schedules::schedules(fields, zone.as_ref(), context.now, report);
-    let lateness = lateness(fields, report);
-    let finish_within = fields.get("finishWithin").map_or(Some(DEFAULT_FINISH_WITHIN), |cursor| {
-        duration(&cursor, report, SignedDuration::from_secs(1))
-    });
+    let calendar = timing::calendar(fields, context, report);
+    let written = schedules::schedules(fields, calendar.as_ref(), context, report);
+    let lateness = timing::lateness(fields, report);
+    let overlap = timing::overlap(fields, report);
+    let window = timing::window(fields, report);
+    let finish_within = timing::finish_within(fields, report);
+    if let (Some(id), Some(calendar), Some(written), Some(window), Some(finish_within)) =
+        (&id, &calendar, &written, &window, finish_within)
+    {
+        let frame = Frame { id, calendar, window: window.as_ref(), finish_within, now: context.now };
+        check_frame(written, &frame, fields, report);
+    }
     let delivery = delivery::delivery(fields, dialect, report);
     later_keys(fields, report);
     Some(Campaign {
@@ -150,9 +166,11 @@ fn campaign(file: &str, fields: &Fields<'_>, context: &Context<'_>, report: &mut
         audience: audience?,
         exclude,
         expect,
-        zone: zone?,
-        schedules: schedules?,
+        calendar: calendar?,
+        schedules: written?.into_iter().map(|written| written.schedule).collect(),
         lateness: lateness?,
+        overlap: overlap?,
+        window: window?,
         finish_within: finish_within?,
         delivery: delivery?,
     })
@@ -225,47 +243,10 @@ fn gateway(fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> O
     Some(name.to_owned())
 }
 
-fn campaign_zone(fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> Option<TimeZone> {
-    match fields.get("timezone") {
-        Some(cursor) => zone(&cursor, report),
-        None => {
-            if context.default_zone.is_none() {
-                let hint = "add `timezone: Asia/Shanghai`, or a timezone to the settings";
-                let message = "no time zone says how local times are read";
-                fields.cursor.error(report, Code::NoZone, message, Some(hint));
-            }
-            context.default_zone.clone()
-        }
-    }
-}
-
-fn lateness(fields: &Fields<'_>, report: &mut Report) -> Option<Lateness> {
-    let Some(cursor) = fields.get("lateness") else { return Some(Lateness { max: DEFAULT_LATENESS }) };
-    let lateness = cursor.fields(report, LATENESS_KEYS)?;
-    lateness.not_supported(report, &[("catchUp", Some("latest"))]);
-    let max = match lateness.get("max") {
-        Some(cursor) => duration(&cursor, report, SignedDuration::from_secs(1))?,
-        None => DEFAULT_LATENESS,
-    };
-    Some(Lateness { max })
-}
-
 /// The contract's keys that are not built yet.
 fn later_keys(fields: &Fields<'_>, report: &mut Report) {
     fields.not_supported(
         report,
-        &[
-            ("cap", None),
-            ("notAgainWithin", None),
-            ("sample", None),
-            ("holdout", None),
-            ("overlap", Some("skip")),
-            ("window", None),
-        ],
+        &[("cap", None), ("notAgainWithin", None), ("sample", None), ("holdout", None)],
     );
-    if let Some(cursor) = fields.get("dst")
-        && let Some(dst) = cursor.fields(report, DST_KEYS)
-    {
-        dst.not_supported(report, &[("skipped", Some("after")), ("repeated", Some("first"))]);
-    }
 }

@@ -14,7 +14,7 @@ pub mod source;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use jiff::{SignedDuration, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub use audience::{Audience, Expect, RecipientID};
@@ -22,7 +22,7 @@ pub use delivery::{Delivery, OnUnknown, Retry, StopWhen};
 pub use message::{Dialect, Gateways, Message};
 pub use source::Source;
 
-use crate::schedule::Schedule;
+use crate::schedule::{Calendar, Schedule, Slots, Window, slots};
 
 /// One checked campaign, completed with the defaults of its gateway and of the settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,11 +37,14 @@ pub struct Campaign {
     pub audience: Audience,
     pub exclude: Vec<Source>,
     pub expect: Option<Expect>,
-    /// The zone in which local times of the schedules are read.
-    pub zone: TimeZone,
+    /// How local times of the schedules are read.
+    pub calendar: Calendar,
     /// At least one.
     pub schedules: Vec<Schedule>,
     pub lateness: Lateness,
+    pub overlap: Overlap,
+    /// Sending pauses outside of it.
+    pub window: Option<Window>,
     /// Counted from the occurrence; what is left then expires.
     pub finish_within: SignedDuration,
     pub delivery: Delivery,
@@ -52,6 +55,38 @@ pub struct Campaign {
 pub struct Lateness {
     /// Nothing asked by `due + max`: the occurrence is missed.
     pub max: SignedDuration,
+    pub catch_up: CatchUp,
+}
+
+/// Which slots still run whose time came while nobody could start them, of those that are not too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CatchUp {
+    None,
+    #[default]
+    Latest,
+    /// The oldest first, one after another.
+    All,
+}
+
+/// What becomes of a slot while the campaign's last run still goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overlap {
+    #[default]
+    Skip,
+    /// The latest one waits until the run is over.
+    Queue,
+}
+
+impl Campaign {
+    /// Its slots strictly after an instant.
+    pub fn slots_after(&self, after: Timestamp) -> Slots<'_> {
+        slots(self.id.as_str(), &self.schedules, &self.calendar, after)
+    }
+
+    /// Whether sending is allowed at an instant.
+    pub fn may_send_at(&self, at: Timestamp) -> bool {
+        self.window.as_ref().is_none_or(|window| window.is_open(&self.calendar.zone, at))
+    }
 }
 
 /// The identity of a campaign: `[a-z0-9][a-z0-9._-]{0,63}`.

@@ -54,11 +54,12 @@ struct CampaignFile {
     schedules: Vec<Schedule>,
     /// How late a run may start.
     lateness: Option<Lateness>,
-    /// What if the last run still goes. Only the default is supported yet.
+    /// What if the last run still goes: its slot is skipped (default), or the latest one waits.
     overlap: Option<Overlap>,
-    /// What clock changes do. Only the defaults are supported yet.
+    /// What clock changes do to fixed times.
     dst: Option<ClockChanges>,
-    window: Option<NotYet>,
+    /// When sending is allowed: it pauses outside and resumes inside.
+    window: Option<Window>,
     /// Counted from the occurrence; what is left then expires. Default: 24h.
     finish_within: Option<Duration>,
     /// How it is delivered.
@@ -105,8 +106,35 @@ struct Schedule {
     from: Option<DateTime>,
     /// Exclusive.
     until: Option<DateTime>,
-    except: Option<NotYet>,
-    jitter: Option<NotYet>,
+    /// Local dates that are left out, or a file of them.
+    except: Option<Except>,
+    /// Each slot is delayed by up to so much, always by the same for the same slot.
+    jitter: Option<Duration>,
+}
+
+/// Dates, like [2026-12-25], or a file with one a line.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Except {
+    Date(Date),
+    Dates(Vec<Date>),
+    File(ExceptFile),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ExceptFile {
+    /// Relative to this file.
+    file: Text,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Window {
+    /// Days of the week, like MON-FRI or "SAT,SUN". Default: every day.
+    days: Option<Days>,
+    /// Ranges of the local time of day, like "09:00-21:00"; "22:00-06:00" reaches into the next day.
+    between: Option<Ranges>,
 }
 
 #[derive(JsonSchema)]
@@ -114,14 +142,16 @@ struct Schedule {
 struct Lateness {
     /// A run that could not start within it is missed. Default: 15m.
     max: Option<Duration>,
-    /// Which of several late slots run. Only the default is supported yet.
+    /// Which slots run whose time came while nothing could start: none, the latest (default), or all.
     catch_up: Option<CatchUp>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct ClockChanges {
+    /// A fixed time in the skipped hour: right after it (default), as much later, or not at all.
     skipped: Option<Skipped>,
+    /// A fixed time in the repeated hour: at its first (default), its second, or both.
     repeated: Option<Repeated>,
 }
 
@@ -190,12 +220,12 @@ macro_rules! words {
 }
 
 words! {
-    Overlap: "skip";
+    Overlap: "skip" | "queue";
     Encoding: "utf-8" | "gb18030";
     OnBadLine: "problem" | "skip";
-    CatchUp: "latest";
-    Skipped: "after";
-    Repeated: "first";
+    CatchUp: "none" | "latest" | "all";
+    Skipped: "after" | "shift" | "omit";
+    Repeated: "first" | "second" | "both";
     OnUnknown: "reconcile" | "hold" | "resend";
     False: false | "false";
 }
@@ -216,6 +246,19 @@ shapes! {
     ID = { "type": ["string", "integer"], "minLength": 1 };
     Text = { "type": ["string", "number", "boolean"] };
     DateTime = { "type": "string", "pattern": r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?$" };
+    Date = { "type": "string", "pattern": r"^\d{4}-\d\d-\d\d$" };
+    Days = {
+        "anyOf": [
+            { "type": "string", "pattern": "^[A-Za-z]{3}([-,][A-Za-z]{3})*$" },
+            { "type": "array", "items": { "type": "string", "pattern": "^[A-Za-z]{3}([-,][A-Za-z]{3})*$" } }
+        ]
+    };
+    Ranges = {
+        "anyOf": [
+            { "type": "string", "pattern": r"^\d?\d:\d\d ?- ?\d?\d:\d\d$" },
+            { "type": "array", "items": { "type": "string", "pattern": r"^\d?\d:\d\d ?- ?\d?\d:\d\d$" } }
+        ]
+    };
     Duration = { "type": "string", "pattern": "^[0-9]+[smhd]$" };
     Backoff = { "type": "string", "pattern": r"^[0-9]+[smhd]\.\.[0-9]+[smhd]$" };
     Percent = { "type": "string", "pattern": "^[0-9]{1,2}%$" };
@@ -255,6 +298,8 @@ mod tests {
         check(Some("Schedule"), file::SCHEDULE_KEYS);
         check(Some("Lateness"), file::LATENESS_KEYS);
         check(Some("ClockChanges"), file::DST_KEYS);
+        check(Some("Window"), file::WINDOW_KEYS);
+        check(Some("ExceptFile"), file::EXCEPT_KEYS);
         check(Some("Delivery"), file::DELIVERY_KEYS);
         check(Some("Limits"), file::CAMPAIGN_LIMIT_KEYS);
         check(Some("Retry"), file::RETRY_KEYS);

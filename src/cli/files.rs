@@ -19,7 +19,7 @@ use crate::{
         source::ListFile,
     },
     document::{Code, Problem, Severity, yaml},
-    folder::{DiskFolder, FileState, Folder},
+    folder::{DiskFolder, FileState, Folder, read_dates},
     settings::Settings,
 };
 
@@ -87,12 +87,14 @@ impl Source {
         };
         let gateways = settings.dialects();
         let look = |list: &ListFile| look_at_list(self.folder_of_lists(), list);
+        let dates = |path: &str| read_dates(&self.folder_of_lists().join(path));
         let context = Context {
             now,
             default_zone: settings.zone.clone(),
             default_gateway: settings.default_gateway.clone(),
             gateways: &gateways,
             list_file: Some(&look),
+            dates: Some(&dates),
         };
         file::read(&self.name, bytes, &context)
     }

@@ -131,9 +131,14 @@ schedules:
   - cron: \"0 9 * * MON-FRI\"      # minute hour day month weekday, or 6 fields with leading seconds
     from: 2026-01-01             # inclusive
     until: 2100-01-01            # exclusive
+    except: [2026-12-25]         # local dates; or {file: holidays.txt}, one a line
+    jitter: 5m                   # each slot is delayed by up to so much, always by the same
   - every: 6h                    # elapsed time, counted from `from`, else from 1970
   - at: 2099-12-31T18:00         # once
-lateness: {max: 15m}             # a run that cannot start within it is missed, never sent late
+lateness: {max: 15m, catchUp: latest}  # too late is missed, never sent; after a downtime: none latest all
+overlap: skip                    # or queue: what if the last run still goes
+dst: {skipped: after, repeated: first}  # skipped: after shift omit; repeated: first second both
+window: {days: MON-FRI, between: \"09:00-21:00\"}  # sending pauses outside and resumes inside
 finishWithin: 24h                # what is left then expires
 ";
 

@@ -8,6 +8,7 @@ use crate::{
     campaign::{Audience, Campaign, CampaignID, Message, OnUnknown, RecipientID},
     gateway::{Addressing, Gateway},
     run::{RunID, inquiry::Doubt, reply::Reason},
+    schedule::Window,
     store::RunRecord,
 };
 
@@ -68,5 +69,15 @@ impl Assignment {
     /// Recipients a call: a group is written to by itself.
     pub fn batch_size(&self) -> u32 {
         if self.is_for_groups() { 1 } else { self.campaign.delivery.batch_size }
+    }
+
+    /// Whether its window allows sending at an instant; a test send goes out at any time.
+    pub fn may_send_at(&self, at: Timestamp) -> bool {
+        self.window().is_none_or(|window| window.is_open(&self.campaign.calendar.zone, at))
+    }
+
+    /// The window that it keeps to.
+    pub fn window(&self) -> Option<&Window> {
+        self.campaign.window.as_ref().filter(|_| self.only_to.is_none())
     }
 }

@@ -28,7 +28,7 @@ impl Lane {
         let (clock, assignment) = (&self.parts.clock, &turn.assignment);
         let attempt = begun.attempt;
         let age = clock.now().duration_since(begun.at);
-        if age > OLDEST_INTENT || age.is_negative() {
+        if age > OLDEST_INTENT || age.is_negative() || !assignment.may_send_at(clock.now()) {
             let now = clock.now();
             self.recorded(&assignment.run, move |store| store.batch_withdraw(attempt, now)).await;
             return false;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     campaign::{Campaign, CampaignID},
-    plan::{Hold, Standing},
+    plan::{Hold, Plan, Standing},
     revision::InForce,
     run::RunID,
     store::CampaignRecord,
@@ -23,6 +23,8 @@ pub struct Entry {
     /// The revision in force, read with the settings of now; None when it cannot be any more.
     pub campaign: Option<Arc<Campaign>>,
     next_at: Option<Timestamp>,
+    /// Since when its slots could have been started, without a break.
+    attended_since: Timestamp,
 }
 
 /// The campaigns, the order in which they are due, and their open runs.
@@ -45,7 +47,10 @@ impl Catalogue {
         let mut before = std::mem::take(&mut self.entries);
         for record in records {
             let id = record.id.clone();
-            let known = before.remove(&id).filter(|entry| entry.record.revision == record.revision);
+            let known = before.remove(&id);
+            let attended = known.as_ref().filter(|entry| hold(&entry.record) == Hold::None);
+            let attended_since = attended.map_or(now, |entry| entry.attended_since);
+            let known = known.filter(|entry| entry.record.revision == record.revision);
             let campaign = match known {
                 // Nothing of it has changed, nor when it wants a decision.
                 Some(entry) if entry.record == record => {
@@ -55,7 +60,7 @@ impl Catalogue {
                 Some(entry) => entry.campaign,
                 None => read(&record),
             };
-            self.entries.insert(id.clone(), Entry { record, campaign, next_at: None });
+            self.entries.insert(id.clone(), Entry { record, campaign, next_at: None, attended_since });
             self.wake_at(&id, Some(now));
         }
     }
@@ -95,24 +100,31 @@ impl Catalogue {
         if record.removed || !record.enabled {
             return None;
         }
-        let hold = match (&record.gone_since, &record.paused) {
-            (Some(_), _) => Hold::Gone,
-            (None, Some(_)) => Hold::Paused,
-            (None, None) => Hold::None,
+        let standing = Standing {
+            decided_until: record.decided_until,
+            counts_from: record.counts_from,
+            attended_since: entry.attended_since,
+            queued: record.queued,
+            hold: hold(record),
+            running: self.open_runs.get(campaign).is_some_and(|runs| !runs.is_empty()),
         };
-        let running = self.open_runs.get(campaign).is_some_and(|runs| !runs.is_empty());
-        Some((
-            Arc::clone(entry.campaign.as_ref()?),
-            Standing { decided_until: record.decided_until, hold, running },
-        ))
+        Some((Arc::clone(entry.campaign.as_ref()?), standing))
+    }
+
+    /// Nobody could have started a slot of any campaign just before now.
+    pub fn unattended_until(&mut self, now: Timestamp) {
+        for entry in self.entries.values_mut() {
+            entry.attended_since = now;
+        }
     }
 
     /// What a plan has decided.
-    pub fn decided(&mut self, campaign: &CampaignID, until: Timestamp, next_at: Option<Timestamp>) {
+    pub fn decided(&mut self, campaign: &CampaignID, plan: &Plan) {
         if let Some(entry) = self.entries.get_mut(campaign) {
-            entry.record.decided_until = entry.record.decided_until.max(until);
+            entry.record.decided_until = entry.record.decided_until.max(plan.decided_until);
+            entry.record.queued = plan.queued;
         }
-        self.wake_at(campaign, next_at);
+        self.wake_at(campaign, plan.next_at);
     }
 
     /// When a campaign wants its next decision.
@@ -127,6 +139,14 @@ impl Catalogue {
     pub fn gone(&mut self, campaign: &CampaignID, since: Option<Timestamp>) {
         if let Some(entry) = self.entries.get_mut(campaign) {
             entry.record.gone_since = since;
+        }
+    }
+
+    /// Every campaign wants a decision.
+    pub fn wake_all(&mut self, at: Timestamp) {
+        for (campaign, entry) in &mut self.entries {
+            entry.next_at = Some(at);
+            self.due.push(Reverse((at, campaign.clone())));
         }
     }
 
@@ -159,13 +179,23 @@ impl Catalogue {
         }
     }
 
-    /// A run is over.
-    pub fn run_over(&mut self, campaign: &CampaignID, run: &RunID) {
+    /// A run is over: a slot that has waited for it wants a decision.
+    pub fn run_over(&mut self, campaign: &CampaignID, run: &RunID, now: Timestamp) {
+        self.wake_at(campaign, Some(now));
         if let Some(runs) = self.open_runs.get_mut(campaign) {
             runs.retain(|open| open != run);
             if runs.is_empty() {
                 self.open_runs.remove(campaign);
             }
         }
+    }
+}
+
+/// What keeps a campaign from starting runs.
+fn hold(record: &CampaignRecord) -> Hold {
+    match (&record.gone_since, &record.paused) {
+        (Some(_), _) => Hold::Gone,
+        (None, Some(_)) => Hold::Paused,
+        (None, None) => Hold::None,
     }
 }

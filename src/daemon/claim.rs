@@ -71,7 +71,11 @@ impl Conductor {
             let Some((campaign, standing)) = standing.filter(|(_, at)| at.decided_until < restored_at) else {
                 continue;
             };
-            let plans = plan::give_up(restored_at, &campaign, Standing { hold: Hold::Restored, ..standing });
+            let plans = plan::give_up(
+                restored_at,
+                &campaign,
+                Standing { hold: Hold::Ends(plan::Miss::Restored), ..standing },
+            );
             // What the original decided on the rest of that time is its own as well.
             steps.extend(plans.into_iter().map(|plan| {
                 let decided_until = plan.decided_until.max(restored_at);

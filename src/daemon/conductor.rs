@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    LEDGER_RETRY, Parts, ServeError,
+    Parts, ServeError,
     assignment::Assignment,
     catalogue::Catalogue,
     claim::{advance_generation, keep_ahead_of_copies},
@@ -20,46 +20,22 @@ use super::{
     lane::{Lane, RunOver, wants_turns},
     reading::read_revision,
     scanning::Scanning,
+    steps::ClockSteps,
     turns::Before,
 };
 use crate::{
-    campaign::{Campaign, CampaignID},
     clock::sleep_until,
     limits::SlidingLog,
-    plan::{Decision, Fate, Plan, plan},
-    run::{RunID, Trigger},
-    store::{CampaignRecord, DecidedSlots, NewRun, RunRecord, Stored},
+    run::Trigger,
+    store::{CampaignRecord, RunRecord, Stored},
 };
 
 /// The longest time between two looks at the ledger for what a person has asked.
 const LOOK: Duration = Duration::from_millis(200);
-/// Campaigns whose decisions are committed together.
-const CAMPAIGNS_A_COMMIT: usize = 200;
 /// Audiences that are gathered at once, beyond those that their file names.
 const OPENINGS: usize = 8;
 /// Runs that may wait for the conductor to hear that they are over.
 const OVER_QUEUE: usize = 1_024;
-
-/// A campaign with what is to be recorded about its slots.
-struct Planned {
-    campaign: Arc<Campaign>,
-    plan: Plan,
-}
-
-impl Planned {
-    fn decided(&self) -> DecidedSlots {
-        let with_run = |decision: &Decision| {
-            let run = (decision.fate == Fate::Run).then(|| new_run(&self.campaign, decision.slot));
-            (decision.clone(), run)
-        };
-        DecidedSlots {
-            campaign: self.campaign.id.clone(),
-            decisions: self.plan.decisions.iter().map(with_run).collect(),
-            decided_until: self.plan.decided_until,
-            next_occurrence: self.plan.next_occurrence,
-        }
-    }
-}
 
 /// Everything that is decided about, and who works on it.
 pub(super) struct Conductor {
@@ -73,6 +49,7 @@ pub(super) struct Conductor {
     openings: JoinSet<()>,
     opening_places: Arc<Semaphore>,
     over: mpsc::Sender<RunOver>,
+    pub(super) steps: ClockSteps,
 }
 
 /// Runs until told to stop.
@@ -96,11 +73,14 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
             biased;
             () = &mut stopped => break,
             () = parts.signals.folder.notified() => conductor.scanning.folder_changes(&parts),
-            Some(over) = runs_over.recv() => conductor.catalogue.run_over(&over.campaign, &over.run),
+            Some(over) = runs_over.recv() => {
+                conductor.catalogue.run_over(&over.campaign, &over.run, parts.clock.now());
+            }
             () = sleep_until(parts.clock.as_ref(), wake_at.unwrap_or(Timestamp::MAX)) => {}
             // By elapsed time: whoever sets the clock back does not put the daemon to sleep.
             () = tokio::time::sleep(conductor.scanning.quiet_in(&parts).map_or(LOOK, |quiet| quiet.min(LOOK))) => {}
         }
+        conductor.look_at_clock().await;
         if conductor.scanning.is_due(&parts) {
             conductor.scan().await;
         }
@@ -130,7 +110,7 @@ impl Conductor {
         workers: &mut JoinSet<()>,
     ) -> Result<Conductor, ServeError> {
         let doubts = doubts(&parts).await?;
-        let now = parts.clock.now();
+        let (now, steady) = (parts.clock.now(), parts.clock.steady());
         let unknown = parts.ledger.call(move |store| store.recover(&doubts, now)).await?;
         if unknown > 0 {
             tracing::warn!(
@@ -163,7 +143,9 @@ impl Conductor {
             openings: JoinSet::new(),
             opening_places: Arc::new(Semaphore::new(OPENINGS)),
             over,
+            steps: ClockSteps::new(now, steady),
         };
+        conductor.reopen(now).await?;
         conductor.refresh().await?;
         conductor.leave_out_restored().await?;
         let open = conductor.parts.ledger.call(|store| {
@@ -223,7 +205,7 @@ impl Conductor {
     }
 
     /// Opens a run beside everything else, and gives it to its lane.
-    fn open(&mut self, assignment: Arc<Assignment>) {
+    pub(super) fn open(&mut self, assignment: Arc<Assignment>) {
         // Those that have ended are forgotten.
         while self.openings.try_join_next().is_some() {}
         let (parts, lanes) = (self.parts.clone(), self.lanes.clone());
@@ -236,103 +218,5 @@ impl Conductor {
                 let _ = over.send(run_over).await;
             }
         });
-    }
-
-    /// Decides every slot that is due and starts the runs that this makes, in slices, so that of a
-    /// thousand campaigns the first do not wait for the last. Where that cannot be recorded, it waits, and so
-    /// must whatever would follow.
-    pub(super) async fn decide(&mut self) -> Stored<()> {
-        let now = self.parts.clock.now();
-        let due = self.catalogue.take_due(now);
-        let mut commits = JoinSet::new();
-        let mut result = Ok(());
-        for slice in due.chunks(CAMPAIGNS_A_COMMIT) {
-            let planned: Vec<Planned> = slice.iter().filter_map(|id| self.plan(id, now)).collect();
-            if planned.is_empty() {
-                continue;
-            }
-            let decided: Vec<_> = planned.iter().map(Planned::decided).collect();
-            let ledger = self.parts.ledger.clone();
-            commits.spawn(async move {
-                let made = ledger.call(move |store| store.slots_decide(&decided, now)).await;
-                (planned, made)
-            });
-            while let Some(Ok((planned, made))) = commits.try_join_next() {
-                result = result.and(self.decided(planned, made, now));
-            }
-        }
-        while let Some(Ok((planned, made))) = commits.join_next().await {
-            result = result.and(self.decided(planned, made, now));
-        }
-        result
-    }
-
-    fn plan(&self, id: &CampaignID, now: Timestamp) -> Option<Planned> {
-        let (campaign, standing) = self.catalogue.standing(id)?;
-        let plan = plan(now, &campaign, standing);
-        Some(Planned { campaign, plan })
-    }
-
-    /// Starts the runs of plans that have been recorded; wakes those campaigns again that have not.
-    fn decided(
-        &mut self,
-        planned: Vec<Planned>,
-        made: Stored<Vec<Option<RunID>>>,
-        now: Timestamp,
-    ) -> Stored<()> {
-        let made = made.inspect_err(|error| {
-            tracing::error!(%error, "what is due cannot be recorded, and waits");
-            for Planned { campaign, .. } in &planned {
-                self.catalogue.wake_at(&campaign.id, Some(now + LEDGER_RETRY));
-            }
-        })?;
-        for (Planned { campaign, plan }, run) in planned.into_iter().zip(made) {
-            let id = &campaign.id;
-            self.catalogue.decided(id, plan.decided_until, plan.next_at);
-            for decision in &plan.decisions {
-                if let Some(reason) = decision.fate.reason() {
-                    let (slot, count) = (decision.slot, decision.count);
-                    tracing::warn!(campaign = %id, %slot, count, "{} ({reason})", decision.fate.name());
-                }
-            }
-            if let Some(run) = run {
-                self.start_run(id, run, &campaign, &plan);
-            }
-        }
-        Ok(())
-    }
-
-    fn start_run(&mut self, id: &CampaignID, run: RunID, campaign: &Arc<Campaign>, plan: &Plan) {
-        let Some(decision) = plan.decisions.iter().find(|decision| decision.fate == Fate::Run) else {
-            return;
-        };
-        let Some(entry) = self.catalogue.get(id) else { return };
-        let new = new_run(campaign, decision.slot);
-        let assignment = Assignment {
-            run: run.clone(),
-            message: Arc::new(campaign.message.clone()),
-            campaign: Arc::clone(campaign),
-            path: entry.record.path.clone(),
-            only_to: None,
-            start_by: new.start_by,
-            finish_by: new.finish_by,
-        };
-        let late = self.parts.clock.now().duration_since(new.due_at);
-        self.parts.signals.lateness.send_modify(|lateness| lateness.record(late));
-        self.catalogue.run_made(id, &run);
-        self.open(Arc::new(assignment));
-    }
-}
-
-/// The run of a slot.
-pub(super) fn new_run(campaign: &Campaign, slot: Timestamp) -> NewRun {
-    NewRun {
-        trigger: Trigger::Schedule,
-        slot,
-        due_at: slot,
-        start_by: slot + campaign.lateness.max,
-        finish_by: slot + campaign.finish_within,
-        gateway: campaign.gateway.clone(),
-        only_to: None,
     }
 }

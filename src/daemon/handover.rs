@@ -9,9 +9,10 @@ use super::{
     BATCHES_A_DRAIN, LEDGER_RETRY, Parts,
     assignment::Assignment,
     lane::Lane,
+    late::Late,
     opening::{self, OpeningFault},
     report,
-    turns::{Before, Late},
+    turns::Before,
 };
 use crate::{
     clock::Clock,

@@ -29,6 +29,14 @@ pub struct Intake {
     written_problems: Option<Vec<ProblemRecord>>,
 }
 
+/// How a revision takes force.
+struct Start {
+    /// Its campaign was not there, or was removed.
+    is_new: bool,
+    decided_until: Timestamp,
+    at: Timestamp,
+}
+
 /// A file as it was read last.
 struct ReadFile {
     sha256: Arc<str>,
@@ -141,9 +149,28 @@ impl Intake {
         match change {
             Change::Apply { campaign, path } => {
                 let is_new = in_force.get(&campaign).is_none_or(|known| known.removed);
-                let paused = catalogue.standing(&campaign).filter(|(_, at)| at.hold == plan::Hold::Paused);
-                let mut steps = give_up(&campaign, paused, plan::Hold::Replaced, now);
-                steps.extend(self.apply(campaign, path, snapshot, commit, is_new, now));
+                let standing = catalogue.standing(&campaign);
+                let is_enabled = self.campaign_at(&path).is_some_and(|campaign| campaign.enabled);
+                let decided_until = match &standing {
+                    Some((before, at)) if is_enabled => plan::decided_until(now, before, at.decided_until),
+                    _ => now,
+                };
+                let waits_for = |at: &plan::Standing| match at.hold {
+                    plan::Hold::Paused => plan::Miss::Paused,
+                    _ => plan::Miss::CatchUp,
+                };
+                let hold = match &standing {
+                    Some((_, at)) if is_enabled => plan::Hold::Replaced(waits_for(at)),
+                    _ => plan::Hold::Ends(plan::Miss::Disabled),
+                };
+                let mut steps = give_up(&campaign, standing, hold, now);
+                steps.extend(self.apply(
+                    campaign,
+                    path,
+                    snapshot,
+                    commit,
+                    &Start { is_new, decided_until, at: now },
+                ));
                 steps
             }
             Change::Move { campaign, path } => {
@@ -169,11 +196,17 @@ impl Intake {
             }
             Change::Remove { campaign: id } => {
                 tracing::info!(campaign = %id, "removed");
-                let mut steps = give_up(&id, catalogue.standing(&id), plan::Hold::Removed, now);
+                let mut steps =
+                    give_up(&id, catalogue.standing(&id), plan::Hold::Ends(plan::Miss::Removed), now);
                 steps.push(Step::Mark(id, CampaignMark::Removed));
                 steps
             }
         }
+    }
+
+    /// The campaign that the file at a path makes.
+    fn campaign_at(&self, path: &str) -> Option<&Arc<Campaign>> {
+        self.files.get(path)?.campaign.as_ref()
     }
 
     fn apply(
@@ -182,10 +215,10 @@ impl Intake {
         path: String,
         snapshot: &Snapshot,
         commit: Option<&Commit>,
-        is_new: bool,
-        now: Timestamp,
+        start: &Start,
     ) -> Option<Step> {
-        let campaign = self.files.get(&path)?.campaign.clone()?;
+        let Start { is_new, decided_until, at: now } = *start;
+        let campaign = Arc::clone(self.campaign_at(&path)?);
         let FileState::Read { bytes, sha256 } = snapshot.files.get(&path)? else { return None };
         tracing::info!(campaign = %id, %path, "{}", if is_new { "added" } else { "changed" });
         let revision = NewRevision {
@@ -199,6 +232,7 @@ impl Intake {
             labels: serde_json::json!(campaign.labels).to_string(),
             enabled: campaign.enabled,
             applied_at: now,
+            decided_until,
         };
         let tell_late = is_new && campaign.enabled;
         let late = if tell_late { plan::applied_late(now, &campaign) } else { Vec::new() };
@@ -228,19 +262,24 @@ pub enum Step {
 impl Step {
     /// Takes the step.
     pub fn take(&self, store: &mut dyn Store, now: Timestamp) -> Stored<()> {
-        let decide =
-            |store: &mut dyn Store, campaign: &CampaignID, decisions: &[plan::Decision], decided_until| {
-                let decisions = decisions.iter().map(|decision| (decision.clone(), None)).collect();
-                let campaign = campaign.clone();
-                let plan = DecidedSlots { campaign, decisions, decided_until, next_occurrence: None };
-                store.slots_decide(&[plan], now).map(|_| ())
-            };
+        let decide = |store: &mut dyn Store, campaign: &CampaignID, decisions: &[plan::Decision], marks| {
+            let (decided_until, queued) = marks;
+            let decisions = decisions.iter().map(|decision| (decision.clone(), None)).collect();
+            let campaign = campaign.clone();
+            let plan = DecidedSlots { campaign, decisions, decided_until, queued, next_occurrence: None };
+            store.slots_decide(&[plan], now).map(|_| ())
+        };
         match self {
             Step::Apply(revision, late) => {
                 store.campaign_apply(revision)?;
-                decide(store, &revision.campaign, late, now)?;
+                // Only of a newcomer, which has no queue.
+                if !late.is_empty() {
+                    decide(store, &revision.campaign, late, (revision.decided_until, None))?;
+                }
             }
-            Step::Decide(campaign, plan) => decide(store, campaign, &plan.decisions, plan.decided_until)?,
+            Step::Decide(campaign, plan) => {
+                decide(store, campaign, &plan.decisions, (plan.decided_until, plan.queued))?;
+            }
             Step::Mark(campaign, mark) => store.campaign_mark(campaign, mark)?,
         }
         Ok(())

@@ -186,6 +186,12 @@ impl Lane {
             self.changed.notify_waiters();
             return;
         }
+        if let Some(gate) = turn.gate {
+            self.tell_gate(&turn, gate).await;
+            self.turns().end(&turn, Done::Nothing);
+            self.changed.notify_waiters();
+            return;
+        }
         match self.begin(&turn).await {
             Ok(Found::Batch(begun)) => {
                 let asked = begun.recipients.len() as u64;

@@ -16,6 +16,9 @@ mod call;
 mod catalogue;
 mod claim;
 mod conductor;
+mod dates;
+mod deciding;
+mod gate;
 pub mod gathering;
 mod handover;
 mod health;
@@ -23,6 +26,7 @@ pub mod housekeeping;
 mod inquirer;
 mod intake;
 mod lane;
+mod late;
 pub mod lateness;
 mod listing;
 mod opening;
@@ -31,6 +35,7 @@ mod reading;
 mod record;
 mod report;
 mod scanning;
+mod steps;
 mod turns;
 
 use std::{

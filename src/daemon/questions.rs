@@ -2,10 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::conductor::{Conductor, new_run};
+use super::{conductor::Conductor, deciding::new_run};
 use crate::{
     campaign::{CampaignID, Gateways, RecipientID},
+    plan::{Decision, Fate},
     run::Trigger,
+    schedule::Slot,
     store::{NewRun, Question, Reply, StoreError, Stored},
 };
 
@@ -96,10 +98,15 @@ impl Conductor {
         }
         let trigger = if only_to.is_empty() { Trigger::Manual } else { Trigger::Test };
         let (id, now) = (id.clone(), self.parts.clock.now());
+        let slot = Slot { at: now, due: now, excepted: false };
+        // Outside of the window it waits, which is not lateness.
+        let window = campaign.window.as_ref().filter(|_| trigger == Trigger::Manual);
+        let opens_at = window.and_then(|window| window.opens_from(&campaign.calendar.zone, now));
+        let start_from = opens_at.unwrap_or(now);
         let new = NewRun {
             trigger,
             only_to: (trigger == Trigger::Test).then_some(only_to),
-            ..new_run(&campaign, now)
+            ..new_run(&campaign, &Decision { start_from, ..Decision::of(slot, Fate::Run) })
         };
         let record = self
             .parts

@@ -18,6 +18,7 @@ pub fn context(parts: &Parts, now: Timestamp) -> Context<'_> {
         default_gateway: parts.default_gateway.clone(),
         gateways: &parts.gateways,
         list_file: None,
+        dates: None,
     }
 }
 

@@ -15,6 +15,9 @@ use crate::{
 const QUIET: SignedDuration = SignedDuration::from_millis(150);
 /// A folder that is never quiet is read all the same after so long.
 const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
+/// The folder is read after so long, should the jobs that keep house have fallen silent: the one who
+/// calls them does when the clock is set back.
+const LONGEST_UNREAD: SignedDuration = SignedDuration::from_secs(15);
 /// How long git may take to tell a commit; a change takes effect without one then.
 const GIT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -25,6 +28,8 @@ pub struct Scanning {
     at: Option<Timestamp>,
     /// While something changes in the folder.
     unrest: Option<Unrest>,
+    /// When it was read last, by the steady clock.
+    read_at: Option<Timestamp>,
     /// What keeps removals from being obeyed, as it was told last.
     told: Option<String>,
 }
@@ -65,7 +70,10 @@ impl Scanning {
 
     /// Whether it is time to read the folder.
     pub fn is_due(&self, parts: &Parts) -> bool {
-        self.at.is_some_and(|at| at <= parts.clock.now()) || self.quiet_in(parts) == Some(Duration::ZERO)
+        let unread = self.read_at.is_some_and(|at| parts.clock.steady().duration_since(at) >= LONGEST_UNREAD);
+        self.at.is_some_and(|at| at <= parts.clock.now())
+            || self.quiet_in(parts) == Some(Duration::ZERO)
+            || self.unrest.is_none() && unread
     }
 
     /// Tells what keeps removals from being obeyed, once.
@@ -83,6 +91,7 @@ impl Conductor {
     /// Reads the folder and obeys it.
     pub async fn scan(&mut self) {
         self.scanning.unrest = None;
+        self.scanning.read_at = Some(self.parts.clock.steady());
         let folder = Arc::clone(&self.parts.folder);
         let scanned = tokio::task::spawn_blocking(move || folder.scan()).await;
         let obeyed = match scanned {

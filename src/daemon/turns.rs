@@ -10,12 +10,12 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::assignment::Assignment;
+use super::{assignment::Assignment, gate::Gate, late::Late};
 use crate::{
     campaign::CampaignID,
     limits::{Allowance, Limits, SlidingLog},
     run::{
-        Ending, RunEvent, RunID,
+        RunID,
         breaker::{Breaker, May},
         quiet::Quiet,
         refusals::{AfterRefusal, Refusals},
@@ -53,6 +53,10 @@ struct Waiting {
     told_late: bool,
     /// Something may have ended it, which neither limits nor rests delay.
     to_drain: bool,
+    /// Where it keeps to a window.
+    gate: Option<Gate>,
+    /// A turn of it tells the ledger about the gate.
+    tells_gate: bool,
 }
 
 /// One turn: a promise of the limits for a run.
@@ -66,16 +70,9 @@ pub struct Turn {
     pub drains: bool,
     /// It finds out for all others whether the provider works again.
     pub tries: bool,
+    /// It only tells that the window has opened or closed.
+    pub gate: Option<Gate>,
     happened: u64,
-}
-
-/// Why a run must not send any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Late {
-    /// Nothing could be asked within `lateness.max`: its slot is missed.
-    Start,
-    /// `finishWithin` is over.
-    Finish,
 }
 
 /// What of a run happened before its lane heard of it.
@@ -108,33 +105,6 @@ pub enum Next {
     /// Nothing before something changes.
     WhenChanged,
     Stop,
-}
-
-impl Late {
-    /// Whether a run is too late now.
-    fn of(assignment: &Assignment, started: bool, now: Timestamp) -> Option<Late> {
-        if !started && now > assignment.start_by {
-            Some(Late::Start)
-        } else if now > assignment.finish_by {
-            Some(Late::Finish)
-        } else {
-            None
-        }
-    }
-
-    /// What happens to the run.
-    pub fn event(self) -> RunEvent {
-        let reason = match self {
-            Late::Start => "late: nothing could be asked within lateness.max",
-            Late::Finish => "finishWithin is over",
-        };
-        RunEvent::Stop { ending: Ending::Expired, reason: reason.to_owned() }
-    }
-
-    /// The reason for which the run's slot is missed, if it is.
-    pub fn missed(self) -> Option<&'static str> {
-        (self == Late::Start).then_some("late")
-    }
 }
 
 fn remember(limits: &Limits, past: &[PastCall]) -> SlidingLog {
@@ -195,6 +165,8 @@ impl Turns {
             refusals: Refusals::of_run(before.answered),
             told_late: false,
             to_drain: false,
+            gate: None,
+            tells_gate: false,
         });
     }
 
@@ -217,6 +189,15 @@ impl Turns {
     pub fn not_told(&mut self, run: &RunID) {
         if let Some(waiting) = self.waiting(run) {
             waiting.told_late = false;
+        }
+    }
+
+    /// The ledger knows what a turn had to tell about the window.
+    pub fn gate_told(&mut self, turn: &Turn) {
+        if let Some(waiting) = self.waiting(&turn.assignment.run)
+            && let (Some(gate), Some(told)) = (&mut waiting.gate, turn.gate)
+        {
+            gate.told |= gate.open == told.open;
         }
     }
 
@@ -301,7 +282,18 @@ impl Turns {
                 wake(steady + limit.duration_since(now) + SignedDuration::from_millis(1));
             }
             let drains = late.is_none() && waiting.to_drain && waiting.under_way == 0;
-            let sends = late.is_none() && !drains;
+            waiting.gate = Gate::look(assignment, waiting.gate, now);
+            let gate = waiting.gate.filter(|gate| !gate.told && late.is_none() && !drains);
+            if let Some(at) = waiting.gate.and_then(|gate| gate.changes_at) {
+                wake(steady + at.duration_since(now));
+            }
+            if waiting.tells_gate && late.is_none() && !drains {
+                continue;
+            }
+            let sends = late.is_none() && !drains && gate.is_none();
+            if sends && waiting.gate.is_some_and(|gate| !gate.open) {
+                continue;
+            }
             if sends && waiting.parked {
                 continue;
             }
@@ -350,12 +342,14 @@ impl Turns {
             if tries {
                 self.breaker.tries();
             }
+            waiting.tells_gate |= gate.is_some();
             let turn = Turn {
                 assignment: Arc::clone(assignment),
                 most_recipients,
                 late,
                 drains,
                 tries,
+                gate,
                 happened: waiting.happened,
             };
             // To the back of the row: the others come first.
@@ -382,6 +376,10 @@ impl Turns {
         }
         let Some(waiting) = self.waiting(&turn.assignment.run) else { return 0 };
         waiting.under_way = waiting.under_way.saturating_sub(1);
+        if turn.gate.is_some() {
+            waiting.tells_gate = false;
+            waiting.something_happened();
+        }
         waiting.started |= matches!(done, Done::Sent { .. });
         if done != Done::Nothing {
             waiting.something_happened();

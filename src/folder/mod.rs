@@ -17,7 +17,10 @@ use std::{
 pub use checkout::Commit;
 pub use watching::watch;
 
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
+
+use crate::{campaign::file::DatesFault, schedule::Except};
 
 /// The largest campaign file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -242,6 +245,22 @@ impl Folder for DiskFolder {
     fn list_path(&self, campaign_path: &str, list: &str) -> PathBuf {
         self.root.join(campaign_path).parent().unwrap_or(&self.root).join(list)
     }
+}
+
+/// Reads a file of dates that schedules leave out, one a line.
+pub fn read_dates(path: &Path) -> Result<BTreeSet<Date>, DatesFault> {
+    let unusable = |error: io::Error| DatesFault::Unusable(error.to_string());
+    let length = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DatesFault::Missing),
+        Err(error) => return Err(unusable(error)),
+    };
+    if length > MAX_FILE_BYTES {
+        return Err(DatesFault::Unusable("it is larger than 1 MiB".to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(unusable)?;
+    Except::read_dates(&text)
+        .map_err(|(line, text)| DatesFault::Unusable(format!("line {line} is no date: {text:?}")))
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ pub struct CampaignRecord {
     /// By a person, for this campaign or for all.
     pub paused: Option<String>,
     pub decided_until: Timestamp,
+    /// The slot that waits for the last run to be over.
+    pub queued: Option<Timestamp>,
+    /// When the revision in force was applied, by a clock that has not been set back since.
+    pub counts_from: Timestamp,
 }
 
 /// A revision to take force.
@@ -44,6 +48,8 @@ pub struct NewRevision {
     pub labels: String,
     pub enabled: bool,
     pub applied_at: Timestamp,
+    /// Every slot up to here is decided, or will be by nobody.
+    pub decided_until: Timestamp,
 }
 
 /// Something about a campaign other than a new revision.

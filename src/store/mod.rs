@@ -96,8 +96,10 @@ pub struct DecidedSlots {
     pub campaign: CampaignID,
     /// A slot that runs comes with the run to be made.
     pub decisions: Vec<(Decision, Option<NewRun>)>,
-    /// Every slot up to and including this instant is decided.
+    /// Every slot up to and including this instant is decided, but for the one in the queue.
     pub decided_until: Timestamp,
+    /// The slot that waits for the last run to be over.
+    pub queued: Option<Timestamp>,
     pub next_occurrence: Option<Timestamp>,
 }
 
@@ -180,7 +182,6 @@ pub trait Store: Send {
 
     // Campaigns
     fn campaigns(&mut self) -> Stored<Vec<CampaignRecord>>;
-    /// A campaign that was not there, or was removed, has its slots decided up to `applied_at`.
     fn campaign_apply(&mut self, revision: &NewRevision) -> Stored<i64>;
     fn campaign_mark(&mut self, campaign: &CampaignID, mark: &CampaignMark) -> Stored<()>;
     /// A person says that the removals that are held shall be obeyed; gives the campaigns.
@@ -192,6 +193,9 @@ pub trait Store: Send {
     /// Records the decisions of plans, each of another campaign, and makes the runs of slots that run:
     /// gives those, a plan each. A slot that is decided already stays as it is.
     fn slots_decide(&mut self, plans: &[DecidedSlots], now: Timestamp) -> Stored<Vec<Option<RunID>>>;
+    /// The clock was set back: what was decided of slots after `now`, and has not run, is decided anew when
+    /// their time comes. Gives the campaigns that this concerns.
+    fn slots_reopen(&mut self, now: Timestamp) -> Stored<Vec<CampaignID>>;
 
     // Runs
     /// Makes a run by hand.
@@ -222,6 +226,9 @@ pub trait Store: Send {
         missed: Option<&str>,
         now: Timestamp,
     ) -> Stored<RunState>;
+    /// The window of the run's campaign is closed, for this reason, or open: a run that would send pauses
+    /// while it is closed.
+    fn run_window(&mut self, run: &RunID, closed: Option<&str>, now: Timestamp) -> Stored<RunState>;
     /// Gives up to `most_batches` pending batches of an ending run their outcome; ends a run of which
     /// nothing is pending, in flight or being looked up. `confirms`: what was accepted is looked up
     /// before.

@@ -46,10 +46,12 @@ pub enum PausedBy {
     Run,
     Campaign,
     All,
+    /// Its campaign's window, which is closed: no resume lifts it, it lifts itself.
+    Window,
 }
 
 impl PausedBy {
-    pub const ALL: [PausedBy; 3] = [PausedBy::Run, PausedBy::Campaign, PausedBy::All];
+    pub const ALL: [PausedBy; 4] = [PausedBy::Run, PausedBy::Campaign, PausedBy::All, PausedBy::Window];
 
     /// The word in the ledger.
     pub fn as_str(self) -> &'static str {
@@ -57,6 +59,7 @@ impl PausedBy {
             PausedBy::Run => "run",
             PausedBy::Campaign => "campaign",
             PausedBy::All => "all",
+            PausedBy::Window => "window",
         }
     }
 }

@@ -134,6 +134,7 @@ fn opened(store: &mut SqliteStore, name: &str, recipients: usize) -> RunID {
         labels: "{}".to_owned(),
         enabled: true,
         applied_at: now(),
+        decided_until: now(),
     };
     let new = NewRun {
         trigger: Trigger::Manual,

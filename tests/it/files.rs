@@ -21,6 +21,7 @@ use campaignd::{
         problems::{self, Format},
     },
     document::{Code, Problem, Severity},
+    folder::read_dates,
     gateway::{kind::GatewaySettings, openim::settings::OpenIMSettings, secret::SecretSource},
     sandbox::settings::SandboxSettings,
     settings::{self, Settings},
@@ -71,6 +72,7 @@ fn read(path: &str, bytes: Option<&[u8]>, settings: &Settings) -> (Option<Campai
         Ok(_) => ListFileState::Empty,
         Err(_) => ListFileState::Missing,
     };
+    let dates = |path: &str| read_dates(&folder.join(path));
     let gateways = settings.dialects();
     let context = Context {
         now: "2026-06-01T00:00:00Z".parse().unwrap(),
@@ -78,6 +80,7 @@ fn read(path: &str, bytes: Option<&[u8]>, settings: &Settings) -> (Option<Campai
         default_gateway: settings.default_gateway.clone(),
         gateways: &gateways,
         list_file: Some(&look),
+        dates: Some(&dates),
     };
     campaign::file::read(path, &bytes, &context)
 }
@@ -134,7 +137,8 @@ fn what_is_not_said_has_the_documented_default() {
 
 /// The first slots of a campaign after the tests' present, in UTC.
 fn slots(campaign: &Campaign, count: usize) -> Vec<String> {
-    let next = |after: Timestamp| campaignd::schedule::next_slot(&campaign.schedules, &campaign.zone, after);
+    let next =
+        |after: Timestamp| campaignd::schedule::next_slot(&campaign.schedules, &campaign.calendar, after);
     std::iter::successors(next("2026-06-01T00:00:00Z".parse().unwrap()), |slot| next(*slot))
         .take(count)
         .map(|slot| slot.to_string())

@@ -13,6 +13,7 @@ use campaignd::{
         reply::{Cause, Reason, Reply},
         settlement::settle,
     },
+    schedule::Slot,
     store::{
         Act, AttemptEnd, Begun, CampaignMark, DecidedSlots, Intent, NewRevision, NewRun, Store,
         sqlite::{SqliteStore, review::Review},
@@ -52,6 +53,7 @@ impl Desk {
             labels: r#"{"team":"growth"}"#.to_owned(),
             enabled: true,
             applied_at: now(),
+            decided_until: now(),
         };
         self.store.campaign_apply(&revision).unwrap();
     }
@@ -67,10 +69,13 @@ impl Desk {
             gateway: "openim".to_owned(),
             only_to: None,
         };
+        let named = Slot { at: slot, due: slot, excepted: false };
+        let decision = Decision { until, count, ..Decision::of(named, fate) };
         let plan = DecidedSlots {
             campaign: "sale".parse().unwrap(),
-            decisions: vec![(Decision { slot, until, count, fate }, (fate == Fate::Run).then_some(run))],
+            decisions: vec![(decision, (fate == Fate::Run).then_some(run))],
             decided_until: until,
+            queued: None,
             next_occurrence: Some(until),
         };
         self.store.slots_decide(&[plan], now()).unwrap();

@@ -90,6 +90,7 @@ fn revision(name: &str, applied_at: Timestamp) -> NewRevision {
         labels: "{}".to_owned(),
         enabled: true,
         applied_at,
+        decided_until: applied_at,
     }
 }
 

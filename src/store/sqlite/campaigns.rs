@@ -13,7 +13,7 @@ pub fn all(connection: &Connection) -> Stored<Vec<CampaignRecord>> {
     let mut statement = connection.prepare_cached(
         "SELECT c.campaign, c.revision, c.path, v.sha256, v.yaml, c.state, c.rejected, c.gone_since,
             coalesce(c.paused_reason, (SELECT paused_reason FROM ledger)) AS paused, c.decided_until,
-            c.in_force_since, c.held_since, c.removal_allowed
+            c.in_force_since, c.held_since, c.removal_allowed, c.queued_slot, c.counts_from
          FROM campaign c JOIN revision v ON v.revision = c.revision ORDER BY c.campaign",
     )?;
     let mut rows = statement.query([])?;
@@ -41,6 +41,8 @@ fn record(row: &Row<'_>) -> Stored<CampaignRecord> {
         removal_allowed: row.get("removal_allowed")?,
         paused: row.get("paused")?,
         decided_until: time(row.get("decided_until")?)?,
+        queued: optional_time(row.get("queued_slot")?)?,
+        counts_from: time(row.get("counts_from")?)?,
     })
 }
 
@@ -65,12 +67,13 @@ pub fn apply(connection: &Connection, new: &NewRevision) -> Stored<i64> {
     // A new revision counts from the moment it is applied: the slots before it were the old one's.
     connection
         .prepare_cached(
-            "INSERT INTO campaign (campaign, state, revision, path, gateway, decided_until, in_force_since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+            "INSERT INTO campaign
+                (campaign, state, revision, path, gateway, decided_until, counts_from, in_force_since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
              ON CONFLICT (campaign) DO UPDATE SET state = ?2, revision = ?3, path = ?4, gateway = ?5,
-                decided_until = max(decided_until, ?6), rejected = 0, removal_held = 0, held_since = NULL,
-                removal_allowed = 0, gone_since = NULL, next_occurrence = NULL,
-                in_force_since = CASE state WHEN 'removed' THEN ?6 ELSE in_force_since END",
+                decided_until = max(decided_until, ?6), counts_from = ?7, rejected = 0, removal_held = 0,
+                held_since = NULL, removal_allowed = 0, gone_since = NULL, next_occurrence = NULL,
+                in_force_since = CASE state WHEN 'removed' THEN ?7 ELSE in_force_since END",
         )?
         .execute(params![
             new.campaign.as_str(),
@@ -78,6 +81,7 @@ pub fn apply(connection: &Connection, new: &NewRevision) -> Stored<i64> {
             revision,
             new.path,
             new.gateway,
+            new.decided_until.as_millisecond(),
             new.applied_at.as_millisecond(),
         ])?;
     Ok(revision)

@@ -196,6 +196,10 @@ impl Store for SqliteStore {
         slots::decide(&self.connection, plans, now)
     }
 
+    fn slots_reopen(&mut self, now: Timestamp) -> Stored<Vec<CampaignID>> {
+        slots::reopen(&self.connection, now)
+    }
+
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID> {
         runs::make(&self.connection, campaign, run)
     }
@@ -238,6 +242,10 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Stored<RunState> {
         runs::event(&self.connection, run, event, missed, now)
+    }
+
+    fn run_window(&mut self, run: &RunID, closed: Option<&str>, now: Timestamp) -> Stored<RunState> {
+        people::window(&self.connection, run, closed, now)
     }
 
     fn run_drain(&mut self, run: &RunID, most_batches: u32, confirms: bool, now: Timestamp) -> Stored<Drain> {

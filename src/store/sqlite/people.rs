@@ -70,10 +70,15 @@ fn control_run(connection: &Connection, run: &RunID, control: Control, act: &Act
     let why = state.reason().unwrap_or_default().to_owned();
     let after = state.after(event)?;
     if control == Control::Resume {
+        if holder == Some(PausedBy::Window) {
+            return Err(StoreError::Refused(format!(
+                "{run} waits for its window, and goes on by itself: {why}"
+            )));
+        }
         let (level, target) = match holder {
             Some(PausedBy::Campaign) => ("its campaign", campaign_of(connection, run)?),
             Some(PausedBy::All) => ("everything", "--all".to_owned()),
-            Some(PausedBy::Run) | None => ("", String::new()),
+            Some(PausedBy::Run | PausedBy::Window) | None => ("", String::new()),
         };
         if !level.is_empty() {
             return Err(StoreError::Refused(format!(
@@ -154,19 +159,38 @@ fn target_name(target: &Target) -> String {
     }
 }
 
-/// What holds a run besides itself, and why: its campaign when that is paused, or everything.
+/// What holds a run besides itself, and why: its campaign when that is paused, everything, or its window.
 pub fn held_above(connection: &Connection, run: i64) -> Stored<Option<(PausedBy, String)>> {
-    let (campaign, all): (Option<String>, Option<String>) = connection
+    let (campaign, all, window): (Option<String>, Option<String>, Option<String>) = connection
         .prepare_cached(
-            "SELECT c.paused_reason, (SELECT paused_reason FROM ledger)
+            "SELECT c.paused_reason, (SELECT paused_reason FROM ledger), r.window_closed
              FROM run r JOIN campaign c ON c.campaign = r.campaign WHERE r.id = ?1",
         )?
-        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let campaign = campaign.map(|reason| (PausedBy::Campaign, reason));
-    Ok(campaign.or(all.map(|reason| (PausedBy::All, reason))))
+    let all = all.map(|reason| (PausedBy::All, reason));
+    Ok(campaign.or(all).or(window.map(|reason| (PausedBy::Window, reason))))
 }
 
-fn paused_by(connection: &Connection, run: i64) -> Stored<Option<PausedBy>> {
+/// Opens or closes the window of a run. One that is paused by it goes on where it is open, and nothing else
+/// holds it.
+pub fn window(
+    connection: &Connection,
+    run: &RunID,
+    closed: Option<&str>,
+    now: Timestamp,
+) -> Stored<RunState> {
+    let (id, state, ..) = runs::standing(connection, run.as_str())?;
+    connection.execute("UPDATE run SET window_closed = ?2 WHERE id = ?1", params![id, closed])?;
+    let follows = match state {
+        RunState::Running => true,
+        RunState::Paused { .. } => paused_by(connection, id)? == Some(PausedBy::Window),
+        _ => false,
+    };
+    if follows { runs::write_state(connection, id, RunState::Running, now) } else { Ok(state) }
+}
+
+pub fn paused_by(connection: &Connection, run: i64) -> Stored<Option<PausedBy>> {
     let word: Option<String> =
         connection.query_row("SELECT paused_by FROM run WHERE id = ?1", [run], |row| row.get(0))?;
     Ok(PausedBy::ALL.into_iter().find(|known| Some(known.as_str()) == word.as_deref()))

@@ -7,9 +7,10 @@ use rusqlite::{Connection, params};
 
 use super::{
     super::{DecidedSlots, StoreError, Stored},
-    campaigns, json, runs,
+    campaign_id, campaigns, json, runs,
 };
 use crate::{
+    campaign::CampaignID,
     plan::Fate,
     run::{RunID, Trigger},
 };
@@ -19,6 +20,7 @@ use crate::{
 struct DecisionRow<'a> {
     campaign: &'a str,
     slot: i64,
+    due_at: i64,
     until_at: i64,
     count: u64,
     decision: &'a str,
@@ -30,6 +32,7 @@ struct DecisionRow<'a> {
 struct Progress<'a> {
     campaign: &'a str,
     decided_until: i64,
+    queued_slot: Option<i64>,
     next_occurrence: Option<i64>,
 }
 
@@ -66,6 +69,7 @@ fn insert(connection: &Connection, plans: &[DecidedSlots], now: Timestamp) -> St
         .map(|(campaign, decision)| DecisionRow {
             campaign: campaign.as_str(),
             slot: decision.slot.as_millisecond(),
+            due_at: decision.due.as_millisecond(),
             until_at: decision.until.as_millisecond(),
             count: decision.count,
             decision: decision.fate.name(),
@@ -75,7 +79,7 @@ fn insert(connection: &Connection, plans: &[DecidedSlots], now: Timestamp) -> St
     let mut statement = connection.prepare_cached(
         "INSERT OR IGNORE INTO occurrence
             (campaign, slot, due_at, until_at, count, decision, reason, decided_at)
-         SELECT value ->> 'campaign', value ->> 'slot', value ->> 'slot', value ->> 'until_at',
+         SELECT value ->> 'campaign', value ->> 'slot', value ->> 'due_at', value ->> 'until_at',
             value ->> 'count', value ->> 'decision', value ->> 'reason', ?2
          FROM json_each(?1) WHERE 1
          RETURNING campaign, slot",
@@ -91,13 +95,14 @@ fn note_progress(connection: &Connection, plans: &[DecidedSlots]) -> Stored<()> 
         .map(|plan| Progress {
             campaign: plan.campaign.as_str(),
             decided_until: plan.decided_until.as_millisecond(),
+            queued_slot: plan.queued.map(Timestamp::as_millisecond),
             next_occurrence: plan.next_occurrence.map(Timestamp::as_millisecond),
         })
         .collect();
     let known = connection
         .prepare_cached(
             "UPDATE campaign SET decided_until = max(decided_until, p.value ->> 'decided_until'),
-                next_occurrence = p.value ->> 'next_occurrence'
+                queued_slot = p.value ->> 'queued_slot', next_occurrence = p.value ->> 'next_occurrence'
              FROM json_each(?1) p WHERE campaign = p.value ->> 'campaign'",
         )?
         .execute([json(&rows)?])?;
@@ -105,4 +110,30 @@ fn note_progress(connection: &Connection, plans: &[DecidedSlots]) -> Stored<()> 
         true => Ok(()),
         false => Err(campaigns::unknown_among(connection, plans.iter().map(|plan| &plan.campaign))?),
     }
+}
+
+/// Takes back what was decided of slots that are still to come, but for runs: a slot that has one keeps it.
+pub fn reopen(connection: &Connection, now: Timestamp) -> Stored<Vec<CampaignID>> {
+    let now = now.as_millisecond();
+    let mut ahead = connection.prepare(
+        "SELECT campaign FROM campaign WHERE decided_until > ?1 OR counts_from > ?1 ORDER BY campaign",
+    )?;
+    let names: Vec<String> = ahead.query_map([now], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for name in &names {
+        // A row of slots that reaches past now is decided anew from its first slot on.
+        connection.execute(
+            "UPDATE campaign SET counts_from = min(counts_from, ?2),
+                decided_until = min(decided_until, ?2, coalesce((SELECT min(slot) - 1 FROM occurrence
+                    WHERE campaign = ?1 AND decision <> 'run' AND until_at > ?2), ?2))
+             WHERE campaign = ?1",
+            params![name, now],
+        )?;
+        connection.execute(
+            "DELETE FROM occurrence WHERE campaign = ?1 AND decision <> 'run' AND until_at > ?2
+                AND NOT EXISTS (SELECT 1 FROM run r
+                    WHERE r.campaign = ?1 AND r.slot = occurrence.slot AND r.trigger = 'schedule')",
+            params![name, now],
+        )?;
+    }
+    names.iter().map(|name| campaign_id(name)).collect()
 }

@@ -93,6 +93,7 @@ fn huge() -> NewRevision {
         labels: "{}".to_owned(),
         enabled: true,
         applied_at: Timestamp::UNIX_EPOCH,
+        decided_until: Timestamp::UNIX_EPOCH,
     }
 }
 

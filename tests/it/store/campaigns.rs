@@ -55,6 +55,8 @@ fn a_revision_takes_force() {
             removal_allowed: false,
             paused: None,
             decided_until: at(7),
+            queued: None,
+            counts_from: at(7),
         };
         assert_eq!(only(store), expected);
     });

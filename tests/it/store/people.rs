@@ -266,3 +266,36 @@ fn questions_are_answered_or_taken_back() {
         assert_eq!(store.question_reply(second).unwrap(), None);
     });
 }
+
+#[test]
+fn a_window_pauses_and_lifts_itself_alone() {
+    on_every_store(|store| {
+        let run = opened(store, "sale", 4, 2);
+        let one = || Target::Run(run.clone());
+        let window = |store: &mut dyn Store, closed: Option<&str>| {
+            change(store, |store| store.run_window(&run, closed, at(5))).unwrap()
+        };
+        let closed = Some("window: closed until 09:00");
+        let paused = |why: &str| RunState::Paused { reason: why.to_owned() };
+        assert_eq!(window(store, None), RunState::Running);
+        assert_eq!(window(store, closed), paused("window: closed until 09:00"));
+        assert_eq!(window(store, closed), paused("window: closed until 09:00"), "said again");
+        assert!(begin(store, &run, 2, 1).is_none(), "nothing leaves");
+        // No resume opens it.
+        is_refused(control(store, one(), Control::Resume));
+        assert_eq!(control(store, sale(), Control::Resume).unwrap(), ["sale"]);
+        assert_eq!(store.run(&run).unwrap().state, paused("window: closed until 09:00"));
+        // A person's pause stacks on it, and is lifted by the person.
+        control(store, one(), Control::Pause).unwrap();
+        assert_eq!(window(store, None).name(), "paused");
+        assert_eq!(window(store, closed).name(), "paused");
+        control(store, one(), Control::Resume).unwrap();
+        assert_eq!(store.run(&run).unwrap().state, paused("window: closed until 09:00"));
+        // So does that of its campaign, where the window opens first.
+        because(store, sale(), Control::Pause, "not now").unwrap();
+        assert_eq!(window(store, None), paused("not now"));
+        control(store, sale(), Control::Resume).unwrap();
+        assert_eq!(window(store, None), RunState::Running);
+        assert!(begin(store, &run, 2, 1).is_some());
+    });
+}

@@ -3,6 +3,7 @@
 use campaignd::{
     plan::{Decision, Fate, Miss, Skip},
     run::{RunID, RunState, Trigger},
+    schedule::Slot,
     store::{CampaignRecord, DecidedSlots, NewRun, Store, Stored},
 };
 
@@ -17,7 +18,8 @@ const HOUR: i64 = 3_600_000;
 fn decision(slot: i64, count: u64, fate: Fate) -> (Decision, Option<NewRun>) {
     let until = at((slot + count as i64 - 1) * HOUR);
     let run = (fate == Fate::Run).then(|| new_run(Trigger::Schedule, at(slot * HOUR)));
-    (Decision { slot: at(slot * HOUR), until, count, fate }, run)
+    let named = Slot { at: at(slot * HOUR), due: at(slot * HOUR), excepted: false };
+    (Decision { until, count, ..Decision::of(named, fate) }, run)
 }
 
 fn plan(name: &str, decisions: &[(Decision, Option<NewRun>)], until: i64) -> DecidedSlots {
@@ -25,6 +27,7 @@ fn plan(name: &str, decisions: &[(Decision, Option<NewRun>)], until: i64) -> Dec
         campaign: campaign(name),
         decisions: decisions.to_vec(),
         decided_until: at(until * HOUR),
+        queued: None,
         next_occurrence: None,
     }
 }
@@ -172,5 +175,42 @@ fn a_run_that_was_never_asked_has_not_run() {
         let failed = RunEvent::OpeningFailed { reason: "no list".to_owned() };
         change(store, |store| store.run_event(&run, failed, None, at(5))).unwrap();
         assert!(!store.ran_since(&campaign("sale"), at(0)).unwrap());
+    });
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_has_decided_comes_again() {
+    on_every_store(|store| {
+        apply(store);
+        let sale = campaign("sale");
+        // The clock says 09:00, and eight slots are missed at once; one of them had run before.
+        decide(store, &[decision(1, 1, Fate::Run)], 1).unwrap();
+        decide(store, &[decision(2, 7, Fate::Missed(Miss::Late))], 9).unwrap();
+        let reopen =
+            |store: &mut dyn Store, hour| change(store, |store| store.slots_reopen(at(hour * HOUR))).unwrap();
+        assert_eq!(reopen(store, 9), [], "the clock is where it was");
+        assert_eq!(reopen(store, 4), std::slice::from_ref(&sale));
+        // The row reached past now: all of it is decided anew, and the run stays.
+        assert_eq!(store.campaigns().unwrap()[0].decided_until, at(2 * HOUR - 1));
+        assert!(decide(store, &[decision(2, 1, Fate::Run)], 2).unwrap().is_some());
+        assert_eq!(reopen(store, 1), [sale]);
+        assert_eq!(decide(store, &[decision(1, 1, Fate::Run), decision(2, 1, Fate::Run)], 2).unwrap(), None);
+        assert_eq!(store.campaigns().unwrap()[0].counts_from, at(0));
+    });
+}
+
+#[test]
+fn the_slot_in_the_queue_is_kept() {
+    on_every_store(|store| {
+        apply(store);
+        let queue = |store: &mut dyn Store, queued| {
+            let plans = [DecidedSlots { queued, ..plan("sale", &[], 1) }];
+            change(store, |store| store.slots_decide(&plans, at(HOUR))).unwrap();
+            store.campaigns().unwrap()[0].queued
+        };
+        assert_eq!(queue(store, Some(at(HOUR))), Some(at(HOUR)));
+        change(store, |store| store.campaign_apply(&revision("sale", at(2)))).unwrap();
+        assert_eq!(store.campaigns().unwrap()[0].queued, Some(at(HOUR)), "an edit leaves it there");
+        assert_eq!(queue(store, None), None);
     });
 }
