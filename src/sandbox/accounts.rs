@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{Error, Response},
+    keep::Change,
     users::User,
     world::{Pagination, World, bind},
 };
@@ -96,7 +97,9 @@ impl World {
         }
         let mut state = self.state();
         for user in &users {
-            if !state.users.register(&user.id, self.now_ms()) {
+            let at = self.now_ms();
+            state.note(&Change::Registered { id: user.id.as_str().into(), at });
+            if !state.users.register(&user.id, at) {
                 return Err(Error::new(1102, "RegisteredAlreadyError", "userID registered already"));
             }
         }
@@ -118,7 +121,7 @@ impl World {
         }
         let now = self.now_ms();
         let known = state.truth.wrote_to_since(&id, now - self.profile.option_sticks_ms());
-        state.users.set_receive_option(&id, option, now, known);
+        state.change(&Change::ReceiveOption { id: id.into(), option, at: now, known });
         Ok(Response::done())
     }
 
@@ -131,7 +134,7 @@ impl World {
             blocked: String,
         }
         let Body { owner, blocked } = bind(body)?;
-        self.state().users.block(&owner, &blocked);
+        self.state().change(&Change::Blocked { owner: owner.into(), blocked: blocked.into() });
         Ok(Response::done())
     }
 

@@ -30,6 +30,13 @@ impl Partitions {
         *through
     }
 
+    /// A message of this conversation is through then; those behind it come later.
+    pub fn pass(&mut self, conversation: &str, stored_at: i64) {
+        if let Some(through) = self.0.get_mut(partition(conversation)) {
+            *through = (*through).max(stored_at);
+        }
+    }
+
     /// Nothing is on its way any more.
     pub fn empty(&mut self) {
         self.0 = [0; PARTITIONS];
@@ -37,7 +44,7 @@ impl Partitions {
 }
 
 /// The partition of a conversation (FNV-1a over its id).
-pub fn partition(conversation: &str) -> usize {
+fn partition(conversation: &str) -> usize {
     let hash = conversation.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -120,17 +127,13 @@ impl Archive {
         self.conversations.iter()
     }
 
-    /// Revokes the message at a place; whether there is one.
-    pub fn revoke(&mut self, id: &str, seq: i64, now: i64) -> bool {
-        let Some(conversation) = self.conversations.get_mut(id) else { return false };
+    /// Revokes the message at a place.
+    pub fn revoke(&mut self, id: &str, seq: i64, now: i64) {
+        let Some(conversation) = self.conversations.get_mut(id) else { return };
         let stored = conversation.stored(now).len();
         let place = usize::try_from(seq - 1).ok().filter(|place| *place < stored);
-        match place.and_then(|place| conversation.copies.get_mut(place)) {
-            Some(copy) => {
-                copy.revoked = true;
-                true
-            }
-            None => false,
+        if let Some(copy) = place.and_then(|place| conversation.copies.get_mut(place)) {
+            copy.revoked = true;
         }
     }
 

@@ -1,6 +1,6 @@
 //! `campaignd sandbox`: the fake provider as a server.
 
-use std::{future::Future, io, net::SocketAddr, str::FromStr, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc};
 
 use tokio::net::TcpListener;
 
@@ -10,6 +10,7 @@ use super::{
         AuthDown, CacheHangs, CutAfter, ErrCode, Faults, HTTPStatus, Hang, MessageServiceDown, Throttle,
         Times,
     },
+    keep::KeepError,
     server,
     users::numbered_id,
     world::{Options, World},
@@ -39,6 +40,9 @@ pub struct SandboxArgs {
     /// Equal seeds give equal message ids
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Keep the truth in this file, and go on from it: it outlives the process, however that ends
+    #[arg(long, value_name = "FILE")]
+    pub keep: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Faults")]
     pub faults: FaultArgs,
 }
@@ -211,6 +215,8 @@ fn recipients(Counted { what, times }: Counted) -> CutAfter {
 /// The sandbox cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the sandbox stopped: {0}")]
@@ -230,7 +236,11 @@ pub async fn run(
         groups: args.groups,
         open: args.open,
     };
-    let world = Arc::new(World::new(&options, clock));
+    let world = World::new(&options, clock);
+    let world = Arc::new(match &args.keep {
+        Some(path) => world.keeping(path)?,
+        None => world,
+    });
     world.set_faults(args.faults.plan());
     let listener = TcpListener::bind(args.listen)
         .await

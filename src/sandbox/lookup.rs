@@ -12,6 +12,7 @@ use super::{
     ADMIN,
     answer::{Error, Response},
     archive::{Conversation, Copy},
+    keep::Change,
     order::{NOTIFICATION, OA},
     profile::Profile,
     truth::Sent,
@@ -280,10 +281,13 @@ impl World {
         let body: Body = bind(body)?;
         let now = self.now_ms();
         let mut state = self.state();
-        match state.looked_at().archive.revoke(&body.id, body.seq, now) {
-            true => Ok(Response::done()),
-            false => Err(Error::not_found("no such message")),
+        let there =
+            state.looked_at().archive.conversation(&body.id).map_or(0, |found| found.stored(now).len());
+        if !(1..=there as i64).contains(&body.seq) {
+            return Err(Error::not_found("no such message"));
         }
+        state.change(&Change::Revoked { conversation: body.id.as_str().into(), seq: body.seq, at: now });
+        Ok(Response::done())
     }
 }
 

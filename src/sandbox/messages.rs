@@ -1,7 +1,7 @@
 //! The two calls that send: the loop over the recipients, one after another, and the answer. Nothing
 //! sent twice is recognised, and no failed recipient gets a reason.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{borrow::Cow, io::Write, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 
@@ -11,6 +11,7 @@ use super::{
     archive,
     faults::{self, CacheHangs},
     ids::HexID,
+    keep::{Accepted, Change},
     order::{self, GROUP, NOTIFICATION, OA, Order, SINGLE},
     profile::{Profile, Service},
     truth::{self, Heading, Ticket},
@@ -102,13 +103,15 @@ async fn work(
         for place in place..end {
             delivery.one(&mut state, &order, &trouble, place, now);
         }
+        delivery.keep(&mut state);
         place = end;
     }
     let done = until == order.recipients.len() && delivery.error.is_none();
     if !order.batch && done {
-        world.state().statuses.note(&operation_id, world.now_ms());
+        let at = world.now_ms();
+        world.state().change(&Change::GotThrough { operation_id: operation_id.as_str().into(), at });
     }
-    if trouble.drops_answer {
+    if trouble.drops_answer || world.state().is_broken {
         return Outcome::Closed;
     }
     Outcome::Answered(delivery.response())
@@ -185,17 +188,28 @@ struct Delivery {
     results: Vec<u8>,
     failed: Vec<u8>,
     error: Option<Error>,
+    /// What was accepted and is not kept yet.
+    kept: Vec<Accepted>,
 }
 
 impl Delivery {
     fn begin(world: &World, state: &mut State, order: &Order<'_>, operation_id: &str) -> Delivery {
+        let begun_at = world.now_ms();
+        state.note(&Change::Request {
+            operation_id: operation_id.into(),
+            sender: order.sender.as_ref().into(),
+            group: order.group.as_deref().map(Cow::Borrowed),
+            substance: Cow::Borrowed(&order.substance),
+            send_time: order.send_time,
+            begun_at,
+        });
         let (ticket, number) = state.truth.begin(Heading {
             operation_id,
             sender: &order.sender,
             group: order.group.as_deref(),
             substance: order.substance.clone(),
             send_time: order.send_time,
-            begun_at: world.now_ms(),
+            begun_at,
         });
         Delivery {
             seed: world.seed,
@@ -207,6 +221,15 @@ impl Delivery {
             results: Vec::with_capacity(160 * order.recipients.len()),
             failed: Vec::new(),
             error: None,
+            kept: Vec::new(),
+        }
+    }
+
+    /// Keeps what was accepted since the last time.
+    fn keep(&mut self, state: &mut State) {
+        let messages = std::mem::take(&mut self.kept);
+        if !messages.is_empty() {
+            state.note(&Change::Messages { request: self.ticket, messages });
         }
     }
 
@@ -230,6 +253,9 @@ impl Delivery {
             })
         });
         state.truth.note(self.ticket, recipient, place, now, stored_at);
+        if state.keep.is_some() {
+            self.kept.push(Accepted { recipient: recipient.to_string(), place, at: now, stored_at });
+        }
         if trouble.killed_after == Some(place) {
             self.fail(recipient, self.profile.unreachable(Service::Message));
         } else if state.failing.pick(state.faults.fail_stored_every) {

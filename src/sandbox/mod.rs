@@ -11,6 +11,7 @@ pub mod command;
 pub mod faults;
 mod groups;
 mod ids;
+mod keep;
 mod lookup;
 mod messages;
 mod order;

@@ -5,12 +5,13 @@
 
 use std::{io::Write, sync::Arc};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ids::HexID;
 
 /// What a message says besides whom it is for; requests in a row often share it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Substance {
     /// JSON, as given.
     pub content: String,
@@ -109,7 +110,7 @@ pub struct Truth {
 }
 
 /// A request in the truth, or a message of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ticket {
     request: u32,
     entry: u32,

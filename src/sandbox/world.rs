@@ -2,6 +2,7 @@
 //! do.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use super::{
     archive::{Archive, Partitions},
     faults::{self, EveryNth, Faults, Hang},
     groups::Groups,
+    keep::{Change, Keep, KeepError},
     messages,
     profile::{Profile, Service},
     statuses::Statuses,
@@ -55,6 +57,7 @@ pub struct World {
 
 pub(super) struct State {
     pub profile: Profile,
+    pub seed: u64,
     pub users: Users,
     pub groups: Groups,
     pub tokens: Tokens,
@@ -69,6 +72,10 @@ pub(super) struct State {
     pub failing: EveryNth,
     pub omitting_messages: EveryNth,
     pub omitting_conversations: EveryNth,
+    /// Where everything is written down that happens, if anywhere.
+    pub keep: Option<Keep>,
+    /// It could not be written down.
+    pub is_broken: bool,
 }
 
 /// A request to the provider; all of them are POSTs.
@@ -94,6 +101,7 @@ impl World {
         let profile = options.profile;
         let state = State {
             profile,
+            seed: options.seed,
             users: Users::new(profile, options.users, options.open),
             groups: Groups::new(options.groups, options.users, options.open),
             tokens: Tokens::new(profile),
@@ -107,8 +115,24 @@ impl World {
             failing: EveryNth::default(),
             omitting_messages: EveryNth::default(),
             omitting_conversations: EveryNth::default(),
+            keep: None,
+            is_broken: false,
         };
         World { profile, seed: options.seed, clock, state: Mutex::new(state) }
+    }
+
+    /// The same, going on from what a file keeps, and keeping there what happens. The main line has
+    /// what waits to be stored in its memory alone, and has lost it.
+    pub fn keeping(self, path: &Path) -> Result<World, KeepError> {
+        {
+            let mut state = self.state();
+            let keep = Keep::open(path, &mut state)?;
+            state.keep = Some(keep);
+            if self.profile == Profile::Main {
+                state.change(&Change::WaitingLost { at: self.now_ms() });
+            }
+        }
+        Ok(self)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -122,29 +146,22 @@ impl World {
 
     /// Replaces the faults. What is to happen at once happens now.
     pub fn set_faults(&self, mut faults: Faults) {
-        let now = self.clock.now();
-        let now_ms = now.as_millisecond();
+        let now = self.now_ms();
         let mut state = self.state();
-        let State { tokens, truth, archive, partitions, .. } = &mut *state;
         if std::mem::take(&mut faults.expire_tokens) {
-            tokens.expire_all(now);
+            state.change(&Change::TokensExpired { at: now });
         }
         if std::mem::take(&mut faults.forget_tokens) {
-            tokens.forget_all();
+            state.change(&Change::TokensForgotten);
         }
         if std::mem::take(&mut faults.lose_waiting) {
-            archive.catch_up(truth);
-            archive.lose_waiting(now_ms);
-            truth.lose_waiting(now_ms);
-            partitions.empty();
+            state.change(&Change::WaitingLost { at: now });
         }
-        if let again @ 1.. = std::mem::take(&mut faults.store_again) {
-            archive.catch_up(truth);
-            archive.store_again(truth, again as usize, now_ms);
+        if let count @ 1.. = std::mem::take(&mut faults.store_again) {
+            state.change(&Change::StoredAgain { count, at: now });
         }
         if let Some(ago) = faults.restore_backup_of_ms_ago.take() {
-            archive.catch_up(truth);
-            archive.restore(now_ms.saturating_sub_unsigned(ago), now_ms);
+            state.change(&Change::Restored { then: now.saturating_sub_unsigned(ago), at: now });
         }
         state.faults = faults;
     }
@@ -156,7 +173,7 @@ impl World {
 
     /// Shows nothing any more of what was received until now. It stays stored.
     pub fn forget_received(&self) {
-        self.state().truth.forget();
+        self.state().change(&Change::ReceivedForgotten);
     }
 
     /// Answers a request as the server does: its checks in their order, then the work. Work that was
@@ -208,6 +225,9 @@ impl World {
 
     fn before_work(&self, request: Request<'_>) -> Result<(), Outcome> {
         let mut state = self.state();
+        if state.is_broken {
+            return Err(Outcome::Unreachable);
+        }
         let faults = &mut state.faults;
         if faults::take(&mut faults.unreachable, request.path).is_some() {
             return Err(Outcome::Unreachable);
@@ -281,7 +301,10 @@ impl World {
             let detail = format!("userID is error., userID={}, adminUserID=[{ADMIN}]", body.user_id);
             return Err(Error::args(detail));
         }
-        let token = self.state().tokens.issue(self.seed, self.clock.now());
+        let mut state = self.state();
+        let now = self.clock.now();
+        state.note(&Change::TokenIssued { at: now.as_millisecond() });
+        let token = state.tokens.issue(self.seed, now);
         Ok(Response::data(&json!({"token": token, "expireTimeSeconds": LIFETIME.as_secs()})))
     }
 

@@ -292,6 +292,31 @@ fn whoever_is_in_doubt_is_looked_up_until_everyone_has_it_once() {
 }
 
 #[test]
+fn a_provider_that_is_killed_in_its_batches_has_everyone_served_once() {
+    let sandbox = ["--users", "1000", "--latency-ms", "2", "--profile", "patch16", "--keep", "truth"];
+    let mut office = Office::open(&sandbox, "    batchSize: 25\n    concurrency: 2\n    settle: 2s\n");
+    office.desk.write("campaigns/list.txt", &numbered(1, 1_000));
+    office.desk.write(
+        "campaigns/outages.yaml",
+        &format!(
+            "message: {{contentType: text, content: {{content: hi}}}}\nrecipients: [{{file: list.txt}}]\n\
+             schedules: [{{at: {}}}]\n",
+            soon(2)
+        ),
+    );
+    let daemon = office.desk.serve();
+    for accepted in [150, 400, 700] {
+        office.desk.until_newest("outages", |_, so_far| so_far >= accepted);
+        office.server.take().unwrap().kill();
+        office.server = Some(Office::start(&office.desk, office.port, &sandbox));
+    }
+    daemon.hear(" completed: ");
+    daemon.stop();
+    office.desk.ends(&["db", "verify"], 0);
+    assert_eq!(office.compare("outages"), BTreeMap::from([("accepted".to_owned(), 1_000)]));
+}
+
+#[test]
 fn a_stopped_daemon_waits_for_what_is_in_flight() {
     let office =
         Office::open(&["--users", "1000", "--latency-ms", "4"], "    batchSize: 50\n    concurrency: 2\n");

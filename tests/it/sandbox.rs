@@ -1,6 +1,7 @@
 //! The sandbox answers as a running server was seen to answer, and keeps the truth.
 
 mod asking;
+mod keeping;
 mod looking;
 mod outages;
 mod patch16;

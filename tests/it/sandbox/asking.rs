@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub struct Desk {
     pub world: Arc<World>,
     pub clock: ElapsedClock,
-    token: String,
+    pub token: String,
 }
 
 /// How a request ended.
