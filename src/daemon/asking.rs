@@ -6,7 +6,7 @@ use super::{
     assignment::Assignment,
     lane::Lane,
     record::{Record, end_of},
-    turns::Done,
+    turns::{Done, Probe},
 };
 use crate::{
     campaign::{Message, RecipientID},
@@ -24,7 +24,12 @@ impl Lane {
     /// provider has come. It is none of the run's recipients.
     pub async fn probe(&self, inquiry: &Inquiry, message: &Arc<Message>, probe: &RecipientID) -> Stored<()> {
         let clock = &self.parts.clock;
-        if !self.turns().begin_probe(clock.steady()) {
+        let mut may = self.turns().begin_probe(clock.steady());
+        if may == Probe::Ask {
+            self.ask_provider().await;
+            may = self.turns().begin_probe(clock.steady());
+        }
+        if may != Probe::Send {
             return Ok(());
         }
         let probed = self.ask_probe(inquiry, message, probe).await;
@@ -68,7 +73,23 @@ impl Lane {
             if verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Accepted(_))));
         let verdict = answer.reply.verdict();
         let end = end_of(begun.attempt, self.parts.clock.now(), &answer);
-        self.recorded(&inquiry.run, move |store| store.probe_end(&end, accepted, verdict)).await;
+        // An account that is failed may be wrong: that tells nothing of the provider.
+        let sign = match (answer.reply, accepted) {
+            (Reply::Answered(_), false) => None,
+            (reply, _) => Some(sign_before(reply)),
+        };
+        let unhealthy = matches!(sign, Some(Sign::Outage(_)));
+        let name = self.name.clone();
+        self.recorded(&inquiry.run, move |store| {
+            if unhealthy {
+                store.gateway_unhealthy(&name, end.at)?;
+            }
+            store.probe_end(&end, accepted, verdict)
+        })
+        .await;
+        if let Some(sign) = sign {
+            self.learn(sign).await;
+        }
         Ok(true)
     }
 

@@ -282,33 +282,36 @@ impl Inquirer {
         later: Vec<Witness>,
         campaigns: &mut Campaigns,
     ) -> Stored<Option<Witnesses>> {
-        let mut by_message: BTreeMap<(RunID, &'static str), (Addressing, Vec<Sought>)> = BTreeMap::new();
-        for witness in later {
-            let key = (witness.run.clone(), witness.addressing.as_str());
-            let group = by_message.entry(key).or_insert_with(|| (witness.addressing, Vec::new()));
-            group.1.push(Sought {
+        let mut by_message: BTreeMap<(RunID, Addressing), Vec<(usize, Sought)>> = BTreeMap::new();
+        let mut seen = vec![None; later.len()];
+        for (place, witness) in later.into_iter().enumerate() {
+            let group = by_message.entry((witness.run, witness.addressing)).or_default();
+            let sought = Sought {
                 recipient: witness.recipient,
                 send_time_ms: witness.send_time_ms,
                 operation_id: witness.operation_id,
                 asked_at: witness.asked_at,
                 seen_until: None,
-            });
+            };
+            group.push((place, sought));
         }
-        let mut witnesses = Witnesses::default();
-        for ((run, _), (addressing, sought)) in by_message {
+        for ((run, addressing), group) in by_message {
             let Some(campaign) = self.campaign(&run, campaigns).await? else { continue };
             if self.gateway.can_be_asked(&campaign.message, addressing).is_err() {
                 continue;
             }
+            let (places, sought): (Vec<usize>, Vec<Sought>) = group.into_iter().unzip();
             // A record of theirs would not show how far the provider has come.
             let counts = Evidence::Stored;
             let look = Look { message: Arc::new(campaign.message.clone()), addressing, counts, sought };
             let record = Record::new(&self.parts.ledger, &self.parts.clock, &inquiry.run, inquiry.batch);
             match self.see(&look, &record).await {
                 Ok(sightings) => {
-                    witnesses.sought += sightings.len();
-                    let found = |sighting: &&Sighting| matches!(sighting, Sighting::Found(_));
-                    witnesses.seen += sightings.iter().filter(found).count();
+                    for (place, sighting) in places.into_iter().zip(sightings) {
+                        if let Some(seen) = seen.get_mut(place) {
+                            *seen = Some(matches!(sighting, Sighting::Found(_)));
+                        }
+                    }
                 }
                 Err(fault) => {
                     self.unhealthy(&fault).await?;
@@ -316,7 +319,8 @@ impl Inquirer {
                 }
             }
         }
-        Ok(Some(witnesses))
+        // Those that cannot be looked up are no witnesses.
+        Ok(Some(Witnesses::of(seen.into_iter().flatten())))
     }
 
     /// The campaign of the revision that a run was made from.

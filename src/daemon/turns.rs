@@ -3,12 +3,16 @@
 //! Pure: times are arguments. Knows: limits, lateness, the gateway's breaker, who has nothing to send. Must
 //! never know: how a batch is made or sent.
 
+mod probe;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp};
+
+pub use probe::Probe;
 
 use super::{assignment::Assignment, gate::Gate, late::Late};
 use crate::{
@@ -385,26 +389,6 @@ impl Turns {
             waiting.something_happened();
         }
         waiting.under_way
-    }
-
-    /// Promises a call to one recipient that is none of a run's, if the limits and the breaker allow it now.
-    pub fn begin_probe(&mut self, steady: Timestamp) -> bool {
-        let may = !self.stopping
-            && self.quiet.until(steady).is_none()
-            && self.breaker.may(steady) == May::Send
-            && self.account.allowance(steady, 1) == Allowance::Now;
-        if may {
-            self.account.begin(1);
-        }
-        may
-    }
-
-    /// The call that [`Turns::begin_probe`] has promised is over.
-    pub fn end_probe(&mut self, done: Done) {
-        match done {
-            Done::Sent { at, recipients } => self.account.end(at, 1, recipients),
-            Done::Withdrawn | Done::Nothing => self.account.withdraw(1),
-        }
     }
 
     fn waiting(&mut self, run: &RunID) -> Option<&mut Waiting> {

@@ -9,7 +9,7 @@ use super::reply::{Reason, Receipt};
 use crate::campaign::RecipientID;
 
 /// How a call addresses its recipients, and so how its message can be looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Addressing {
     /// Several users by one call.
     Users,

@@ -44,11 +44,11 @@ SELECT r.run, r.campaign,
     r.trigger,
     CASE
         WHEN r.state = 'ending' THEN 'running'
-        WHEN r.state = 'running' AND g.breaker <> 'closed' THEN 'paused'
+        WHEN r.state = 'running' AND r.pending > 0 AND g.breaker <> 'closed' THEN 'paused'
         ELSE r.state
     END AS state,
     CASE
-        WHEN r.state = 'running' AND g.breaker <> 'closed'
+        WHEN r.state = 'running' AND r.pending > 0 AND g.breaker <> 'closed'
             THEN 'breaker: ' || r.gateway || ' is out of order: ' || g.reason || ' (' || g.code || ')'
         ELSE r.reason
     END AS reason,
@@ -83,7 +83,7 @@ SELECT c.campaign,
     r.run AS last_run,
     CASE
         WHEN r.state = 'ending' THEN 'running'
-        WHEN r.state = 'running' AND g.breaker <> 'closed' THEN 'paused'
+        WHEN r.state = 'running' AND r.pending > 0 AND g.breaker <> 'closed' THEN 'paused'
         ELSE r.state
     END AS last_state
 FROM campaign c

@@ -31,6 +31,15 @@ impl Running {
         self.signals.stop();
         self.daemon.await.unwrap().unwrap();
     }
+
+    /// Lets others go on so many times, and then is gone at whatever it awaits.
+    pub(super) async fn abort_after(self, turns: u32) {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        self.daemon.abort();
+        assert!(self.daemon.await.unwrap_err().is_cancelled());
+    }
 }
 
 impl Simulation {
@@ -46,6 +55,24 @@ impl Simulation {
         rows.map(|text| text.unwrap().unwrap_or_default()).collect()
     }
 
+    /// What the ledger finds when it counts itself again.
+    pub(super) fn store_verified(&self) -> Vec<campaignd::store::Discrepancy> {
+        use campaignd::store::Store;
+        self.store().verify().unwrap()
+    }
+
+    /// Whose messages the provider has lost, sorted.
+    pub(super) fn lost(&self) -> Vec<String> {
+        let mut lost = Vec::new();
+        self.world.received(&campaignd::sandbox::Filter::default(), |received| {
+            if received.fate == campaignd::sandbox::truth::Fate::Lost {
+                lost.push(received.recipient.to_owned());
+            }
+        });
+        lost.sort();
+        lost
+    }
+
     /// A change behind the daemon's back: a fault of the ledger, made with a trigger.
     pub(super) fn spoil(&self, sql: &str) {
         rusqlite::Connection::open(&self.database).unwrap().execute_batch(sql).unwrap();
@@ -53,6 +80,7 @@ impl Simulation {
 }
 
 /// Plays a history that begins at 2026-11-11T00:00:00Z.
+#[track_caller]
 pub(super) fn play(history: impl AsyncFnOnce(&mut Simulation)) {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let runtime =

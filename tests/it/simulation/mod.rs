@@ -7,6 +7,7 @@
 
 mod auditor;
 mod dice;
+mod doubts;
 mod histories;
 mod identities;
 mod outages;
