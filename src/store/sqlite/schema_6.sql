@@ -31,7 +31,7 @@ SELECT c.campaign,
     r.run AS last_run,
     CASE
         WHEN r.state = 'ending' THEN 'running'
-        WHEN r.state = 'running' AND g.breaker <> 'closed' THEN 'paused'
+        WHEN r.state = 'running' AND r.pending > 0 AND g.breaker <> 'closed' THEN 'paused'
         ELSE r.state
     END AS last_state
 FROM campaign c
