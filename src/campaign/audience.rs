@@ -24,6 +24,14 @@ pub enum BadRecipientID {
 }
 
 impl RecipientID {
+    /// Stands for those whom the provider alone knows. No provider has an account of this name.
+    pub const UNLISTED: &'static str = "*";
+
+    /// The recipient of a delivery to whom the provider alone knows.
+    pub fn unlisted() -> RecipientID {
+        RecipientID(RecipientID::UNLISTED.to_owned())
+    }
+
     /// The longest id taken, in bytes.
     pub const MAX_BYTES: usize = 256;
 
@@ -66,13 +74,17 @@ impl AsRef<str> for RecipientID {
     }
 }
 
-/// Exactly one of the four ways to say who gets the message.
+/// Exactly one of the ways to say who gets the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
     /// `recvIDs`: these, in the order of the file, possibly with repetitions.
     Named(Vec<RecipientID>),
     /// `isSendAll: true`: every ordinary user the provider knows.
     Everyone,
+    /// Whom the provider alone knows, by one call that names nobody: `isSendAll` where the provider
+    /// lists no users or `delivery.native` says so, or the provider's own selectors in the message. One
+    /// delivery, to `*`.
+    Unlisted,
     /// `groupIDs`: each group is one recipient.
     Groups(Vec<RecipientID>),
     /// `recipients`: the union of these.

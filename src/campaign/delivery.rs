@@ -15,6 +15,8 @@ pub struct Delivery {
     pub limits: Limits,
     pub retry: Retry,
     pub on_unknown: OnUnknown,
+    /// Whether a delivery to `*` goes out although somebody is excluded or suppressed.
+    pub ignore_suppressions: bool,
     /// After the run, whether every accepted message is looked up.
     pub confirm: bool,
     /// When a run pauses by itself because too many fail; None: never.

@@ -14,6 +14,7 @@ mod sources;
 mod times;
 mod timing;
 mod trying;
+mod unlisted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,7 +155,8 @@ fn campaign(file: &str, fields: &Fields<'_>, context: &Context<'_>, report: &mut
         let frame = Frame { id, calendar, window: window.as_ref(), finish_within, now: context.now };
         check_frame(written, &frame, fields, report);
     }
-    let delivery = delivery::delivery(fields, dialect, report);
+    let delivery = delivery::delivery(fields, dialect, message.as_ref(), report);
+    unlisted::check(fields, audience.as_ref(), dialect, report);
     later_keys(fields, report);
     Some(Campaign {
         id: id?,

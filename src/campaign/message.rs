@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Map;
 
+use super::RecipientID;
 use crate::document::{Code, Severity};
 
 /// A message in the provider's own field names, completed and checked; what is sent besides the
@@ -17,7 +18,10 @@ pub struct Message(pub Map<String, serde_json::Value>);
 pub enum AddressedTo {
     Users,
     Groups,
+    /// Everyone, named one by one.
     Everyone,
+    /// Whom the provider alone knows, by a call that names nobody.
+    Unlisted,
 }
 
 /// A step into a message: a key or an index.
@@ -57,6 +61,17 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// The recipient of this name, as the provider keeps it: two ways to write one account are one
+    /// recipient. The reason when the provider cannot have such an id.
+    fn recipient(&self, text: &str) -> Result<RecipientID, String> {
+        let id = RecipientID::new(text).map_err(|error| error.to_string())?;
+        if text == RecipientID::UNLISTED {
+            return Err("`*` stands for whom the provider alone knows, and is nobody's id".to_owned());
+        }
+        self.check_recipient(text)?;
+        Ok(id)
+    }
+
     /// Recipients a call when the campaign does not say.
     fn default_batch_size(&self) -> u32;
 
@@ -69,6 +84,32 @@ pub trait Dialect: Send + Sync {
     /// Whether the provider can be asked what became of a message.
     fn can_be_asked(&self) -> bool {
         false
+    }
+
+    /// The most recipients that a call with this message may have.
+    fn max_batch_size_of(&self, _message: &Message) -> u32 {
+        self.max_batch_size()
+    }
+
+    /// Whether the provider lists its users, so that everyone can be written to one by one.
+    fn lists_everyone(&self) -> bool {
+        true
+    }
+
+    /// Whether the provider has a call to everyone that names nobody.
+    fn calls_everyone(&self) -> bool {
+        true
+    }
+
+    /// Fields of a message by which the provider itself selects recipients.
+    fn selectors(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether this message, which was read for nobody by name, can go to named people all the same, as
+    /// a test; the reason when it cannot.
+    fn check_test(&self, _message: &Message) -> Result<(), String> {
+        Ok(())
     }
 }
 

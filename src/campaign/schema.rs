@@ -173,10 +173,10 @@ struct Delivery {
     confirm: Option<bool>,
     /// Pauses the run when too many fail. Default: never.
     stop_when: Option<StopWhen>,
-    /// Only false is supported yet.
-    native: Option<False>,
-    /// Only false is supported yet.
-    ignore_suppressions: Option<False>,
+    /// With isSendAll: the provider's own call to everyone, recorded as one delivery to `*`.
+    native: Option<bool>,
+    /// true sends a delivery to `*` although somebody is excluded or suppressed.
+    ignore_suppressions: Option<bool>,
 }
 
 /// Only for answers that prove that nothing was done.
@@ -227,7 +227,6 @@ words! {
     Skipped: "after" | "shift" | "omit";
     Repeated: "first" | "second" | "both";
     OnUnknown: "reconcile" | "hold" | "resend";
-    False: false | "false";
 }
 
 /// Shapes that several keys share.

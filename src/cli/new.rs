@@ -150,5 +150,7 @@ delivery:
   limits: {recipients: 200/s, calls: 100/min}
   retry: {attempts: 5, backoff: \"2s..5m\"}   # only what is proven not to have been done is asked again
   stopWhen: {failureRate: 20%, after: 500}  # refused and failed; the run pauses and tells why
+  # native: true                 # with isSendAll: the provider's own call to everyone, one delivery to `*`
+  # ignoreSuppressions: true     # it goes out although somebody is excluded or suppressed
   onUnknown: hold                # whoever may have got it already is not asked again; a person decides
 ";

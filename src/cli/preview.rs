@@ -80,6 +80,10 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
         .get(&campaign.gateway)
         .with_context(|| format!("there is no gateway {:?} in the settings", campaign.gateway))?;
     let gateway = wire::silent(gateway_settings.as_ref(), clock).context("the gateway cannot be used")?;
+    if !args.to.is_empty() && campaign.audience == Audience::Unlisted {
+        let checked = gateway.dialect().check_test(&campaign.message);
+        checked.map_err(|reason| Failure::new(Exit::Refused, anyhow!(reason)))?;
+    }
     let most_recipients = [&gateway_settings.figures().limits, &campaign.delivery.limits]
         .map(|limits| SlidingLog::new(limits).most_recipients_a_call())
         .into_iter()
@@ -206,6 +210,8 @@ fn requests(
         .flat_map(|recipients| {
             if groups {
                 recipients.into_iter().map(Addressees::Group).collect()
+            } else if campaign.audience == Audience::Unlisted && to.is_empty() {
+                recipients.into_iter().map(Addressees::Unlisted).collect()
             } else {
                 vec![Addressees::Users(recipients)]
             }
@@ -222,11 +228,11 @@ fn gather(
     gateway: &dyn Gateway,
 ) -> Result<Gatherer, Failure> {
     let mut gatherer = Gatherer::new(&std::env::temp_dir());
-    let everyone = RecipientID::new(EVERYONE)?;
+    let everyone = RecipientID::unlisted();
     let named = match &campaign.audience {
         _ if !to.is_empty() => to,
         Audience::Named(ids) | Audience::Groups(ids) => ids,
-        Audience::Everyone => std::slice::from_ref(&everyone),
+        Audience::Everyone | Audience::Unlisted => std::slice::from_ref(&everyone),
         Audience::Union(_) => &[],
     };
     for id in named {
@@ -282,6 +288,8 @@ fn text(request: &Request) -> String {
                 fields.iter().map(|(key, value)| format!("  \"{key}\": {value}")).collect();
             text += &format!("\n{{\n{}\n}}\n", lines.join(",\n"));
         }
+        // A form, as it is written.
+        Value::String(form) => text += &format!("\n{form}\n"),
         other => text += &format!("\n{other}\n"),
     }
     text

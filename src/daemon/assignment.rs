@@ -7,10 +7,14 @@ use jiff::Timestamp;
 use crate::{
     campaign::{Audience, Campaign, CampaignID, Message, OnUnknown, RecipientID},
     gateway::{Addressing, Gateway},
-    run::{RunID, inquiry::Doubt, reply::Reason},
+    run::{Ending, RunEvent, RunID, inquiry::Doubt, reply::Reason},
     schedule::Window,
-    store::RunRecord,
+    store::{Begun, Intent, RunRecord, Store, StoreError, Stored},
 };
+
+/// Why a call that names nobody is not made.
+pub const SUPPRESSED: &str = "somebody is suppressed, and nobody can be left out of a delivery to `*`; \
+     `delivery: {ignoreSuppressions: true}` sends it all the same";
 
 /// A run pinned to the revision it was made from.
 #[derive(Debug)]
@@ -63,7 +67,32 @@ impl Assignment {
 
     /// How its recipients are addressed, unless one is to be asked alone.
     pub fn addressing(&self) -> Addressing {
-        if self.is_for_groups() { Addressing::Group } else { Addressing::Users }
+        match self.campaign.audience {
+            Audience::Groups(_) => Addressing::Group,
+            Audience::Unlisted if self.only_to.is_none() => Addressing::Unlisted,
+            _ => Addressing::Users,
+        }
+    }
+
+    /// Whether it is one call to whom the provider alone knows. A test send names its recipients.
+    pub fn is_unlisted(&self) -> bool {
+        self.addressing() == Addressing::Unlisted
+    }
+
+    /// Commits the intent of the run's next batch. A call that names nobody is not begun when somebody
+    /// has been suppressed meanwhile, unless the campaign says so: then the run fails.
+    pub fn begin(&self, store: &mut dyn Store, intent: &Intent) -> Stored<Option<Begun>> {
+        let reaches_anybody = self.is_unlisted() && !self.campaign.delivery.ignore_suppressions;
+        if reaches_anybody && store.any_suppressed(intent.at)? {
+            let reason = SUPPRESSED.to_owned();
+            let stop = RunEvent::Stop { ending: Ending::Failed, reason };
+            return match store.run_event(&intent.run, stop, None, intent.at) {
+                // It is over already, or ending anyway.
+                Ok(_) | Err(StoreError::Transition(_)) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        store.batch_begin(intent)
     }
 
     /// Recipients a call: a group is written to by itself.

@@ -58,7 +58,7 @@ impl Lane {
                     settlement.hold_because(&why);
                 }
                 // Only users can be asked about: a group would be explained as a user who is not there.
-                if matches!(call.to, Addressees::Group(_)) {
+                if !matches!(call.to, Addressees::Users(_)) {
                     settlement.unexplained.clear();
                 }
                 // Another turn may still explain what was answered, and what was accepted may have to be

@@ -14,7 +14,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::listing::{self, Listed};
+use super::{
+    assignment::SUPPRESSED,
+    listing::{self, Listed},
+};
 use crate::{
     audience::{Gatherer, ListFault, ListOrder, ListReading, Members, SourceSet, read_list},
     campaign::{
@@ -49,6 +52,8 @@ pub enum OpeningFault {
     Unstable { what: String, passes: usize },
     #[error("the audience has {size} recipients; expected are {min} to {max}")]
     Unexpected { size: u64, min: u64, max: u64 },
+    #[error("{SUPPRESSED}")]
+    Suppressed,
     #[error("there is no gateway {0:?} in the settings any more")]
     NoGateway(String),
     /// Nothing is wrong with the audience; the ledger refused.
@@ -117,6 +122,8 @@ fn sources(campaign: &Campaign) -> Vec<(String, Side, From<'_>)> {
         Audience::Everyone => {
             vec![("isSendAll".to_owned(), Side::Include, From::Listed(Listed::Everyone))]
         }
+        // Nobody is named.
+        Audience::Unlisted => Vec::new(),
         Audience::Union(sources) => {
             sources.iter().map(|source| (source.to_string(), Side::Include, From::source(source))).collect()
         }

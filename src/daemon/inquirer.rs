@@ -264,7 +264,7 @@ impl Inquirer {
             // Nothing else shows how far the provider has come: from the next look on this does.
             if let (Some(probe), Some(campaign)) =
                 (&self.probe, self.campaign(&inquiry.run, campaigns).await?)
-                && inquiry.addressing != Addressing::Group
+                && !matches!(inquiry.addressing, Addressing::Group | Addressing::Unlisted)
             {
                 self.lane.probe(inquiry, &Arc::new(campaign.message.clone()), probe).await?;
             }

@@ -270,7 +270,8 @@ impl Lane {
             .map(|sender| (sender, now + self.gateway.clock_offset()));
         let addressing = assignment.addressing();
         let intent = Intent { run, at: now, most_recipients: turn.most_recipients, addressing, stamp };
-        let found = self.parts.ledger.call(move |store| match store.batch_begin(&intent)? {
+        let assignment = Arc::clone(assignment);
+        let found = self.parts.ledger.call(move |store| match assignment.begin(store, &intent)? {
             Some(begun) => Ok(Found::Batch(begun)),
             None => Ok(store.run_waits_until(&intent.run)?.map_or(Found::Nothing, Found::Later)),
         });

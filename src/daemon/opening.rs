@@ -35,6 +35,12 @@ pub async fn open(
     places: &Semaphore,
     assignment: &Assignment,
 ) -> Result<RunState, OpeningFault> {
+    if assignment.is_unlisted() && !assignment.campaign.delivery.ignore_suppressions {
+        let now = parts.clock.now();
+        if parts.ledger.call(move |store| store.any_suppressed(now)).await? {
+            return Err(OpeningFault::Suppressed);
+        }
+    }
     let name = &assignment.campaign.gateway;
     let post = parts.gateways.0.get(name).ok_or_else(|| OpeningFault::NoGateway(name.clone()))?;
     if let Some(named) = few(assignment) {
@@ -85,12 +91,14 @@ enum From {
 /// The audience, where nothing needs to be gathered.
 fn few(assignment: &Assignment) -> Option<Opening> {
     let campaign = &assignment.campaign;
+    let star = [RecipientID::unlisted()];
     let ids = match (&assignment.only_to, &campaign.audience) {
-        (Some(named), _) => named,
+        (Some(named), _) => named.as_slice(),
+        (None, Audience::Unlisted) => &star,
         (None, Audience::Named(ids) | Audience::Groups(ids)) if campaign.exclude.is_empty() => ids,
         (None, _) => return None,
     };
-    let mut ids = ids.clone();
+    let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids.dedup();
     let included = SourceSet::of(0);

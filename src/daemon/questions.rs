@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{conductor::Conductor, deciding::new_run};
 use crate::{
-    campaign::{CampaignID, Gateways, RecipientID},
+    campaign::{Audience, CampaignID, Gateways, RecipientID},
     plan::{Decision, Fate},
     run::Trigger,
     schedule::Slot,
@@ -85,12 +85,20 @@ impl Conductor {
         if let Some(reason) = &entry.record.paused {
             return refuse(format!("{id} is paused ({reason}): resume it first")).await;
         }
+        if !to.is_empty()
+            && campaign.audience == Audience::Unlisted
+            && let Some(dialect) = self.parts.gateways.dialect(&campaign.gateway)
+            && let Err(reason) = dialect.check_test(&campaign.message)
+        {
+            return refuse(reason).await;
+        }
         let mut only_to = Vec::with_capacity(to.len());
         for text in to {
             let dialect = self.parts.gateways.dialect(&campaign.gateway);
-            let checked = RecipientID::new(text.as_str()).map_err(|error| error.to_string()).and_then(|id| {
-                dialect.map_or(Ok(()), |dialect| dialect.check_recipient(id.as_str())).map(|()| id)
-            });
+            let checked = match dialect {
+                Some(dialect) => dialect.recipient(&text),
+                None => RecipientID::new(text.as_str()).map_err(|error| error.to_string()),
+            };
             match checked {
                 Ok(recipient) => only_to.push(recipient),
                 Err(error) => return refuse(format!("{text:?}: {error}")).await,

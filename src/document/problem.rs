@@ -102,6 +102,7 @@ codes! {
     AudienceChoice = "C030", "not exactly one audience";
     ListFile = "C031", "a list file that cannot be used";
     Expectation = "C032", "an expectation that cannot be met";
+    Unexcludable = "C033", "a delivery to `*` that is to leave somebody out, or to count";
     UnknownGateway = "C040", "an unknown gateway";
     Message = "C041", "a message the provider would refuse or damage";
     Content = "C042", "content that does not fit its contentType";

@@ -6,6 +6,7 @@
 
 pub mod http;
 pub mod kind;
+pub mod netease;
 pub mod openim;
 pub mod reading;
 pub mod schema;
@@ -51,6 +52,9 @@ pub enum Addressees {
     User(RecipientID),
     /// One group, which gets the message once.
     Group(RecipientID),
+    /// Whom the provider alone knows: everyone, or those its own selectors find. Recorded as one
+    /// delivery to `*`, which stands here.
+    Unlisted(RecipientID),
 }
 
 impl Addressees {
@@ -59,7 +63,8 @@ impl Addressees {
         match addressing {
             Addressing::User if !recipients.is_empty() => Addressees::User(recipients.swap_remove(0)),
             Addressing::Group if !recipients.is_empty() => Addressees::Group(recipients.swap_remove(0)),
-            Addressing::Users | Addressing::User | Addressing::Group => Addressees::Users(recipients),
+            Addressing::Unlisted if !recipients.is_empty() => Addressees::Unlisted(recipients.swap_remove(0)),
+            _ => Addressees::Users(recipients),
         }
     }
 
@@ -68,7 +73,7 @@ impl Addressees {
         match self {
             Addressees::Users(users) => users,
             Addressees::User(user) => std::slice::from_ref(user),
-            Addressees::Group(group) => std::slice::from_ref(group),
+            Addressees::Group(one) | Addressees::Unlisted(one) => std::slice::from_ref(one),
         }
     }
 
@@ -78,6 +83,7 @@ impl Addressees {
             Addressees::Users(_) => Addressing::Users,
             Addressees::User(_) => Addressing::User,
             Addressees::Group(_) => Addressing::Group,
+            Addressees::Unlisted(_) => Addressing::Unlisted,
         }
     }
 }

@@ -71,12 +71,6 @@ pub fn figures(
     };
     let concurrency = whole("concurrency", MAX_CONCURRENCY, DEFAULT_CONCURRENCY);
     let batch_size = whole("batchSize", batch_sizes.max, batch_sizes.default);
-    let settle = fields.get("settle").map(|cursor| duration(&cursor, report, SignedDuration::from_secs(1)));
-    let probe = fields.get("probe").map(|cursor| {
-        RecipientID::new(cursor.id(report)?)
-            .map_err(|error| cursor.error(report, Code::BadID, error.to_string(), None))
-            .ok()
-    });
     let mut defaults = defaults;
     defaults.extend(said.unwrap_or(Some(Map::new()))?);
     Some(Figures {
@@ -84,12 +78,30 @@ pub fn figures(
         limits: limits.unwrap_or(Some(Limits::default()))?,
         concurrency: concurrency?,
         batch_size: batch_size?,
-        settle: settle.unwrap_or(Some(DEFAULT_SETTLE))?,
-        probe: match probe {
-            Some(probe) => Some(probe?),
-            None => None,
-        },
+        settle: DEFAULT_SETTLE,
+        probe: None,
     })
+}
+
+/// The figures of a kind whose provider can be asked what became of a message.
+pub fn asking_figures(
+    fields: &Fields<'_>,
+    defaults: Map<String, JSON>,
+    batch_sizes: BatchSizes,
+    report: &mut Report,
+) -> Option<Figures> {
+    let settle = fields.get("settle").map(|cursor| duration(&cursor, report, SignedDuration::from_secs(1)));
+    let probe = fields.get("probe").map(|cursor| {
+        RecipientID::new(cursor.id(report)?)
+            .map_err(|error| cursor.error(report, Code::BadID, error.to_string(), None))
+            .ok()
+    });
+    let figures = figures(fields, defaults, batch_sizes, report)?;
+    let probe = match probe {
+        Some(probe) => Some(probe?),
+        None => None,
+    };
+    Some(Figures { settle: settle.unwrap_or(Some(DEFAULT_SETTLE))?, probe, ..figures })
 }
 
 /// How long one call may take.

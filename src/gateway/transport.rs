@@ -4,6 +4,7 @@
 //! is asked, or of which provider.
 
 use super::Pending;
+use crate::run::reply::{Answer, Cause, Reason, Reply};
 
 /// A request; all of ours are POSTs.
 #[derive(Debug, Clone)]
@@ -71,6 +72,19 @@ pub enum TransportFault {
 
 /// The code of a reason that is an answer longer than we read.
 pub const TOO_LONG: &str = "answerTooLong";
+
+/// What it means that there is no answer.
+pub fn no_answer(fault: TransportFault) -> Answer {
+    let reply = match fault {
+        TransportFault::NeverConnected(text) => {
+            Reply::NothingDone(Cause::Unreachable, Reason::new("unreachable", text))
+        }
+        TransportFault::TimedOut(text) => Reply::Unanswered(Reason::new("timeout", text)),
+        TransportFault::Lost(text) => Reply::Unanswered(Reason::new("noAnswer", text)),
+        TransportFault::TooLong(text) => Reply::Unanswered(Reason::new(TOO_LONG, text)),
+    };
+    Answer { http_status: None, provider_code: None, provider_message: None, reply }
+}
 
 /// Carries a request and brings its answer.
 pub trait Transport: Send + Sync {

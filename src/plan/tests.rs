@@ -35,6 +35,7 @@ fn campaign(schedules: Vec<Schedule>) -> Campaign {
             concurrency: 1,
             limits: Limits::default(),
             retry: Retry::default(),
+            ignore_suppressions: false,
             on_unknown: OnUnknown::Hold,
             confirm: false,
             stop_when: None,

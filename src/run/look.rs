@@ -16,10 +16,13 @@ pub enum Addressing {
     /// One user by the call that says why it fails.
     User,
     Group,
+    /// Everyone, or those whom the provider's own selectors find, by one call that names nobody.
+    Unlisted,
 }
 
 impl Addressing {
-    pub const ALL: [Addressing; 3] = [Addressing::Users, Addressing::User, Addressing::Group];
+    pub const ALL: [Addressing; 4] =
+        [Addressing::Users, Addressing::User, Addressing::Group, Addressing::Unlisted];
 
     /// The word in the ledger.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +30,7 @@ impl Addressing {
             Addressing::Users => "users",
             Addressing::User => "user",
             Addressing::Group => "group",
+            Addressing::Unlisted => "unlisted",
         }
     }
 }

@@ -9,6 +9,8 @@ pub struct Response {
     pub content_type: &'static str,
     /// The header `Retry-After`.
     pub retry_after: Option<String>,
+    /// The header `Date`, where it is not the computer's.
+    pub date: Option<String>,
     pub body: Vec<u8>,
 }
 
@@ -51,7 +53,7 @@ impl Response {
 
     /// JSON that is written already.
     pub fn raw(status: u16, body: Vec<u8>) -> Response {
-        Response { status, content_type: JSON, retry_after: None, body }
+        Response { status, content_type: JSON, retry_after: None, date: None, body }
     }
 
     /// A success with data.
@@ -74,11 +76,11 @@ impl Response {
     /// What stands in front of a server answers when it has nothing better.
     pub fn html(status: u16) -> Response {
         let body = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>");
-        Response { status, content_type: "text/html", retry_after: None, body: body.into_bytes() }
+        Response { status, content_type: "text/html", retry_after: None, date: None, body: body.into_bytes() }
     }
 
     pub fn text(status: u16, body: &str) -> Response {
-        Response { status, content_type: "text/plain", retry_after: None, body: body.into() }
+        Response { status, content_type: "text/plain", retry_after: None, date: None, body: body.into() }
     }
 }
 

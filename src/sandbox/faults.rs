@@ -6,6 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::netease::{self, faults::NetEaseFaults};
+
 /// What the sandbox does wrong. Standing faults last until the plan is replaced. Counted ones hit so
 /// many requests and are then over; where they name a `path`, those whose path begins so. The last
 /// five happen at once, and are not kept.
@@ -29,6 +31,8 @@ pub struct Faults {
     pub omit_messages_every: u32,
     /// Look-ups leave out every so many-th conversation; 0: none.
     pub omit_conversations_every: u32,
+    /// What NetEase's side does wrong besides.
+    pub netease: NetEaseFaults,
     /// An HTML page with this status, before anything is looked at.
     pub http_status: Option<HTTPStatus>,
     /// The envelope with this code, after the token and before any work.
@@ -77,7 +81,15 @@ pub trait Counted: Clone {
 }
 
 /// Those that send.
-const SENDS: &[&str] = &[super::messages::BATCH_SEND, super::messages::SEND];
+const SENDS: &[&str] = &[
+    super::messages::BATCH_SEND,
+    super::messages::SEND,
+    netease::SEND,
+    netease::SEND_BATCH,
+    netease::SEND_ATTACH,
+    netease::BROADCAST,
+    netease::SEND_TO_ALL,
+];
 
 macro_rules! counted {
     ($($(#[$doc:meta])* $name:ident hits $hits:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => { $(

@@ -14,6 +14,7 @@ mod ids;
 mod keep;
 mod lookup;
 mod messages;
+pub mod netease;
 mod order;
 mod profile;
 pub mod server;

@@ -29,6 +29,7 @@ use tokio::{
 use super::{
     answer::Response,
     faults::Faults,
+    netease,
     truth::{Fate, Filter},
     world::{Outcome, Request, World},
 };
@@ -61,15 +62,32 @@ async fn provider(
     headers: HeaderMap,
     body: Bytes,
 ) -> HTTPResponse {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if uri.path().starts_with(netease::PREFIX) {
+        let request = netease::Request {
+            method: method.as_str(),
+            path: uri.path(),
+            content_type: header("content-type"),
+            app_key: header("appkey"),
+            nonce: header("nonce"),
+            cur_time: header("curtime"),
+            check_sum: header("checksum"),
+            request_id: header("requestid"),
+        };
+        return told(world.handle_netease(request, body).await, &plug);
+    }
     if method == Method::OPTIONS {
         return Json("Options Request!").into_response();
     }
     if method != Method::POST {
         return (StatusCode::NOT_FOUND, "404 page not found").into_response();
     }
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let request = Request { path: uri.path(), operation_id: header("operationid"), token: header("token") };
-    match world.handle(request, body).await {
+    told(world.handle(request, body).await, &plug)
+}
+
+fn told(outcome: Outcome, plug: &Plug) -> HTTPResponse {
+    match outcome {
         Outcome::Answered(response) => http(response),
         Outcome::Closed | Outcome::Unreachable => {
             plug.pull();
@@ -84,6 +102,9 @@ fn http(response: Response) -> HTTPResponse {
     *http.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = http.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(response.content_type));
+    if let Some(Ok(value)) = response.date.map(header::HeaderValue::try_from) {
+        headers.insert(header::DATE, value);
+    }
     if let Some(Ok(value)) = response.retry_after.map(header::HeaderValue::try_from) {
         headers.insert(header::RETRY_AFTER, value);
     }
@@ -104,17 +125,22 @@ async fn received(State(world): State<Arc<World>>, Query(listing): Query<Listing
     let lines = listing.format.as_deref() == Some("ndjson");
     let filter = Filter { sender: listing.sender, recipient: listing.recipient };
     let mut body = Vec::new();
-    world.received(&filter, |received| {
-        if listing.fate.is_some_and(|fate| fate != received.fate) {
-            return;
-        }
+    let mut list = |write: &mut dyn FnMut(&mut Vec<u8>)| {
         if !lines {
             body.push(if body.is_empty() { b'[' } else { b',' });
         }
-        received.write_json(&mut body);
+        write(&mut body);
         if lines {
             body.push(b'\n');
         }
+    };
+    world.received(&filter, |received| {
+        if listing.fate.is_none_or(|fate| fate == received.fate) {
+            list(&mut |body| received.write_json(body));
+        }
+    });
+    world.received_by_netease(&filter, listing.fate, |received| {
+        list(&mut |body| body.extend_from_slice(received.as_bytes()));
     });
     if !lines {
         body.extend_from_slice(if body.is_empty() { b"[]" } else { b"]" });

@@ -18,7 +18,7 @@ use crate::{
             self, Account,
             settings::{BATCH_SIZES, OpenIMKind},
         },
-        reading::{DEFAULT_CONCURRENCY, DEFAULT_SETTLE, figures},
+        reading::{DEFAULT_CONCURRENCY, DEFAULT_SETTLE, asking_figures},
     },
     limits::Limits,
 };
@@ -61,7 +61,7 @@ impl Kind for SandboxKind {
 
     /// The same figures as the real thing has, and fields that make short messages whole.
     fn read(&self, fields: &Fields<'_>, _: &Path, report: &mut Report) -> Option<Arc<dyn GatewaySettings>> {
-        let figures = figures(fields, defaults(), BATCH_SIZES, report)?;
+        let figures = asking_figures(fields, defaults(), BATCH_SIZES, report)?;
         Some(Arc::new(SandboxSettings { figures }))
     }
 

@@ -62,6 +62,11 @@ impl Users {
         }
     }
 
+    /// How many numbered users there are.
+    pub fn numbered(&self) -> u32 {
+        self.numbered
+    }
+
     /// The level of an account, if there is one.
     pub fn level(&self, id: &str) -> Option<u8> {
         match id {

@@ -19,6 +19,7 @@ use super::{
     groups::Groups,
     keep::{Change, Keep, KeepError},
     messages,
+    netease::NetEase,
     profile::{Profile, Service},
     statuses::Statuses,
     tokens::{LIFETIME, Tokens},
@@ -63,6 +64,7 @@ pub(super) struct State {
     pub tokens: Tokens,
     pub faults: Faults,
     pub truth: Truth,
+    pub netease: NetEase,
     pub partitions: Partitions,
     pub archive: Archive,
     pub statuses: Statuses,
@@ -107,6 +109,7 @@ impl World {
             tokens: Tokens::new(profile),
             faults: Faults::default(),
             truth: Truth::default(),
+            netease: NetEase::default(),
             partitions: Partitions::default(),
             archive: Archive::default(),
             statuses: Statuses::default(),
@@ -173,7 +176,9 @@ impl World {
 
     /// Shows nothing any more of what was received until now. It stays stored.
     pub fn forget_received(&self) {
-        self.state().change(&Change::ReceivedForgotten);
+        let mut state = self.state();
+        state.change(&Change::ReceivedForgotten);
+        state.netease.forget_received();
     }
 
     /// Answers a request as the server does: its checks in their order, then the work. Work that was

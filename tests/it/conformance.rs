@@ -127,6 +127,7 @@ impl Provider {
         let addressed_to = match &to {
             Addressees::Users(_) | Addressees::User(_) => AddressedTo::Users,
             Addressees::Group(_) => AddressedTo::Groups,
+            Addressees::Unlisted(_) => AddressedTo::Unlisted,
         };
         let (message, faults) = self.gateway.dialect().read_message(&object(message), addressed_to);
         let message = message.unwrap_or_else(|| panic!("{faults:?}"));

@@ -222,9 +222,11 @@ fn what_is_shown_to_people_is_good() {
         assert!(problems.is_empty(), "{}", human(&problems));
         settings.push(read.unwrap());
     }
-    let openim = settings.iter().find(|settings| settings.gateways.contains_key("openim")).unwrap();
-    for path in yaml_files("examples/openim") {
-        good(&path, openim);
+    for (folder, gateway) in [("examples/openim", "openim"), ("examples/netease", "community")] {
+        let with = settings.iter().find(|settings| settings.gateways.contains_key(gateway)).unwrap();
+        for path in yaml_files(folder) {
+            good(&path, with);
+        }
     }
 }
 
@@ -302,7 +304,7 @@ fn check_schema(schema: &Value, folders: &[&str]) {
 
 #[test]
 fn the_schemas_take_what_the_check_takes() {
-    let campaigns = ["tests/fixtures/campaigns/good", "campaigns", "examples/openim"];
+    let campaigns = ["tests/fixtures/campaigns/good", "campaigns", "examples/openim", "examples/netease"];
     check_schema(&campaign::schema::schema().to_value(), &campaigns);
     check_schema(&settings::schema().to_value(), &["tests/fixtures/settings/good", "examples/settings"]);
 }

@@ -10,6 +10,7 @@ mod files;
 mod journal;
 mod ledger_file;
 mod ledger_views;
+mod netease;
 mod packaging;
 mod process;
 mod sandbox;

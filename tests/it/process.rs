@@ -118,7 +118,7 @@ impl Office {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a real process goes by the computer's clock")]
-fn soon(seconds: i64) -> String {
+pub fn soon(seconds: i64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let at = Timestamp::from_second(now.as_secs() as i64).unwrap() + SignedDuration::from_secs(seconds);
     at.to_zoned(TimeZone::get("Asia/Shanghai").unwrap()).strftime("%FT%T").to_string()

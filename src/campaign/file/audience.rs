@@ -6,6 +6,7 @@ use super::{
     super::{Audience, Dialect, Expect, RecipientID, Source},
     Context,
     sources::sources,
+    unlisted,
 };
 use crate::document::{
     Code,
@@ -33,19 +34,28 @@ pub(super) fn audience(
             "recipients" => sources(&cursor, dialect, context, report).map(Audience::Union),
             _ => match cursor.boolean(report) {
                 Some(false) => continue,
-                everyone => everyone.map(|_| Audience::Everyone),
+                everyone => everyone.map(|_| unlisted::everyone(fields, dialect)),
             },
         };
         found.push((key, cursor, audience));
     }
     let choice = AUDIENCES.join(", ");
+    let selector = unlisted::selector(fields, dialect);
     match found.as_slice() {
+        [] if selector.is_some() => return Some(Audience::Unlisted),
         [] => {
             let hint = format!("add exactly one of {choice}");
             let message = "the campaign names nobody to send to";
             fields.cursor.error(report, Code::AudienceChoice, message, Some(&hint));
         }
-        [_] => return found.pop().and_then(|(_, _, audience)| audience),
+        [(key, ..)] => {
+            if let (Some(selector), "isSendAll") = (&selector, *key) {
+                let message = "`isSendAll` is everyone, and this selects some";
+                let hint = "keep one of them";
+                selector.error(report, Code::AudienceChoice, message, Some(hint));
+            }
+            return found.pop().and_then(|(_, _, audience)| audience);
+        }
         [(first, ..), others @ ..] => {
             for (key, cursor, _) in others {
                 let span = cursor.key_span.unwrap_or(cursor.node.span);
@@ -124,9 +134,9 @@ pub(super) fn id(
     report: &mut Report,
 ) -> Option<RecipientID> {
     let text = cursor.id(report)?;
-    let checked = RecipientID::new(text).map_err(|error| error.to_string()).and_then(|id| {
-        dialect.map_or(Ok(()), |dialect| dialect.check_recipient(text))?;
-        Ok(id)
-    });
+    let checked = match dialect {
+        Some(dialect) => dialect.recipient(text),
+        None => RecipientID::new(text).map_err(|error| error.to_string()),
+    };
     checked.map_err(|reason| cursor.error(report, Code::BadID, reason, None)).ok()
 }

@@ -1,7 +1,7 @@
 //! The `delivery:` part, completed with the gateway's figures.
 
 use super::{
-    super::{Delivery, Dialect, OnUnknown, Retry},
+    super::{Delivery, Dialect, Message, OnUnknown, Retry},
     amounts::{CAMPAIGN_LIMIT_KEYS, limits},
     trying::{retry, stop_when},
 };
@@ -30,6 +30,7 @@ pub(crate) const KEYS: &[&str] = &[
 pub(super) fn delivery(
     fields: &Fields<'_>,
     dialect: Option<&dyn Dialect>,
+    message: Option<&Message>,
     report: &mut Report,
 ) -> Option<Delivery> {
     let fields = match fields.get("delivery") {
@@ -37,10 +38,13 @@ pub(super) fn delivery(
         None => None,
     };
     let get = |key: &str| fields.as_ref().and_then(|fields| fields.get(key));
-    if let Some(fields) = &fields {
-        fields.not_supported(report, &[("native", Some("false")), ("ignoreSuppressions", Some("false"))]);
-    }
-    let max_batch_size = dialect.map_or(u32::MAX, Dialect::max_batch_size);
+    // What it means for the audience is looked at elsewhere.
+    let _ = get("native").map(|cursor| cursor.boolean(report));
+    let ignores = get("ignoreSuppressions").map_or(Some(false), |cursor| cursor.boolean(report));
+    let max_batch_size = match (dialect, message) {
+        (Some(dialect), Some(message)) => dialect.max_batch_size_of(message),
+        (dialect, _) => dialect.map_or(u32::MAX, Dialect::max_batch_size),
+    };
     let max_concurrency = dialect.map_or(u32::MAX, Dialect::max_concurrency);
     let batch_size = get("batchSize").map(|cursor| figure(&cursor, report, max_batch_size));
     let concurrency = get("concurrency").map(|cursor| figure(&cursor, report, max_concurrency));
@@ -52,7 +56,7 @@ pub(super) fn delivery(
     let confirm = get("confirm").map(|cursor| confirm(&cursor, asks, report));
     let dialect = dialect?;
     Some(Delivery {
-        batch_size: batch_size.unwrap_or(Some(dialect.default_batch_size()))?,
+        batch_size: batch_size.unwrap_or(Some(dialect.default_batch_size().min(max_batch_size)))?,
         concurrency: concurrency.unwrap_or(Some(max_concurrency))?,
         limits: limits.unwrap_or(Some(Limits::default()))?,
         retry: retry.unwrap_or(Some(Retry::default()))?,
@@ -62,6 +66,7 @@ pub(super) fn delivery(
         }))?,
         confirm: confirm.unwrap_or(Some(false))?,
         stop_when: stop_when.map(|given| given.map(Some)).unwrap_or(Some(None))?,
+        ignore_suppressions: ignores?,
     })
 }
 

@@ -24,6 +24,7 @@ pub(super) fn message(
     let to = match audience {
         Some(Audience::Groups(_)) => AddressedTo::Groups,
         Some(Audience::Everyone) => AddressedTo::Everyone,
+        Some(Audience::Unlisted) => AddressedTo::Unlisted,
         _ => AddressedTo::Users,
     };
     let (message, faults) = dialect?.read_message(&object, to);

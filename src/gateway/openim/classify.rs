@@ -37,6 +37,25 @@ pub fn batch(raw: &RawAnswer, asked: &[RecipientID], scrub: &Scrub<'_>) -> Answe
     }
 }
 
+/// Understands the answer to a batch call to everyone the server knows, which is one delivery.
+pub fn everyone(raw: &RawAnswer, star: &RecipientID, scrub: &Scrub<'_>) -> Answer {
+    match open::<BatchData<'_>>(raw, scrub) {
+        Opened::Data(data) => {
+            let (sent, failed) =
+                (data.results.unwrap_or_default().len(), data.failed.unwrap_or_default().len());
+            let note = format!("sent to {sent} accounts, failed for {failed}");
+            let verdict = if sent > 0 {
+                Verdict::Accepted(Receipt::default())
+            } else {
+                Verdict::Unknown(Reason::new(FAILED_WITHOUT_REASON, note.clone()))
+            };
+            answer(raw, Some(0), Some(note), Reply::Answered(vec![(star.clone(), verdict)]))
+        }
+        Opened::Refused(refusal) => refusal.nothing_done(raw),
+        Opened::Other(answer) => answer,
+    }
+}
+
 /// Understands the answer to `send_msg` for `asked`.
 pub fn single(raw: &RawAnswer, asked: &RecipientID, scrub: &Scrub<'_>) -> Answer {
     match open::<Sent<'_>>(raw, scrub) {

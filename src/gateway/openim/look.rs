@@ -118,7 +118,7 @@ impl Looking<'_> {
         match (addressing, counts) {
             (Addressing::User | Addressing::Group, Evidence::Taken) => self.by_status().await?,
             // A batch leaves no record, and a record is made before the message is stored.
-            (Addressing::Users, _) | (_, Evidence::Stored) => {}
+            (Addressing::Users | Addressing::Unlisted, _) | (_, Evidence::Stored) => {}
         }
         self.in_conversations().await
     }

@@ -42,7 +42,7 @@ use super::{
     UserPage,
     http::{BadReach, HTTP, Reach},
     scrub::{MASK, Scrub},
-    transport::{Header, Post, RawAnswer, TOO_LONG, Transport, TransportFault},
+    transport::{Header, Post, RawAnswer, Transport, TransportFault, no_answer},
 };
 use crate::{
     campaign::{Dialect, Message, RecipientID},
@@ -214,6 +214,7 @@ impl OpenIM {
         match &call.to {
             Addressees::Users(users) => classify::batch(raw, users, &scrub),
             Addressees::User(one) | Addressees::Group(one) => classify::single(raw, one, &scrub),
+            Addressees::Unlisted(star) => classify::everyone(raw, star, &scrub),
         }
     }
 }
@@ -316,7 +317,10 @@ impl Gateway for OpenIM {
         })
     }
 
-    fn can_be_asked(&self, message: &Message, _: Addressing) -> Result<(), Reason> {
+    fn can_be_asked(&self, message: &Message, addressing: Addressing) -> Result<(), Reason> {
+        if addressing == Addressing::Unlisted {
+            return Err(Reason::new("cannotBeAsked", "nobody is named whose conversation could be read"));
+        }
         look::unrecognisable(message).map_or(Ok(()), Err)
     }
 
@@ -372,18 +376,6 @@ fn nothing_left(answer: Answer) -> Answer {
         Reply::Rejected(reason) => Answer { reply: Reply::NothingDone(Cause::Outage, reason), ..answer },
         _ => answer,
     }
-}
-
-fn no_answer(fault: TransportFault) -> Answer {
-    let reply = match fault {
-        TransportFault::NeverConnected(text) => {
-            Reply::NothingDone(Cause::Unreachable, Reason::new("unreachable", text))
-        }
-        TransportFault::TimedOut(text) => Reply::Unanswered(Reason::new("timeout", text)),
-        TransportFault::Lost(text) => Reply::Unanswered(Reason::new("noAnswer", text)),
-        TransportFault::TooLong(text) => Reply::Unanswered(Reason::new(TOO_LONG, text)),
-    };
-    Answer { http_status: None, provider_code: None, provider_message: None, reply }
 }
 
 /// What a failure to get a token means for the call that needed it: it never left.

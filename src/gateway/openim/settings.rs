@@ -18,7 +18,9 @@ use crate::{
         Gateway,
         http::Reach,
         kind::{CannotOpen, Figures, GatewaySettings, Kind, Means},
-        reading::{BatchSizes, SECRET_HINT, figures, path, proxy_url, secret_source, server_url, timeout},
+        reading::{
+            BatchSizes, SECRET_HINT, asking_figures, path, proxy_url, secret_source, server_url, timeout,
+        },
         secret::SecretSource,
     },
 };
@@ -106,7 +108,7 @@ fn read(fields: &Fields<'_>, folder: &Path, report: &mut Report) -> Option<OpenI
     let secret = secret.and_then(|cursor| secret_source(&cursor, folder, report));
     let timeout = fields.get("timeout").map(|cursor| timeout(&cursor, report));
     let proxy = fields.get("proxy").map(|cursor| proxy_url(&cursor, report));
-    let figures = figures(fields, Map::new(), BATCH_SIZES, report)?;
+    let figures = asking_figures(fields, Map::new(), BATCH_SIZES, report)?;
     Some(OpenIMSettings {
         url: url?,
         admin_user_id: admin_user_id?.to_owned(),

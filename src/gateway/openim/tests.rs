@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
+use crate::gateway::transport::TOO_LONG;
 
 /// A server that gives a new token each time and takes some of them.
 #[derive(Default)]

@@ -34,7 +34,7 @@ pub const ASCENDING: i32 = 0;
 /// wanted, which the batch call never gives.
 pub fn send_path(to: &Addressees) -> &'static str {
     match to {
-        Addressees::Users(_) => BATCH_SEND,
+        Addressees::Users(_) | Addressees::Unlisted(_) => BATCH_SEND,
         Addressees::User(_) | Addressees::Group(_) => SEND,
     }
 }
@@ -51,6 +51,11 @@ impl Serialize for SendBody<'_> {
             Addressees::Users(users) => body.serialize_entry("recvIDs", users)?,
             Addressees::User(user) => body.serialize_entry("recvID", user)?,
             Addressees::Group(group) => body.serialize_entry("groupID", group)?,
+            Addressees::Unlisted(_) => {
+                // The list must be there, and is ignored.
+                body.serialize_entry("recvIDs", &[""; 0])?;
+                body.serialize_entry("isSendAll", &true)?;
+            }
         }
         for (key, value) in fields {
             if key != "sendTime" {

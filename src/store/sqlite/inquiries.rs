@@ -308,7 +308,7 @@ fn settle_unknown(
     let single = match inquiry.addressing {
         Addressing::Users => inquiry.answered,
         Addressing::User => true,
-        Addressing::Group => false,
+        Addressing::Group | Addressing::Unlisted => false,
     };
     reopening::reopen(connection, run, &again, single)?;
     let why = match (may_send, state.is_over()) {

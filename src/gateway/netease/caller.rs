@@ -1,0 +1,179 @@
+//! How a request gets there: signed anew each time, to the first host that can be reached.
+//!
+//! Knows: headers, hosts, the provider's clock. Must never know: what is asked or answered.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicUsize, Ordering},
+};
+
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+
+use super::signer::Signer;
+use crate::{
+    clock::Clock,
+    gateway::{
+        scrub::MASK,
+        transport::{Header, Post, RawAnswer, Transport, TransportFault},
+    },
+    run::reply::{Answer, Cause, Reply},
+};
+
+/// How long hosts are tried one after the other: a request does not leave long after its intent.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(4);
+/// A clock that is this much off has changed; below it, what is wrong is something else.
+const OFFSET_CHANGE: SignedDuration = SignedDuration::from_secs(30);
+
+/// A header that the settings add to every request.
+#[derive(Debug, Clone)]
+pub struct ExtraHeader {
+    pub name: String,
+    pub value: secrecy::SecretString,
+    /// Whether it may be shown.
+    pub secret: bool,
+}
+
+/// What carries our requests to a provider.
+pub struct Caller {
+    /// None where requests are not signed.
+    signer: Option<Signer>,
+    extra: Vec<ExtraHeader>,
+    /// At least one.
+    hosts: Vec<Arc<dyn Transport>>,
+    /// The host that is tried first: the last one that could be reached.
+    first: AtomicUsize,
+    clock: Arc<dyn Clock>,
+    /// The provider's clock minus ours, in milliseconds.
+    offset_ms: AtomicI64,
+}
+
+impl Caller {
+    pub fn new(
+        signer: Option<Signer>,
+        extra: Vec<ExtraHeader>,
+        hosts: Vec<Arc<dyn Transport>>,
+        clock: Arc<dyn Clock>,
+    ) -> Caller {
+        Caller { signer, extra, hosts, first: AtomicUsize::new(0), clock, offset_ms: AtomicI64::new(0) }
+    }
+
+    /// Posts the body once. Another host is tried only when no connection was made, so not a byte has
+    /// left; each gets a signature of its own.
+    pub async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+        request_id: Option<&str>,
+    ) -> Result<RawAnswer, TransportFault> {
+        let begun = self.clock.steady();
+        let first = self.first.load(Ordering::Relaxed);
+        let mut unreachable = TransportFault::NeverConnected("there is no host".to_owned());
+        for turn in 0..self.hosts.len() {
+            let place = (first + turn) % self.hosts.len();
+            let Some(host) = self.hosts.get(place) else { break };
+            match self.post_to(host.as_ref(), path, content_type, body, request_id).await {
+                Err(fault @ TransportFault::NeverConnected(_)) => {
+                    self.first.store((place + 1) % self.hosts.len(), Ordering::Relaxed);
+                    unreachable = fault;
+                }
+                other => {
+                    self.first.store(place, Ordering::Relaxed);
+                    return other;
+                }
+            }
+            if self.clock.steady().duration_since(begun) > PATIENCE {
+                break;
+            }
+        }
+        Err(unreachable)
+    }
+
+    async fn post_to(
+        &self,
+        host: &dyn Transport,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+        request_id: Option<&str>,
+    ) -> Result<RawAnswer, TransportFault> {
+        use secrecy::ExposeSecret;
+        let signature = self.signer.as_ref().map(|signer| (signer, signer.sign(self.provider_now())));
+        let mut headers = Vec::new();
+        if let Some((signer, signature)) = &signature {
+            headers.extend([
+                Header::open("AppKey", &signer.app_key),
+                Header::secret("Nonce", &signature.nonce),
+                Header::secret("CurTime", &signature.cur_time),
+                Header::secret("CheckSum", &signature.check_sum),
+            ]);
+        }
+        headers.extend(request_id.map(|request_id| Header::open("RequestId", request_id)));
+        headers.extend(self.extra.iter().map(|header| Header {
+            name: &header.name,
+            value: header.value.expose_secret(),
+            secret: header.secret,
+        }));
+        host.post(Post { path, content_type, headers, body: body.to_vec() }).await
+    }
+
+    /// The headers of a request as `preview` shows them.
+    pub fn shown_headers(&self, content_type: &str, request_id: Option<&str>) -> Vec<(String, String)> {
+        use secrecy::ExposeSecret;
+        let shown = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut headers = vec![shown("Content-Type", content_type)];
+        if let Some(signer) = &self.signer {
+            headers.push(shown("AppKey", &signer.app_key));
+            headers.extend(["Nonce", "CurTime", "CheckSum"].map(|name| shown(name, MASK)));
+        }
+        headers.extend(request_id.map(|request_id| shown("RequestId", request_id)));
+        headers.extend(self.extra.iter().map(|header| {
+            shown(&header.name, if header.secret { MASK } else { header.value.expose_secret() })
+        }));
+        headers
+    }
+
+    /// What must not appear in a provider's words that are recorded.
+    pub fn secrets(&self) -> Vec<&str> {
+        use secrecy::ExposeSecret;
+        let own = self.signer.iter().map(|signer| signer.app_secret.expose_secret());
+        let extra = self.extra.iter().filter(|header| header.secret);
+        own.chain(extra.map(|header| header.value.expose_secret())).collect()
+    }
+
+    /// The provider's clock minus ours, as far as known.
+    pub fn clock_offset(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    fn provider_now(&self) -> Timestamp {
+        let now = self.clock.now();
+        now.checked_add(self.clock_offset()).unwrap_or(now)
+    }
+
+    /// Learns the provider's clock from an answer that refuses our time. Tells whether that changes
+    /// anything, so that to ask again makes sense.
+    fn learn_clock(&self, raw: &RawAnswer) -> bool {
+        let Some(date) = raw.date.as_deref().and_then(|date| rfc2822::parse(date).ok()) else { return false };
+        let offset = date.timestamp().duration_since(self.clock.now());
+        let changes = (offset - self.clock_offset()).abs() > OFFSET_CHANGE;
+        if changes {
+            tracing::warn!(offset_s = offset.as_secs(), "the provider's clock is not ours; it is followed");
+            let offset_ms = i64::try_from(offset.as_millis()).unwrap_or(0);
+            self.offset_ms.store(offset_ms, Ordering::Relaxed);
+        }
+        changes
+    }
+
+    /// A time that was refused: where the provider's clock could be learnt, the same is asked again at
+    /// once; where not, there is something else wrong that asking again does not mend.
+    pub fn mind_clock(&self, raw: &RawAnswer, answer: Answer) -> Answer {
+        match answer.reply {
+            Reply::NothingDone(Cause::Token, reason) => {
+                let cause = if self.learn_clock(raw) { Cause::Token } else { Cause::Outage };
+                Answer { reply: Reply::NothingDone(cause, reason), ..answer }
+            }
+            _ => answer,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What NetEase's side does wrong, and the switches where nobody knows what the provider does.
+
+use serde::{Deserialize, Serialize};
+
+/// Faults of NetEase's side besides those that all providers here have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct NetEaseFaults {
+    /// This code is answered before any work.
+    pub code_before: Option<CodeFault>,
+    /// Everything is done, and this code answered.
+    pub code_after: Option<CodeFault>,
+    /// Everything is done, and half of the answer comes.
+    pub truncate: Option<CodeFault>,
+    /// The provider's clock minus the computer's, in seconds.
+    pub clock_ahead_s: i64,
+    /// How `unregister` is written.
+    pub unregister: Unregister,
+    /// `msgids` is left out although asked for.
+    pub no_msgids: bool,
+    /// Message ids beyond 2^53.
+    pub big_ids: bool,
+    /// `code` is a text.
+    pub code_as_text: bool,
+    /// A message whose body holds this is stopped by moderation; empty: none.
+    pub antispam: String,
+    /// The feature `broadcastMsg` is not activated.
+    pub no_broadcast: bool,
+    /// The application is suspended.
+    pub suspended: bool,
+    /// `RequestId` is not looked at.
+    pub forgets_requests: bool,
+    /// A repeated `RequestId` is refused with 431 instead of answered again.
+    pub repeated_is_431: bool,
+    /// `sendMsgToAll` takes requests that are not signed.
+    pub unsigned: bool,
+    /// Calls a window instead of the provider's own; 0: its own.
+    pub quota: u32,
+    /// How long a call is blocked after 416, in milliseconds, instead of the provider's own; 0: its own.
+    pub block_ms: u32,
+}
+
+/// An error code, so many times; unless a path is named, for the requests that send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CodeFault {
+    #[serde(default)]
+    pub code: i64,
+    #[serde(default)]
+    pub desc: String,
+    pub times: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// How unregistered recipients of a batch are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unregister {
+    /// A list in JSON, written as a text.
+    #[default]
+    Text,
+    List,
+    /// Not at all.
+    Absent,
+}
+
+impl CodeFault {
+    pub fn new(code: i64, desc: &str, times: u32) -> CodeFault {
+        CodeFault { code, desc: desc.to_owned(), times, path: None }
+    }
+}
+
+/// Counts a fault down when it hits a request for `path`.
+pub(super) fn take(fault: &mut Option<CodeFault>, path: &str) -> Option<CodeFault> {
+    let counted = fault.as_mut()?;
+    let hit = match &counted.path {
+        Some(prefix) => path.starts_with(prefix.as_str()),
+        None => super::sends(path),
+    };
+    counted.times = hit.then(|| counted.times.checked_sub(1)).flatten()?;
+    let taken = counted.clone();
+    if taken.times == 0 {
+        *fault = None;
+    }
+    Some(taken)
+}

@@ -1,0 +1,6 @@
+//! NetEase's two kinds of gateways: what they send, to the byte; what becomes of it, against a sandbox
+//! server of its own.
+
+mod golden;
+mod office;
+mod send_to_all;
