@@ -11,6 +11,7 @@ mod doubts;
 mod histories;
 mod identities;
 mod outages;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
