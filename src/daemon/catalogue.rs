@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
     sync::Arc,
 };
 
@@ -34,6 +34,8 @@ pub struct Catalogue {
     /// When each wants a decision; an entry that has changed its mind since is passed over.
     due: BinaryHeap<Reverse<(Timestamp, CampaignID)>>,
     open_runs: HashMap<CampaignID, Vec<RunID>>,
+    /// Slots that are decided although those before them are not: the clock has been set back.
+    decided_ahead: HashMap<CampaignID, BTreeSet<Timestamp>>,
 }
 
 impl Catalogue {
@@ -109,6 +111,19 @@ impl Catalogue {
             running: self.open_runs.get(campaign).is_some_and(|runs| !runs.is_empty()),
         };
         Some((Arc::clone(entry.campaign.as_ref()?), standing))
+    }
+
+    /// Takes the slots that are decided although those before them are not.
+    pub fn take_decided_ahead(&mut self, slots: Vec<(CampaignID, Timestamp)>) {
+        self.decided_ahead.clear();
+        for (campaign, slot) in slots {
+            self.decided_ahead.entry(campaign).or_default().insert(slot);
+        }
+    }
+
+    /// The slots of a campaign that are decided ahead, where there are any.
+    pub fn decided_ahead(&self, campaign: &CampaignID) -> Option<&BTreeSet<Timestamp>> {
+        self.decided_ahead.get(campaign)
     }
 
     /// Nobody could have started a slot of any campaign just before now.

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{LEDGER_RETRY, assignment::Assignment, conductor::Conductor};
 use crate::{
     campaign::{Campaign, CampaignID},
-    plan::{Decision, Fate, Hold, Plan, plan},
+    plan::{Decision, Fate, Hold, Plan, around, plan},
     run::{RunID, Trigger},
     store::{DecidedSlots, NewRun, Stored},
 };
@@ -78,6 +78,9 @@ impl Conductor {
         let (campaign, standing) = self.catalogue.standing(id)?;
         let (campaign, standing) = self.with_dates(id, campaign, standing).await;
         let mut plan = plan(now, &campaign, standing);
+        if let Some(decided) = self.catalogue.decided_ahead(id) {
+            plan.decisions = around(plan.decisions, &campaign, decided);
+        }
         if standing.hold == Hold::NoDates {
             plan.next_at = plan.next_at.map(|at| at.min(now + DATES_RETRY));
         }

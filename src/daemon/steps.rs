@@ -57,7 +57,12 @@ impl Conductor {
     pub async fn reopen(&mut self, now: Timestamp) -> Stored<()> {
         // What was decided within the last moments is not worth a second look.
         let just_ahead = now + STEP;
-        let campaigns = self.parts.ledger.call(move |store| store.slots_reopen(just_ahead)).await?;
+        let reopened = self.parts.ledger.call(move |store| {
+            let campaigns = store.slots_reopen(just_ahead)?;
+            Ok((campaigns, store.slots_ahead()?))
+        });
+        let (campaigns, ahead) = reopened.await?;
+        self.catalogue.take_decided_ahead(ahead);
         for campaign in campaigns {
             tracing::warn!(%campaign, "its slots after {now} were decided by a clock that was ahead: they come again");
         }

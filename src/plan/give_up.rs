@@ -1,5 +1,7 @@
 //! Slots at the edges of a campaign's life, and of a revision's.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Decision, Fate, Miss, Plan, Standing, plan};
@@ -53,4 +55,29 @@ pub fn applied_late(applied_at: Timestamp, campaign: &Campaign) -> Vec<Decision>
     decisions.sort_by_key(|decision| decision.slot);
     decisions.dedup();
     decisions
+}
+
+/// The decisions without the slots that are decided already, which lie ahead where the clock has been set
+/// back: a row is split around them.
+pub fn around(decisions: Vec<Decision>, campaign: &Campaign, decided: &BTreeSet<Timestamp>) -> Vec<Decision> {
+    let mut apart: Vec<Decision> = Vec::new();
+    for decision in decisions {
+        if decided.range(decision.slot..=decision.until).next().is_none() {
+            apart.push(decision);
+            continue;
+        }
+        let before = decision.slot.checked_sub(SignedDuration::from_millis(1)).unwrap_or(decision.slot);
+        let mut row_is_open = false;
+        for slot in campaign.slots_after(before).take_while(|slot| slot.at <= decision.until) {
+            match apart.last_mut() {
+                _ if decided.contains(&slot.at) => row_is_open = false,
+                Some(row) if row_is_open => (row.until, row.count) = (slot.at, row.count + 1),
+                _ => {
+                    apart.push(Decision::of(slot, decision.fate));
+                    row_is_open = true;
+                }
+            }
+        }
+    }
+    apart
 }

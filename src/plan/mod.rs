@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use fate::{Decision, Fate, Miss, Skip};
 pub use forecast::{Expected, Note, forecast, next_occurrence};
-pub use give_up::{applied_late, decided_until, give_up};
+pub use give_up::{applied_late, around, decided_until, give_up};
 
 use crate::{
     campaign::{Campaign, CatchUp, Overlap},

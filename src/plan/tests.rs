@@ -328,6 +328,18 @@ fn an_at_just_before_its_campaign_appeared_is_told() {
 }
 
 #[test]
+fn a_row_is_split_around_what_is_decided_already() {
+    let campaign = every_five_minutes();
+    let row = plan(instant("10:00:00"), &campaign, held(Hold::Ends(Miss::Removed))).decisions;
+    let decided = ["09:05:00", "09:20:00", "09:25:00"].map(instant).into_iter().collect();
+    let told: Vec<String> = around(row, &campaign, &decided)
+        .iter()
+        .map(|row| format!("{} ×{} to {}", row.slot.strftime("%R"), row.count, row.until.strftime("%R")))
+        .collect();
+    assert_eq!(told, ["09:10 ×2 to 09:15", "09:30 ×7 to 10:00"]);
+}
+
+#[test]
 fn a_long_outage_of_a_fast_schedule_is_decided_in_slices() {
     let campaign = campaign(vec![every_second()]);
     let now = instant("12:00:00");

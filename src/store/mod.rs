@@ -196,6 +196,8 @@ pub trait Store: Send {
     /// The clock was set back: what was decided of slots after `now`, and has not run, is decided anew when
     /// their time comes. Gives the campaigns that this concerns.
     fn slots_reopen(&mut self, now: Timestamp) -> Stored<Vec<CampaignID>>;
+    /// Slots that are decided although those before them are not, by a clock that has been set back since.
+    fn slots_ahead(&mut self) -> Stored<Vec<(CampaignID, Timestamp)>>;
 
     // Runs
     /// Makes a run by hand.

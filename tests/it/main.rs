@@ -1,6 +1,7 @@
 //! Tests of campaignd from outside.
 
 mod audiences;
+mod awkward_zones;
 mod cli;
 mod conformance;
 mod desk;
@@ -11,6 +12,7 @@ mod journal;
 mod ledger_file;
 mod ledger_views;
 mod netease;
+mod oracle;
 mod packaging;
 mod process;
 mod sandbox;

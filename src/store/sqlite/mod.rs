@@ -200,6 +200,10 @@ impl Store for SqliteStore {
         slots::reopen(&self.connection, now)
     }
 
+    fn slots_ahead(&mut self) -> Stored<Vec<(CampaignID, Timestamp)>> {
+        slots::ahead(&self.connection)
+    }
+
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID> {
         runs::make(&self.connection, campaign, run)
     }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     super::{DecidedSlots, StoreError, Stored},
-    campaign_id, campaigns, json, runs,
+    campaign_id, campaigns, json, runs, time,
 };
 use crate::{
     campaign::CampaignID,
@@ -136,4 +136,19 @@ pub fn reopen(connection: &Connection, now: Timestamp) -> Stored<Vec<CampaignID>
         )?;
     }
     names.iter().map(|name| campaign_id(name)).collect()
+}
+
+/// Slots that are decided beyond those up to which all are.
+pub fn ahead(connection: &Connection) -> Stored<Vec<(CampaignID, Timestamp)>> {
+    let mut statement = connection.prepare(
+        "SELECT o.campaign, o.slot FROM campaign c
+         CROSS JOIN occurrence o ON o.campaign = c.campaign AND o.slot > c.decided_until
+         ORDER BY o.campaign, o.slot",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut slots = Vec::new();
+    while let Some(row) = rows.next()? {
+        slots.push((campaign_id(&row.get::<_, String>(0)?)?, time(row.get(1)?)?));
+    }
+    Ok(slots)
 }

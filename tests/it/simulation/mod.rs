@@ -6,11 +6,14 @@
 //! the daemon's thread, so one seed is one history.
 
 mod auditor;
+mod clocks;
 mod dice;
 mod doubts;
+mod edits;
 mod histories;
 mod identities;
 mod outages;
+mod timing;
 mod trouble;
 
 use std::{
