@@ -40,7 +40,7 @@ pub struct SandboxArgs {
     /// Equal seeds give equal message ids
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Keep the truth in this file, and go on from it: it outlives the process, however that ends
+    /// Keep what OpenIM's calls did in this file, and go on from it: it outlives the process, however that ends
     #[arg(long, value_name = "FILE")]
     pub keep: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Faults")]

@@ -73,11 +73,24 @@ fn everyone_has_it_once_whatever_the_provider_did() {
         ("hanging for longer than we wait", Patch16, json!({"hang": {"times": 2, "forMs": 170_000}}), 10),
         ("the cache hangs", Main, json!({"cacheHangs": {"times": 2, "forMs": 35_000}}), 10),
         ("the cache hangs for longer", Patch16, json!({"cacheHangs": {"times": 2, "forMs": 90_000}}), 10),
+        // Of whom the absence is proven.
+        (
+            "and loses some",
+            Patch16,
+            json!({"cacheHangs": {"times": 1, "forMs": 90_000, "loseEvery": 10}}),
+            10,
+        ),
         (
             "and look-ups leave out",
             Main,
             json!({"dropAnswer": {"times": 2}, "omitMessagesEvery": 3, "omitConversationsEvery": 5}),
             20,
+        ),
+        (
+            "one partition of eight lags",
+            Patch16,
+            json!({"dropAnswer": {"times": 2}, "partitionLateMs": [0, 0, 0, 1_200_000]}),
+            30,
         ),
         (
             "throttled with nonsense",
@@ -90,14 +103,4 @@ fn everyone_has_it_once_whatever_the_provider_did() {
         let expected = ("200 accepted 0 unknown", PEOPLE, 0);
         assert_eq!((counts.as_str(), once, more), expected, "{what}, {profile:?}");
     }
-}
-
-/// Of answered batches a part is lost, which nobody can tell without confirming it; of the unanswered one
-/// the absence of each is proven, and they are sent again.
-#[test]
-fn what_was_taken_and_lost_is_sent_again_to_those_in_doubt_alone() {
-    let faults = json!({"dropAnswer": {"times": 1}, "loseEvery": 10});
-    let (counts, once, more) = under(Profile::Main, &faults, 1);
-    // Fifty were in doubt, five of them lost; of the others fifteen.
-    assert_eq!((counts.as_str(), once, more), ("200 accepted 0 unknown", PEOPLE - 15, 0));
 }
