@@ -215,6 +215,7 @@ async fn ledger_ceiling(batch_size: usize, recipients: usize) -> f64 {
                         run: run.clone(),
                         at: clock.now(),
                         most_recipients: u64::MAX,
+                        caps: Default::default(),
                         addressing: Addressing::Users,
                         stamp,
                     };

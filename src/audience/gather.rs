@@ -8,11 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::campaign::{
-    RecipientID,
-    audience::BadRecipientID,
-    source::{MOST_SOURCES, Values},
-};
+use super::SourceSet;
+use crate::campaign::{RecipientID, audience::BadRecipientID, source::Values};
 
 /// How many bytes of ids, values and what is known of them are kept before they are spilled.
 const PIECE_BYTES: usize = 24 << 20;
@@ -20,30 +17,6 @@ const PIECE_BYTES: usize = 24 << 20;
 const MERGE_BUFFER_BYTES: usize = 128 << 10;
 /// More pieces than this are merged into one, so that neither files nor buffers are without bound.
 const MOST_PIECES: usize = 64;
-
-/// Sources of an audience, as a set of their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SourceSet(u32);
-
-impl SourceSet {
-    /// The source of this number, below twice [`MOST_SOURCES`], alone.
-    pub const fn of(number: usize) -> SourceSet {
-        SourceSet(1 << (number % (2 * MOST_SOURCES)))
-    }
-
-    pub fn with(self, other: SourceSet) -> SourceSet {
-        SourceSet(self.0 | other.0)
-    }
-
-    /// Whether any source is in both.
-    pub fn meets(self, other: SourceSet) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub fn has(self, number: usize) -> bool {
-        self.meets(SourceSet::of(number))
-    }
-}
 
 /// One id of an audience.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,11 +138,40 @@ impl Gatherer {
         Ok(())
     }
 
+    /// Every text that was added, sorted, none twice.
+    pub fn texts(mut self) -> io::Result<Texts> {
+        self.piece.sort();
+        Ok(Texts(Merge::new(self.spilled, self.piece)?))
+    }
+
     /// Every id, sorted, none twice.
     pub fn members(mut self) -> io::Result<Members> {
         self.piece.sort();
         Ok(Members(Merge::new(self.spilled, self.piece)?))
     }
+}
+
+/// Texts of any kind that were gathered like ids, with their values, sorted.
+#[derive(Debug)]
+pub struct Texts(Merge);
+
+impl Iterator for Texts {
+    type Item = io::Result<(String, Values)>;
+
+    fn next(&mut self) -> Option<io::Result<(String, Values)>> {
+        let read = |merge: &mut Merge| -> io::Result<Option<(String, Values)>> {
+            if !merge.next()? {
+                return Ok(None);
+            }
+            let text = String::from_utf8(merge.id.clone()).map_err(|_| damaged())?;
+            Ok(Some((text, merge.values()?)))
+        };
+        read(&mut self.0).transpose()
+    }
+}
+
+fn damaged() -> io::Error {
+    io::Error::other("a spilled id came back damaged")
 }
 
 impl Piece {
@@ -251,7 +253,7 @@ impl Spill {
     fn write(&mut self, id: &[u8], sources: SourceSet, values: &[u8]) -> io::Result<()> {
         let mut head = [0; HEAD_BYTES];
         head[..2].copy_from_slice(&(id.len() as u16).to_le_bytes());
-        head[2..6].copy_from_slice(&sources.0.to_le_bytes());
+        head[2..6].copy_from_slice(&sources.bits().to_le_bytes());
         head[6..].copy_from_slice(&(values.len() as u32).to_le_bytes());
         self.0.write_all(&head)?;
         self.0.write_all(id)?;
@@ -315,7 +317,7 @@ impl Track {
                     other => other?,
                 }
                 let [a, b, s0, s1, s2, s3, v0, v1, v2, v3] = head;
-                self.sources = SourceSet(u32::from_le_bytes([s0, s1, s2, s3]));
+                self.sources = SourceSet::from_bits(u32::from_le_bytes([s0, s1, s2, s3]));
                 self.id.resize(usize::from(u16::from_le_bytes([a, b])), 0);
                 reader.read_exact(&mut self.id)?;
                 self.values.resize(u32::from_le_bytes([v0, v1, v2, v3]) as usize, 0);
@@ -327,6 +329,13 @@ impl Track {
 }
 
 impl Merge {
+    fn values(&self) -> io::Result<Values> {
+        match self.values.as_slice() {
+            [] => Ok(Values::default()),
+            values => serde_json::from_slice(values).map_err(|_| damaged()),
+        }
+    }
+
     fn new(spilled: Vec<File>, piece: Piece) -> io::Result<Merge> {
         let readers = spilled.into_iter().map(|file| BufReader::with_capacity(MERGE_BUFFER_BYTES, file));
         let mut tracks: Vec<Track> = readers.map(|reader| Track::new(From::Spilled(reader))).collect();
@@ -400,14 +409,9 @@ impl Members {
         if !self.0.next()? {
             return Ok(None);
         }
-        let damaged = || io::Error::other("a spilled id came back damaged");
         let text = std::str::from_utf8(&self.0.id).map_err(|_| damaged())?;
         let id = RecipientID::new(text).map_err(|_: BadRecipientID| damaged())?;
-        let values = match self.0.values.as_slice() {
-            [] => Values::default(),
-            values => serde_json::from_slice(values).map_err(|_| damaged())?,
-        };
-        Ok(Some(Member { id, sources: self.0.sources, values }))
+        Ok(Some(Member { id, sources: self.0.sources, values: self.0.values()? }))
     }
 }
 

@@ -64,8 +64,8 @@ pub struct ListOrder<'a> {
     pub list: &'a ListFile,
     /// The columns whose values are wanted beside the ids.
     pub columns: &'a BTreeSet<String>,
-    /// Tells why the provider cannot have an id.
-    pub check: &'a dyn Fn(&str) -> Result<(), String>,
+    /// The recipient of this name as the provider keeps it; why it cannot have such an id.
+    pub recipient: &'a dyn Fn(&str) -> Result<RecipientID, String>,
     /// Whether anybody still waits for the list.
     pub is_wanted: &'a dyn Fn() -> bool,
 }
@@ -74,7 +74,8 @@ impl<'a> ListOrder<'a> {
     /// An order for ids alone, of any provider, however long it takes.
     pub fn ids(path: &'a Path, list: &'a ListFile) -> ListOrder<'a> {
         const NONE: &BTreeSet<String> = &BTreeSet::new();
-        ListOrder { path, list, columns: NONE, check: &|_| Ok(()), is_wanted: &|| true }
+        let recipient = &|id: &str| RecipientID::new(id).map_err(|error| error.to_string());
+        ListOrder { path, list, columns: NONE, recipient, is_wanted: &|| true }
     }
 
     fn name(&self) -> String {
@@ -178,17 +179,14 @@ fn read_text(
         let (line, what) = match rows.next().map_err(unreadable)? {
             Found::End => break,
             Found::Bad { line, what } => (line, what),
-            Found::Row { line, id, values } => {
-                let checked = RecipientID::check(&id).map_err(|error| error.to_string());
-                match checked.and_then(|()| (order.check)(&id)) {
-                    Ok(()) => {
-                        reading.rows += 1;
-                        take(&id, values).map_err(ListFault::Taking)?;
-                        continue;
-                    }
-                    Err(what) => (line, what),
+            Found::Row { line, id, values } => match (order.recipient)(&id) {
+                Ok(recipient) => {
+                    reading.rows += 1;
+                    take(recipient.as_str(), values).map_err(ListFault::Taking)?;
+                    continue;
                 }
-            }
+                Err(what) => (line, what),
+            },
         };
         match order.list.on_bad_line {
             OnBadLine::Problem => return Err(order.bad(line, what)),

@@ -7,6 +7,8 @@ pub mod gather;
 mod lines;
 pub mod list_file;
 mod rows;
+mod source_set;
 
-pub use gather::{Gatherer, Member, Members, SourceSet};
+pub use gather::{Gatherer, Member, Members, Texts};
 pub use list_file::{ListFault, ListOrder, ListReading, read_list};
+pub use source_set::SourceSet;

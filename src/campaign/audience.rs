@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Source;
+use super::{Source, message::AddressedTo};
 
 /// One person or group as the provider names it. Never empty, no control characters, at most 256
 /// bytes ([`RecipientID::new`]).
@@ -89,6 +89,18 @@ pub enum Audience {
     Groups(Vec<RecipientID>),
     /// `recipients`: the union of these.
     Union(Vec<Source>),
+}
+
+impl Audience {
+    /// What a message to it must fit.
+    pub fn addressed_to(&self) -> AddressedTo {
+        match self {
+            Audience::Groups(_) => AddressedTo::Groups,
+            Audience::Everyone => AddressedTo::Everyone,
+            Audience::Unlisted => AddressedTo::Unlisted,
+            Audience::Named(_) | Audience::Union(_) => AddressedTo::Users,
+        }
+    }
 }
 
 /// The size an audience must have, exclusions applied.

@@ -6,6 +6,7 @@
 
 mod amounts;
 mod audience;
+mod caps;
 mod coverage;
 mod delivery;
 mod message;
@@ -28,6 +29,7 @@ pub(crate) use times::zone;
 pub(crate) use {
     amounts::CAMPAIGN_LIMIT_KEYS,
     audience::EXPECT_KEYS,
+    caps::CAP_KEYS,
     delivery::KEYS as DELIVERY_KEYS,
     schedules::{EXCEPT_KEYS, KEYS as SCHEDULE_KEYS},
     sources::SOURCE_KEYS,
@@ -101,7 +103,9 @@ pub enum DatesFault {
 /// What a look at a list file finds now; a run reads it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListFileState {
-    Filled,
+    Filled {
+        columns: BTreeSet<String>,
+    },
     Empty,
     Missing,
     /// It cannot be read as it is meant to be, for this reason.
@@ -135,14 +139,18 @@ pub fn identity(file: &str, bytes: &[u8]) -> Option<CampaignID> {
 fn campaign(file: &str, fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> Option<Campaign> {
     let id = id(file, fields, report);
     let description = fields.get("description").map(|cursor| cursor.text(report).map(str::to_owned));
-    let labels = labels(fields, report);
+    let labels = texts(fields.get("labels"), report);
     let enabled = fields.get("enabled").map(|cursor| cursor.boolean(report));
     let gateway = gateway(fields, context, report);
     let dialect = gateway.as_deref().and_then(|name| context.gateways.dialect(name));
-    let audience = audience::audience(fields, dialect, context, report);
+    let mut columns = Some(BTreeSet::new());
+    let audience = audience::audience(fields, dialect, context, &mut columns, report);
     let exclude = audience::exclude(fields, dialect, context, report);
     let expect = audience::expect(fields, audience.as_ref(), exclude.is_empty(), report);
-    let message = message::message(fields, dialect, audience.as_ref(), report);
+    let sample = caps::share(fields, "sample", report);
+    let holdout = caps::share(fields, "holdout", report);
+    let caps = caps::caps(fields, report);
+    let message = message::message(fields, dialect, audience.as_ref(), columns.as_ref(), report);
     let calendar = timing::calendar(fields, context, report);
     let written = schedules::schedules(fields, calendar.as_ref(), context, report);
     let lateness = timing::lateness(fields, report);
@@ -155,19 +163,23 @@ fn campaign(file: &str, fields: &Fields<'_>, context: &Context<'_>, report: &mut
         let frame = Frame { id, calendar, window: window.as_ref(), finish_within, now: context.now };
         check_frame(written, &frame, fields, report);
     }
-    let delivery = delivery::delivery(fields, dialect, message.as_ref(), report);
+    let delivery = delivery::delivery(fields, dialect, message.as_ref().map(|(message, _)| message), report);
     unlisted::check(fields, audience.as_ref(), dialect, report);
-    later_keys(fields, report);
+    let (message, template) = message?;
     Some(Campaign {
         id: id?,
         description: description.flatten().unwrap_or_default(),
         labels,
         enabled: enabled.flatten().unwrap_or(true),
         gateway: gateway?,
-        message: message?,
+        message,
+        template,
         audience: audience?,
         exclude,
         expect,
+        sample,
+        holdout,
+        caps,
         calendar: calendar?,
         schedules: written?.into_iter().map(|written| written.schedule).collect(),
         lateness: lateness?,
@@ -215,8 +227,9 @@ fn tidy_id(text: &str) -> Option<String> {
     tidy.parse::<CampaignID>().ok().map(|id| id.to_string())
 }
 
-fn labels(fields: &Fields<'_>, report: &mut Report) -> BTreeMap<String, String> {
-    let Some(cursor) = fields.get("labels") else { return BTreeMap::new() };
+/// The texts under a key that has a mapping of any keys.
+fn texts(cursor: Option<Cursor<'_>>, report: &mut Report) -> BTreeMap<String, String> {
+    let Some(cursor) = cursor else { return BTreeMap::new() };
     let entries = cursor.mapping(report).unwrap_or_default();
     entries
         .iter()
@@ -243,12 +256,4 @@ fn gateway(fields: &Fields<'_>, context: &Context<'_>, report: &mut Report) -> O
         return None;
     }
     Some(name.to_owned())
-}
-
-/// The contract's keys that are not built yet.
-fn later_keys(fields: &Fields<'_>, report: &mut Report) {
-    fields.not_supported(
-        report,
-        &[("cap", None), ("notAgainWithin", None), ("sample", None), ("holdout", None)],
-    );
 }

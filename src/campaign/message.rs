@@ -72,6 +72,11 @@ pub trait Dialect: Send + Sync {
         Ok(id)
     }
 
+    /// Keys of a message that must say the same to everyone: who sends it, say.
+    fn same_for_all(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Recipients a call when the campaign does not say.
     fn default_batch_size(&self) -> u32;
 

@@ -5,12 +5,15 @@
 //! gateway's kind implements.
 
 pub mod audience;
+pub mod cap;
 pub mod delivery;
 pub mod duration;
 pub mod file;
 pub mod message;
 pub mod schema;
+pub mod share;
 pub mod source;
+pub mod template;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -18,11 +21,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub use audience::{Audience, Expect, RecipientID};
+pub use cap::Caps;
 pub use delivery::{Delivery, OnUnknown, Retry, StopWhen};
 pub use message::{Dialect, Gateways, Message};
+pub use share::Share;
 pub use source::Source;
+pub use template::Template;
 
-use crate::schedule::{Calendar, Schedule, Slots, Window, slots};
+use crate::{
+    document::Severity,
+    schedule::{Calendar, Schedule, Slots, Window, slots},
+};
+use source::Values;
 
 /// One checked campaign, completed with the defaults of its gateway and of the settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,10 +43,19 @@ pub struct Campaign {
     pub enabled: bool,
     /// Name of a gateway of the settings.
     pub gateway: String,
+    /// Where it is a template: as it looks when each value is the name of its column.
     pub message: Message,
+    /// The message of each recipient, where it has variables.
+    pub template: Option<Template>,
     pub audience: Audience,
     pub exclude: Vec<Source>,
     pub expect: Option<Expect>,
+    /// Only this share of it all is the audience.
+    pub sample: Option<Share>,
+    /// This share of the audience is not asked, for comparison.
+    pub holdout: Option<Share>,
+    /// Who is left alone because of what they have had.
+    pub caps: Caps,
     /// How local times of the schedules are read.
     pub calendar: Calendar,
     /// At least one.
@@ -48,6 +67,20 @@ pub struct Campaign {
     /// Counted from the occurrence; what is left then expires.
     pub finish_within: SignedDuration,
     pub delivery: Delivery,
+}
+
+impl Campaign {
+    /// The message of whoever has these values, completed and checked by the gateway's kind.
+    pub fn message_for(&self, values: &Values, dialect: &dyn Dialect) -> Result<Message, String> {
+        let Some(template) = &self.template else { return Ok(self.message.clone()) };
+        let filled = template.fill(values).map_err(|bad| bad.what)?;
+        let (message, faults) = dialect.read_message(&filled, self.audience.addressed_to());
+        let first = faults.into_iter().find(|fault| fault.severity == Severity::Error);
+        match (message, first) {
+            (Some(message), None) => Ok(message),
+            (_, fault) => Err(fault.map_or_else(|| "it is not good".to_owned(), |fault| fault.message)),
+        }
+    }
 }
 
 /// How late an occurrence may start.

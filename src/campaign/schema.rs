@@ -44,10 +44,14 @@ struct CampaignFile {
     exclude: Option<Vec<Source>>,
     /// An audience of another size is not sent to.
     expect: Option<Expect>,
-    cap: Option<NotYet>,
-    not_again_within: Option<NotYet>,
-    sample: Option<NotYet>,
-    holdout: Option<NotYet>,
+    /// Nobody gets it who has had so many messages already.
+    cap: Option<Cap>,
+    /// Nobody gets it who had this campaign within this time.
+    not_again_within: Option<Duration>,
+    /// Only this share is the audience: the same people every time.
+    sample: Option<Share>,
+    /// This share of the audience is not sent to: the same people every time.
+    holdout: Option<Share>,
     /// The IANA zone in which local times are read, like Asia/Shanghai. Required here or in the settings.
     timezone: Option<String>,
     /// When it is sent; slots at the same instant are one.
@@ -90,6 +94,16 @@ struct Source {
 struct Expect {
     min: Option<u64>,
     max: Option<u64>,
+}
+
+/// How many messages one person may get.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct Cap {
+    /// So many within a sliding window, like 2/day.
+    per_recipient: Rate,
+    /// The labels of the campaigns whose messages count. Default: all campaigns.
+    across: Option<BTreeMap<String, Text>>,
 }
 
 /// One line of the calendar: exactly one of at, cron, every.
@@ -261,6 +275,8 @@ shapes! {
     Duration = { "type": "string", "pattern": "^[0-9]+[smhd]$" };
     Backoff = { "type": "string", "pattern": r"^[0-9]+[smhd]\.\.[0-9]+[smhd]$" };
     Percent = { "type": "string", "pattern": "^[0-9]{1,2}%$" };
+    Rate = { "type": "string", "pattern": "^[0-9]+/(s|min|h|day)$" };
+    Share = { "type": "string", "pattern": r"^[0-9]{1,4}(\.[0-9]{1,4})?%$" };
     Rates = {
         "anyOf": [
             { "type": "string", "pattern": "^[0-9]+/(s|min|h|day)$" },
@@ -294,6 +310,7 @@ mod tests {
         check(None, file::KEYS);
         check(Some("Source"), file::SOURCE_KEYS);
         check(Some("Expect"), file::EXPECT_KEYS);
+        check(Some("Cap"), file::CAP_KEYS);
         check(Some("Schedule"), file::SCHEDULE_KEYS);
         check(Some("Lateness"), file::LATENESS_KEYS);
         check(Some("ClockChanges"), file::DST_KEYS);

@@ -133,7 +133,7 @@ fn look_at_list(folder: &Path, list: &ListFile) -> ListFileState {
         return ListFileState::Empty;
     }
     match read_list(&ListOrder::ids(&path, list), &mut |_, _| Ok(())) {
-        Ok(reading) if reading.rows > 0 => ListFileState::Filled,
+        Ok(reading) if reading.rows > 0 => ListFileState::Filled { columns: reading.columns },
         Ok(_) => ListFileState::Empty,
         Err(ListFault::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
             ListFileState::Missing

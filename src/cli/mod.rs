@@ -1,6 +1,7 @@
 //! The command line: data on stdout, everything else on stderr, one exit code for each way to end.
 
 mod apply;
+mod audience;
 mod check;
 mod control;
 mod db;
@@ -71,6 +72,7 @@ enum Command {
     Apply(apply::ApplyArgs),
     Explain(explain::ExplainArgs),
     Preview(preview::PreviewArgs),
+    Audience(audience::AudienceArgs),
     Send(send::SendArgs),
     Status(status::StatusArgs),
     Runs(runs::RunsArgs),
@@ -170,6 +172,7 @@ async fn run(cli: Cli) -> Ended {
         Command::Apply(args) => apply::run(args, &for_the_ledger(config)?, now).await,
         Command::Explain(args) => explain::run(&args),
         Command::Preview(args) => preview::run(&args, &settings(config)?, clock),
+        Command::Audience(args) => audience::run(args, &settings(config)?, clock).await,
         Command::Send(args) => send::run(args, &settings(config)?, clock.as_ref()).await,
         Command::Status(args) => status::run(&args, &for_the_ledger(config)?, now),
         Command::Runs(args) => runs::run(&args, &for_the_ledger(config)?),

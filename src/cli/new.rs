@@ -115,6 +115,10 @@ recipients:
 exclude:                         # wins over everything above
   - ids: [\"u00003\"]
 expect: {min: 1, max: 1000}      # an audience of another size is not sent to
+cap: {perRecipient: 2/day, across: {team: growth}}   # nobody gets more, of campaigns with these labels
+notAgainWithin: 7d               # nobody gets it who had this campaign since
+# sample: 1%                     # only this share, the same people every time
+holdout: 5%                      # this share is not sent to, for comparison
 ";
 
 const SCHEDULES: &str = "

@@ -18,10 +18,15 @@ use crate::{
     audience::{Gatherer, ListOrder, SourceSet, read_list},
     campaign::{self, Audience, Campaign, RecipientID, source::Values},
     clock::Clock,
+    daemon::filling,
     document::Problem,
     gateway::{Addressees, Call, Gateway},
     limits::SlidingLog,
-    run::{RunID, Trigger, chunk::Cutter},
+    run::{
+        RunID, Trigger,
+        chunk::Cutter,
+        screen::{Held, Screen, Screened},
+    },
     settings::Settings,
 };
 
@@ -97,8 +102,10 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
         most_requests: most as usize,
     };
     let asked = requests(&campaign, &source, &args.to, gateway.as_ref(), &size, now)?;
-    let shown: Vec<Request> =
-        asked.first.into_iter().map(|to| request(&campaign, gateway.as_ref(), to, now)).collect();
+    let requests = asked.first.into_iter();
+    let shown: Vec<Request> = requests
+        .map(|(to, values)| request(&campaign, gateway.as_ref(), to, values, now))
+        .collect::<Result<_, Failure>>()?;
     output::write(&match args.format {
         PreviewFormat::Text => shown.iter().map(text).collect::<Vec<_>>().join("\n"),
         PreviewFormat::Json => serde_json::to_string_pretty(&shown)? + "\n",
@@ -118,7 +125,7 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
 }
 
 /// The campaign of a name or a path, and the file it stands in.
-fn find(name: &str, settings: &Settings, now: Timestamp) -> Result<(Source, Campaign), Failure> {
+pub fn find(name: &str, settings: &Settings, now: Timestamp) -> Result<(Source, Campaign), Failure> {
     let is_path = name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml");
     let sources = if is_path { Source::at(Path::new(name))? } else { Source::folder(&settings.campaigns)? };
     let mut known = Vec::new();
@@ -155,7 +162,7 @@ struct Size {
 /// Whom a run would ask for.
 struct Asked {
     /// The first requests, in the order of sending.
-    first: Vec<Addressees>,
+    first: Vec<(Addressees, Option<Values>)>,
     requests: u64,
     recipients: u64,
 }
@@ -178,18 +185,28 @@ fn requests(
     let mut keep = |chunk: crate::run::chunk::Chunk, asked: &mut Asked| {
         asked.requests += chunk.recipients.len().div_ceil(size.most_recipients) as u64;
         asked.recipients += chunk.recipients.len() as u64;
-        first.insert(chunk.position, chunk.recipients);
+        first.insert(chunk.position, (chunk.recipients, chunk.values));
         if first.len() > size.most_requests {
             first.pop_last();
         }
     };
+    let drawn = |share| if to.is_empty() { share } else { None };
+    let (sample, holdout) = (drawn(campaign.sample), drawn(campaign.holdout));
+    let screen = Screen { campaign: &campaign.id, sample, holdout };
+    let mut filled = campaign.template.as_ref().map(|_| Gatherer::new(&std::env::temp_dir()));
     for member in gather(campaign, source, to, gateway)?.members()? {
         let member = member?;
-        if member.sources == INCLUDED
-            && let Some(chunk) = cutter.push(member.id)
-        {
-            keep(chunk, &mut asked);
+        if member.sources != INCLUDED || screen.judge(&member.id, false, Held::default()) != Screened::Asked {
+            continue;
         }
+        match &mut filled {
+            Some(gatherer) => filling::add(campaign, gateway, &member, gatherer)?,
+            None => cutter.push(member.id).into_iter().for_each(|chunk| keep(chunk, &mut asked)),
+        }
+    }
+    for one in filled.map(Gatherer::texts).transpose()?.into_iter().flatten() {
+        let (chunks, _) = filling::cut(&mut cutter, std::iter::once(one))?;
+        chunks.into_iter().for_each(|chunk| keep(chunk, &mut asked));
     }
     if let Some(chunk) = cutter.finish() {
         keep(chunk, &mut asked);
@@ -203,20 +220,24 @@ fn requests(
         )
         .into());
     }
-    asked.first = first
-        .into_values()
-        .flat_map(|recipients| recipients.chunks(size.most_recipients).map(<[_]>::to_vec).collect::<Vec<_>>())
-        .take(size.most_requests)
-        .flat_map(|recipients| {
-            if groups {
-                recipients.into_iter().map(Addressees::Group).collect()
-            } else if campaign.audience == Audience::Unlisted && to.is_empty() {
-                recipients.into_iter().map(Addressees::Unlisted).collect()
-            } else {
-                vec![Addressees::Users(recipients)]
-            }
-        })
-        .collect();
+    let requests = first.into_values().flat_map(|(recipients, values)| {
+        let calls: Vec<Vec<RecipientID>> =
+            recipients.chunks(size.most_recipients).map(<[_]>::to_vec).collect();
+        calls.into_iter().map(move |recipients| (recipients, values.clone()))
+    });
+    for (recipients, values) in requests.take(size.most_requests) {
+        if campaign.audience == Audience::Unlisted && to.is_empty() {
+            asked
+                .first
+                .extend(recipients.into_iter().map(|star| (Addressees::Unlisted(star), values.clone())));
+        } else if groups {
+            asked
+                .first
+                .extend(recipients.into_iter().map(|group| (Addressees::Group(group), values.clone())));
+        } else {
+            asked.first.push((Addressees::Users(recipients), values));
+        }
+    }
     Ok(asked)
 }
 
@@ -238,24 +259,32 @@ fn gather(
     for id in named {
         gatherer.add(id.as_str(), INCLUDED, &Values::default())?;
     }
-    if !to.is_empty() {
+    let template = campaign.template.as_ref();
+    let columns = template.map(|template| template.columns().clone()).unwrap_or_default();
+    if !to.is_empty() && columns.is_empty() {
         return Ok(gatherer);
     }
+    let excluded = if to.is_empty() { campaign.exclude.as_slice() } else { &[] };
     let union = if let Audience::Union(sources) = &campaign.audience { sources.as_slice() } else { &[] };
     let included = union.iter().map(|part| (part, INCLUDED));
-    for (part, side) in included.chain(campaign.exclude.iter().map(|part| (part, EXCLUDED))) {
+    for (part, side) in included.chain(excluded.iter().map(|part| (part, EXCLUDED))) {
         match part {
             campaign::Source::IDs(ids) => {
-                for id in ids {
+                for id in ids.iter().filter(|id| to.is_empty() || to.contains(id)) {
                     gatherer.add(id.as_str(), side, &Values::default())?;
                 }
             }
             campaign::Source::File(list) => {
                 let path = source.folder_of_lists().join(&list.path);
-                let check = |id: &str| gateway.dialect().check_recipient(id);
-                let order = ListOrder { check: &check, ..ListOrder::ids(&path, list) };
-                read_list(&order, &mut |id, values| gatherer.add(id, side, &values))?;
+                let kept = |id: &str| gateway.dialect().recipient(id);
+                let order = ListOrder { recipient: &kept, columns: &columns, ..ListOrder::ids(&path, list) };
+                let is_meant = |id: &str| to.is_empty() || to.iter().any(|known| known.as_str() == id);
+                read_list(&order, &mut |id, values| match is_meant(id) {
+                    true => gatherer.add(id, side, &values),
+                    false => Ok(()),
+                })?;
             }
+            campaign::Source::MembersOf(_) if !to.is_empty() => {}
             campaign::Source::MembersOf(group) => {
                 output::say(format!("the members of {group} are asked for when the run starts"));
             }
@@ -264,16 +293,25 @@ fn gather(
     Ok(gatherer)
 }
 
-fn request(campaign: &Campaign, gateway: &dyn Gateway, to: Addressees, now: Timestamp) -> Request {
-    let stamped = gateway.stamps_send_time(&campaign.message).is_some();
+fn request(
+    campaign: &Campaign,
+    gateway: &dyn Gateway,
+    to: Addressees,
+    values: Option<Values>,
+    now: Timestamp,
+) -> Result<Request, Failure> {
+    let message = campaign
+        .message_for(&values.unwrap_or_default(), gateway.dialect())
+        .map_err(|what| anyhow!("the message: {what}"))?;
+    let stamped = gateway.stamps_send_time(&message).is_some();
     let preview = gateway.preview(&Call {
         operation_id: "preview".to_owned(),
-        message: Arc::new(campaign.message.clone()),
+        message: Arc::new(message),
         to,
         send_time_ms: stamped.then(|| now.as_millisecond()),
     });
     let headers = preview.headers.into_iter().collect();
-    Request { method: preview.method, url: preview.url, headers, body: preview.body }
+    Ok(Request { method: preview.method, url: preview.url, headers, body: preview.body })
 }
 
 /// The request as people read it: long lists stay on one line.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    campaign::{Audience, Campaign, CampaignID, Message, OnUnknown, RecipientID},
+    campaign::{
+        Audience, Campaign, CampaignID, Caps, Dialect, Message, OnUnknown, RecipientID, source::Values,
+    },
     gateway::{Addressing, Gateway},
-    run::{Ending, RunEvent, RunID, inquiry::Doubt, reply::Reason},
+    run::{Ending, RunEvent, RunID, inquiry::Doubt, reply::Reason, screen::Screen},
     schedule::Window,
     store::{Begun, Intent, RunRecord, Store, StoreError, Stored},
 };
@@ -41,6 +43,31 @@ impl Assignment {
             only_to: record.only_to,
             start_by: record.start_by,
             finish_by: record.finish_by,
+        }
+    }
+
+    /// What the campaign says of the people in its audience. A test send is for whom it names.
+    pub fn screen(&self) -> Screen<'_> {
+        let campaign = &self.campaign;
+        let drawn = |share| if self.only_to.is_some() { None } else { share };
+        Screen { campaign: &campaign.id, sample: drawn(campaign.sample), holdout: drawn(campaign.holdout) }
+    }
+
+    /// How often one person may be written to. Test sends neither count nor are held back.
+    pub fn caps(&self) -> Caps {
+        if self.only_to.is_some() { Caps::default() } else { self.campaign.caps.clone() }
+    }
+
+    /// The message of whoever has these values; or why there is none.
+    pub fn message_for(
+        &self,
+        values: Option<&Values>,
+        dialect: &dyn Dialect,
+    ) -> Result<Arc<Message>, String> {
+        match (&self.campaign.template, values) {
+            (None, None) => Ok(Arc::clone(&self.message)),
+            (Some(_), Some(values)) => self.campaign.message_for(values, dialect).map(Arc::new),
+            _ => Err("its audience was opened for another message".to_owned()),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
         retry::chance,
         settlement::{Trying, settle_trying},
     },
-    store::{AttemptEnd, Begun},
+    store::{AttemptEnd, Begun, StoreError},
 };
 
 /// An intent that is older when its request would leave is taken back: time is checked again then.
@@ -33,11 +33,18 @@ impl Lane {
             self.recorded(&assignment.run, move |store| store.batch_withdraw(attempt, now)).await;
             return false;
         }
+        let message = match assignment.message_for(begun.values.as_ref(), self.gateway.dialect()) {
+            Ok(message) => message,
+            Err(what) => {
+                self.cannot_say(assignment, attempt, &what).await;
+                return false;
+            }
+        };
         let asked = begun.recipients.clone();
         let (batch, tries, others) = (begun.batch, begun.tries, begun.others);
         let call = Call {
             operation_id: begun.operation_id,
-            message: Arc::clone(&assignment.message),
+            message,
             to: Addressees::new(begun.addressing, begun.recipients),
             send_time_ms: begun.send_time_ms,
         };
@@ -89,6 +96,20 @@ impl Lane {
             _ => {}
         }
         true
+    }
+
+    /// The message of a batch cannot be made: nothing leaves, and a person must see to it.
+    async fn cannot_say(&self, assignment: &Assignment, attempt: i64, what: &str) {
+        let (run, now) = (assignment.run.clone(), self.parts.clock.now());
+        let reason = format!("message: {what}; mend the settings, then resume");
+        self.recorded(&assignment.run, move |store| {
+            store.batch_withdraw(attempt, now)?;
+            match store.run_event(&run, RunEvent::Pause { reason: reason.clone() }, None, now) {
+                Ok(_) | Err(StoreError::Transition(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+        .await;
     }
 
     /// What becomes of a batch if the answer refuses its request.

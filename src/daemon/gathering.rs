@@ -54,12 +54,19 @@ pub enum OpeningFault {
     Unexpected { size: u64, min: u64, max: u64 },
     #[error("{SUPPRESSED}")]
     Suppressed,
+    #[error("`{name}` is no column of the audience's lists; they have {}", .columns.join(", "))]
+    NoColumn { name: String, columns: Vec<String> },
+    #[error("the message for {recipient}: {what}")]
+    Message { recipient: String, what: String },
     #[error("there is no gateway {0:?} in the settings any more")]
     NoGateway(String),
     /// Nothing is wrong with the audience; the ledger refused.
     #[error(transparent)]
     Ledger(#[from] StoreError),
 }
+
+/// Tells whom to gather.
+pub type Keep = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Whose audience is gathered, and with what.
 #[derive(Clone)]
@@ -76,6 +83,11 @@ pub struct Gathering {
     pub give_up_at: Timestamp,
     /// The columns whose values are wanted.
     pub columns: Arc<BTreeSet<String>>,
+    /// Whom alone to gather; None: everyone.
+    pub keep: Option<Keep>,
+    /// Of a test send: the ids that it names, of whom the lists may say something. Nobody else is gathered,
+    /// and nothing is excluded.
+    pub named: Option<Vec<RecipientID>>,
 }
 
 /// An audience that is complete.
@@ -114,7 +126,16 @@ impl<'a> From<'a> {
 }
 
 /// The sources of a campaign: their names, sides and kinds.
-fn sources(campaign: &Campaign) -> Vec<(String, Side, From<'_>)> {
+fn sources<'a>(campaign: &'a Campaign, named: Option<&'a [RecipientID]>) -> Vec<(String, Side, From<'a>)> {
+    if let Some(named) = named {
+        let lists = match &campaign.audience {
+            Audience::Union(sources) => sources.as_slice(),
+            Audience::Named(_) | Audience::Groups(_) | Audience::Everyone | Audience::Unlisted => &[],
+        };
+        let lists = lists.iter().filter(|source| matches!(source, Source::File(_)));
+        let lists = lists.map(|source| (source.to_string(), Side::Include, From::source(source)));
+        return lists.chain([("--to".to_owned(), Side::Include, From::IDs(named))]).collect();
+    }
     let ids = |key: &str, ids| vec![(key.to_owned(), Side::Include, From::IDs(ids))];
     let mut all = match &campaign.audience {
         Audience::Named(named) => ids("recvIDs", named),
@@ -134,18 +155,26 @@ fn sources(campaign: &Campaign) -> Vec<(String, Side, From<'_>)> {
 }
 
 impl Gathering {
+    /// Whether an id is to be gathered.
+    pub fn keeps(&self, id: &str) -> bool {
+        let is_named = |named: &Vec<RecipientID>| named.iter().any(|known| known.as_str() == id);
+        self.keep.as_ref().is_none_or(|keep| keep(id)) && self.named.as_ref().is_none_or(is_named)
+    }
+
     /// Gathers everyone whom the campaign's sources name.
     pub async fn gather(&self) -> Result<Gathered, OpeningFault> {
         let mut gatherer = Gatherer::new(&self.spill_folder);
         let mut records = Vec::new();
         let mut columns = BTreeSet::new();
-        for (number, (name, side, from)) in sources(&self.campaign).into_iter().enumerate() {
+        for (number, (name, side, from)) in
+            sources(&self.campaign, self.named.as_deref()).into_iter().enumerate()
+        {
             let sources = SourceSet::of(number);
             let mut record =
                 SourceRecord { side, name, sha256: None, ids: 0, bad_lines: 0, first_bad_lines: Vec::new() };
             match from {
                 From::IDs(ids) => {
-                    for id in ids {
+                    for id in ids.iter().filter(|id| self.keeps(id.as_str())) {
                         gatherer.add(id.as_str(), sources, &Values::default())?;
                     }
                     record.ids = ids.len() as u64;
@@ -191,12 +220,15 @@ impl Gathering {
                     path: &path,
                     list: &list,
                     columns: &columns,
-                    check: &|id| Dialect::check_recipient(gathering.gateway.dialect(), id),
+                    recipient: &|id| Dialect::recipient(gathering.gateway.dialect(), id),
                     is_wanted: &|| {
                         is_wanted.load(Ordering::Relaxed) && gathering.clock.now() <= gathering.give_up_at
                     },
                 };
-                let read = read_list(&order, &mut |id, values| gatherer.add(id, sources, &values));
+                let read = read_list(&order, &mut |id, values| match gathering.keeps(id) {
+                    true => gatherer.add(id, sources, &values),
+                    false => Ok(()),
+                });
                 read.map(|reading| (gatherer, reading))
             };
             match tokio::task::spawn_blocking(work).await.map_err(panicked)? {

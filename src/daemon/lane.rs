@@ -269,7 +269,8 @@ impl Lane {
             .stamps_send_time(&assignment.message)
             .map(|sender| (sender, now + self.gateway.clock_offset()));
         let addressing = assignment.addressing();
-        let intent = Intent { run, at: now, most_recipients: turn.most_recipients, addressing, stamp };
+        let (most_recipients, caps) = (turn.most_recipients, assignment.caps());
+        let intent = Intent { run, at: now, most_recipients, caps, addressing, stamp };
         let assignment = Arc::clone(assignment);
         let found = self.parts.ledger.call(move |store| match assignment.begin(store, &intent)? {
             Some(begun) => Ok(Found::Batch(begun)),

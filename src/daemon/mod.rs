@@ -18,6 +18,7 @@ mod claim;
 mod conductor;
 mod dates;
 mod deciding;
+pub mod filling;
 mod gate;
 pub mod gathering;
 mod handover;

@@ -9,16 +9,18 @@ pub use super::gathering::OpeningFault;
 use super::{
     Parts,
     assignment::Assignment,
+    filling,
     gathering::{Gathered, Gathering},
 };
 use crate::{
-    audience::{Member, Members, SourceSet},
+    audience::{Gatherer, Member, Members, SourceSet},
     campaign::{Audience, RecipientID, source::Values},
     gateway::Gateway,
     run::{
         RunEvent, RunID, RunState,
         chunk::{Chunk, Cutter},
         reply::Reason,
+        screen::{Held, Screen, Screened},
         source::{Side, SourceRecord},
     },
     store::{Store, Stored},
@@ -44,11 +46,16 @@ pub async fn open(
     let name = &assignment.campaign.gateway;
     let post = parts.gateways.0.get(name).ok_or_else(|| OpeningFault::NoGateway(name.clone()))?;
     if let Some(named) = few(assignment) {
-        return store(parts, assignment, named).await;
+        return store(parts, assignment, &post.gateway, named).await;
     }
     // Nobody closes it; if somebody did, the audience would be gathered all the same.
     let _place = places.acquire().await;
-    let Gathered { members, sources, .. } = gathering(parts, assignment, &post.gateway).gather().await?;
+    let Gathered { members, sources, columns } = gathering(parts, assignment, &post.gateway).gather().await?;
+    if let Some(template) = &assignment.campaign.template
+        && let Some(name) = template.columns().difference(&columns).next()
+    {
+        return Err(OpeningFault::NoColumn { name: name.clone(), columns: columns.into_iter().collect() });
+    }
     for source in sources.iter().filter(|source| source.bad_lines > 0) {
         tracing::warn!(
             run = %assignment.run, "{}: {} bad lines are left out. See: campaignd show {}",
@@ -57,11 +64,14 @@ pub async fn open(
     }
     let included = Gathered::side(&sources, Side::Include);
     let excluded = Gathered::side(&sources, Side::Exclude);
-    store(parts, assignment, Opening { members: From::Many(members), sources, included, excluded }).await
+    let opening = Opening { members: From::Many(members), sources, included, excluded };
+    store(parts, assignment, &post.gateway, opening).await
 }
 
 fn gathering(parts: &Parts, assignment: &Assignment, gateway: &Arc<dyn Gateway>) -> Gathering {
     let (folder, path) = (parts.folder.clone(), assignment.path.clone());
+    let template = assignment.campaign.template.as_ref();
+    let columns = template.map(|template| template.columns().clone()).unwrap_or_default();
     Gathering {
         name: assignment.run.to_string(),
         campaign: Arc::clone(&assignment.campaign),
@@ -70,7 +80,9 @@ fn gathering(parts: &Parts, assignment: &Assignment, gateway: &Arc<dyn Gateway>)
         spill_folder: parts.spill_folder.clone(),
         clock: Arc::clone(&parts.clock),
         give_up_at: assignment.start_by,
-        columns: Arc::default(),
+        columns: Arc::new(columns),
+        keep: None,
+        named: assignment.only_to.clone(),
     }
 }
 
@@ -92,7 +104,10 @@ enum From {
 fn few(assignment: &Assignment) -> Option<Opening> {
     let campaign = &assignment.campaign;
     let star = [RecipientID::unlisted()];
+    // What the lists say of those who are named fills in their message.
+    let reads_lists = campaign.template.as_ref().is_some_and(|template| !template.columns().is_empty());
     let ids = match (&assignment.only_to, &campaign.audience) {
+        (Some(_), _) if reads_lists => return None,
         (Some(named), _) => named.as_slice(),
         (None, Audience::Unlisted) => &star,
         (None, Audience::Named(ids) | Audience::Groups(ids)) if campaign.exclude.is_empty() => ids,
@@ -112,72 +127,153 @@ fn few(assignment: &Assignment) -> Option<Opening> {
 }
 
 /// Writes the audience in parts and seals it, when it has the size that is expected.
-async fn store(parts: &Parts, assignment: &Assignment, opening: Opening) -> Result<RunState, OpeningFault> {
-    let mut cutter = Cutter::new(&assignment.run, assignment.batch_size());
+async fn store(
+    parts: &Parts,
+    assignment: &Assignment,
+    gateway: &Arc<dyn Gateway>,
+    opening: Opening,
+) -> Result<RunState, OpeningFault> {
     let Opening { members, sources, included, excluded } = opening;
-    let sides = (included, excluded);
+    let (sides, screen) = ((included, excluded), assignment.screen());
+    let mut writing = Writing { parts, assignment, before: Before::Nothing };
+    let mut cutter = Cutter::new(&assignment.run, assignment.batch_size());
+    let mut filled = assignment.campaign.template.as_ref().map(|_| Gatherer::new(&parts.spill_folder));
     let mut source = match members {
-        From::Few(members) => {
-            let part = held_back(parts, members).await?.cut(&mut cutter, sides, true);
-            return seal(parts, assignment, part, sources, Before::Nothing).await;
+        From::Few(members) if filled.is_none() => {
+            let judged = held_back(parts, assignment, members).await?.judge(&screen, sides);
+            let part = judged.cut(&mut cutter, true);
+            return writing.seal(part, sources).await;
         }
-        From::Many(members) => members,
+        From::Few(members) => Source::Few(members.into_iter()),
+        From::Many(members) => Source::Many(members),
     };
-    let mut before = Before::Nothing;
     loop {
         // The merge reads from disk, so it is done where blocking is allowed.
-        let work = move || (source.by_ref().take(MEMBERS_A_PART).collect::<io::Result<Vec<_>>>(), source);
-        let (members, source_back) =
-            tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(error.to_string()))?;
+        let (members, source_back) = blocking(move || (source.part(), source)).await?;
         source = source_back;
         let members = members?;
         let is_last = members.len() < MEMBERS_A_PART;
-        let part = held_back(parts, members).await?.cut(&mut cutter, sides, is_last);
-        if is_last {
-            return seal(parts, assignment, part, sources, before).await;
+        let judged = held_back(parts, assignment, members).await?.judge(&screen, sides);
+        let part = match filled.take() {
+            None => judged.cut(&mut cutter, is_last),
+            Some(gatherer) => {
+                let Judged { asked, excluded } = judged;
+                filled = Some(filling::fill(assignment, gateway, asked, gatherer).await?);
+                Part { excluded, ..Part::default() }
+            }
+        };
+        if !is_last {
+            writing.write(part).await?;
+            continue;
         }
-        let size = before.size() + part.included;
-        let (run, now) = (assignment.run.clone(), parts.clock.now());
-        parts.ledger.call(move |store| part.write(store, &run, before, now)).await?;
-        before = Before::Written { size };
+        let Some(gatherer) = filled else { return writing.seal(part, sources).await };
+        writing.write(part).await?;
+        let mut messages = blocking(move || gatherer.texts()).await??;
+        loop {
+            let (chunks, cutter_back, messages_back) = blocking(move || {
+                let chunks = filling::cut(&mut cutter, messages.by_ref().take(MEMBERS_A_PART));
+                (chunks, cutter, messages)
+            })
+            .await?;
+            (cutter, messages) = (cutter_back, messages_back);
+            let (mut chunks, count) = chunks?;
+            let is_last = count < MEMBERS_A_PART;
+            if is_last {
+                chunks.extend(cutter.finish());
+            }
+            let part = Part { chunks, excluded: Vec::new(), included: count as u64 };
+            if is_last {
+                return writing.seal(part, sources).await;
+            }
+            writing.write(part).await?;
+        }
     }
 }
 
+/// Where members come from.
+enum Source {
+    Few(std::vec::IntoIter<Member>),
+    Many(Members),
+}
+
+impl Source {
+    fn part(&mut self) -> io::Result<Vec<Member>> {
+        match self {
+            Source::Few(members) => Ok(members.take(MEMBERS_A_PART).collect()),
+            Source::Many(members) => members.take(MEMBERS_A_PART).collect(),
+        }
+    }
+}
+
+/// Does what may block where that is allowed.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(error.to_string()))
+}
+
 /// Asks the ledger who of these, sorted, must not be written to.
-async fn held_back(parts: &Parts, members: Vec<Member>) -> Result<Asked, OpeningFault> {
+async fn held_back(
+    parts: &Parts,
+    assignment: &Assignment,
+    members: Vec<Member>,
+) -> Result<Asked, OpeningFault> {
     let (Some(first), Some(last)) = (members.first(), members.last()) else { return Ok(Asked::default()) };
     let (first, last, now) = (first.id.clone(), last.id.clone(), parts.clock.now());
-    let held = parts.ledger.call(move |store| store.suppressed_between(&first, &last, now)).await?;
-    Ok(Asked { members, held: held.into_iter().collect() })
+    let (run, caps) = (assignment.run.clone(), assignment.caps());
+    let (suppressed, capped) = parts
+        .ledger
+        .call(move |store| {
+            let suppressed = store.suppressed_between(&first, &last, now)?;
+            Ok((suppressed, store.capped_between(&run, &caps, &first, &last, now)?))
+        })
+        .await?;
+    let (suppressed, capped) = (suppressed.into_iter().collect(), capped.into_iter().collect());
+    Ok(Asked { members, suppressed, capped })
 }
 
 /// Members, sorted, with those whom the ledger holds back.
 #[derive(Default)]
 struct Asked {
     members: Vec<Member>,
-    held: HashMap<RecipientID, Reason>,
+    suppressed: HashMap<RecipientID, Reason>,
+    capped: HashMap<RecipientID, Reason>,
 }
 
 impl Asked {
-    /// Cuts those who are to be asked; of the last part, all. `sides`: the sources that name the
-    /// audience, and those that exclude.
-    fn cut(mut self, cutter: &mut Cutter, sides: (SourceSet, SourceSet), is_last: bool) -> Part {
-        let mut part = Part { chunks: Vec::new(), excluded: Vec::new(), included: 0 };
+    /// `sides`: the sources that name the audience, and those that exclude.
+    fn judge(mut self, screen: &Screen<'_>, sides: (SourceSet, SourceSet)) -> Judged {
+        let mut judged = Judged { asked: Vec::new(), excluded: Vec::new() };
         let (included, excluded) = sides;
         for member in self.members.into_iter().filter(|member| member.sources.meets(included)) {
-            let named = || Reason::new("exclude", "named by `exclude`");
-            match self.held.remove(&member.id).or_else(|| member.sources.meets(excluded).then(named)) {
-                Some(reason) => part.excluded.push((member.id, reason)),
-                None => {
-                    part.included += 1;
-                    part.chunks.extend(cutter.push(member.id));
-                }
+            let held = Held {
+                suppressed: self.suppressed.remove(&member.id),
+                capped: self.capped.remove(&member.id),
+            };
+            match screen.judge(&member.id, member.sources.meets(excluded), held) {
+                Screened::NotSampled => {}
+                Screened::Excluded(reason) => judged.excluded.push((member.id, reason)),
+                Screened::Asked => judged.asked.push(member),
             }
         }
+        judged
+    }
+}
+
+/// Members, sorted: who is asked, and who is not.
+struct Judged {
+    asked: Vec<Member>,
+    excluded: Vec<(RecipientID, Reason)>,
+}
+
+impl Judged {
+    /// Cuts those who are asked; of the last part, all.
+    fn cut(self, cutter: &mut Cutter, is_last: bool) -> Part {
+        let included = self.asked.len() as u64;
+        let mut chunks: Vec<Chunk> =
+            self.asked.into_iter().filter_map(|member| cutter.push(member.id)).collect();
         if is_last {
-            part.chunks.extend(cutter.finish());
+            chunks.extend(cutter.finish());
         }
-        part
+        Part { chunks, excluded: self.excluded, included }
     }
 }
 
@@ -201,6 +297,7 @@ impl Before {
 }
 
 /// A part of an audience, ready to be written.
+#[derive(Default)]
 struct Part {
     chunks: Vec<Chunk>,
     excluded: Vec<(RecipientID, Reason)>,
@@ -216,28 +313,41 @@ impl Part {
     }
 }
 
-/// Writes the last part and seals the run, in one transaction.
-async fn seal(
-    parts: &Parts,
-    assignment: &Assignment,
-    part: Part,
-    sources: Vec<SourceRecord>,
+/// An audience on its way into the ledger.
+struct Writing<'a> {
+    parts: &'a Parts,
+    assignment: &'a Assignment,
     before: Before,
-) -> Result<RunState, OpeningFault> {
-    let size = before.size() + part.included;
-    if let Some(expect) = assignment.campaign.expect.filter(|_| assignment.only_to.is_none())
-        && !(expect.min..=expect.max).contains(&size)
-    {
-        return Err(OpeningFault::Unexpected { size, min: expect.min, max: expect.max });
+}
+
+impl Writing<'_> {
+    async fn write(&mut self, part: Part) -> Result<(), OpeningFault> {
+        let size = self.before.size() + part.included;
+        let (run, now, before) = (self.assignment.run.clone(), self.parts.clock.now(), self.before);
+        self.parts.ledger.call(move |store| part.write(store, &run, before, now)).await?;
+        self.before = Before::Written { size };
+        Ok(())
     }
-    let (run, now) = (assignment.run.clone(), parts.clock.now());
-    let sealed = parts
-        .ledger
-        .call(move |store| {
-            part.write(store, &run, before, now)?;
-            store.run_sources(&run, &sources)?;
-            store.run_event(&run, RunEvent::Sealed, None, now)
-        })
-        .await?;
-    Ok(sealed)
+
+    /// Writes the last part and seals the run, in one transaction.
+    async fn seal(self, part: Part, sources: Vec<SourceRecord>) -> Result<RunState, OpeningFault> {
+        let (assignment, before) = (self.assignment, self.before);
+        let size = before.size() + part.included;
+        if let Some(expect) = assignment.campaign.expect.filter(|_| assignment.only_to.is_none())
+            && !(expect.min..=expect.max).contains(&size)
+        {
+            return Err(OpeningFault::Unexpected { size, min: expect.min, max: expect.max });
+        }
+        let (run, now) = (assignment.run.clone(), self.parts.clock.now());
+        let sealed = self
+            .parts
+            .ledger
+            .call(move |store| {
+                part.write(store, &run, before, now)?;
+                store.run_sources(&run, &sources)?;
+                store.run_event(&run, RunEvent::Sealed, None, now)
+            })
+            .await?;
+        Ok(sealed)
+    }
 }

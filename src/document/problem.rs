@@ -107,6 +107,7 @@ codes! {
     Message = "C041", "a message the provider would refuse or damage";
     Content = "C042", "content that does not fit its contentType";
     SendTime = "C043", "a sendTime, which schedules nothing";
+    Template = "C044", "a template that cannot be filled in";
     DuplicateID = "C050", "two files with one campaign id";
     LiteralSecret = "S001", "a secret written literally";
     Settings = "S002", "a setting that is not allowed";

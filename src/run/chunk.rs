@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::RunID;
-use crate::campaign::RecipientID;
+use crate::campaign::{RecipientID, source::Values};
 
 /// A sorted range of a run's recipients, at most one call's worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Chunk {
     pub position: i64,
     /// Sorted, none twice, never empty.
     pub recipients: Vec<RecipientID>,
+    /// What fills in their message, which is the same for each; None where it has no variables.
+    pub values: Option<Values>,
 }
 
 /// Cuts a sorted stream of recipients, none twice, into chunks as it comes.
@@ -24,6 +26,8 @@ pub struct Cutter {
     size: usize,
     next_number: u64,
     gathered: Vec<RecipientID>,
+    /// Whose message is gathered for, and what fills it in.
+    message: Option<(Vec<u8>, Values)>,
 }
 
 impl Cutter {
@@ -31,7 +35,18 @@ impl Cutter {
     pub fn new(run: &RunID, size: u32) -> Cutter {
         let digest = Sha256::digest(run.as_str());
         let seed = digest.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
-        Cutter { seed, size: size.max(1) as usize, next_number: 1, gathered: Vec::new() }
+        Cutter { seed, size: size.max(1) as usize, next_number: 1, gathered: Vec::new(), message: None }
+    }
+
+    /// Those that follow get the message with this digest, which these values fill in. Gives a chunk when
+    /// those before get another.
+    pub fn message(&mut self, digest: &[u8], values: &Values) -> Option<Chunk> {
+        if self.message.as_ref().is_some_and(|(known, _)| known == digest) {
+            return None;
+        }
+        let chunk = self.finish();
+        self.message = Some((digest.to_vec(), values.clone()));
+        chunk
     }
 
     /// Takes one recipient; gives a chunk when it is full.
@@ -48,7 +63,8 @@ impl Cutter {
         let number = self.next_number;
         self.next_number += 1;
         let recipients = std::mem::replace(&mut self.gathered, Vec::with_capacity(self.size));
-        Some(Chunk { number, position: shuffled(self.seed, number), recipients })
+        let values = self.message.as_ref().map(|(_, values)| values.clone());
+        Some(Chunk { number, position: shuffled(self.seed, number), recipients, values })
     }
 }
 
@@ -89,6 +105,26 @@ mod tests {
             let places: BTreeSet<_> = chunks.iter().map(|chunk| chunk.position).collect();
             prop_assert_eq!(places.len(), chunks.len());
         }
+    }
+
+    #[test]
+    fn those_who_get_the_same_message_share_a_chunk() {
+        let mut cutter = Cutter::new(&run(), 2);
+        let mut chunks = Vec::new();
+        for (id, message) in [("a", "x"), ("b", "x"), ("c", "x"), ("d", "y"), ("e", "z"), ("f", "z")] {
+            let values = Values([("m".to_owned(), message.to_owned())].into());
+            chunks.extend(cutter.message(message.as_bytes(), &values));
+            chunks.extend(cutter.push(RecipientID::new(id).unwrap()));
+        }
+        chunks.extend(cutter.finish());
+        let told: Vec<String> = chunks
+            .iter()
+            .map(|chunk| {
+                let ids: String = chunk.recipients.iter().map(RecipientID::as_str).collect();
+                format!("{ids}:{}", chunk.values.as_ref().unwrap().0["m"])
+            })
+            .collect();
+        assert_eq!(told, ["ab:x", "c:x", "d:y", "ef:z"]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod quiet;
 pub mod refusals;
 pub mod reply;
 pub mod retry;
+pub mod screen;
 pub mod settlement;
 pub mod source;
 pub mod state;

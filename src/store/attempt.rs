@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    campaign::RecipientID,
+    campaign::{Caps, RecipientID, source::Values},
     run::{RunID, look::Addressing},
 };
 
@@ -14,6 +14,8 @@ pub struct Intent {
     pub at: Timestamp,
     /// The most recipients it may have, at least 1.
     pub most_recipients: u64,
+    /// Whoever has had enough by now is excluded instead of asked.
+    pub caps: Caps,
     /// How they are addressed; one who is to be asked alone is addressed so whatever stands here.
     pub addressing: Addressing,
     /// The account whose messages must carry distinct send times, and the provider's time now.
@@ -28,6 +30,8 @@ pub struct Begun {
     pub at: Timestamp,
     pub operation_id: String,
     pub batch: u64,
+    /// What fills in the message of its recipients, where it has variables.
+    pub values: Option<Values>,
     pub addressing: Addressing,
     /// Tries of before which proved that nothing was done.
     pub tries: u32,

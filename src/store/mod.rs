@@ -27,7 +27,7 @@ pub use ledger::Ledger;
 pub use people::{Act, Control, Controlled, PausedBy, Question, Reply, Suppression, Target};
 
 use crate::{
-    campaign::{CampaignID, RecipientID},
+    campaign::{CampaignID, Caps, RecipientID},
     plan::Decision,
     run::{
         Counts, Outcome, RunEvent, RunID, RunState, Settlement, Trigger,
@@ -251,7 +251,8 @@ pub trait Store: Send {
 
     // Batches
     /// Commits the next batch of a running run to being asked: None when there is none, the run does
-    /// not run, or it is too late. Whoever has been suppressed meanwhile is excluded instead.
+    /// not run, or it is too late. Whoever has been suppressed meanwhile, or has had enough, is excluded
+    /// instead.
     fn batch_begin(&mut self, intent: &Intent) -> Stored<Option<Begun>>;
     /// When the next of a running run's batches may be asked, if they all wait after a try.
     fn run_waits_until(&mut self, run: &RunID) -> Stored<Option<Timestamp>>;
@@ -357,9 +358,19 @@ pub trait Store: Send {
     fn suppress_end(&mut self, recipients: &[RecipientID]) -> Stored<u64>;
     /// Whether any suppression is in force: then a message to everyone reaches somebody it must not.
     fn any_suppressed(&mut self, now: Timestamp) -> Stored<bool>;
-    /// Who is suppressed of all ids from `first` to `last`, in their order, with the reason.
+    /// Who of all ids from `first` to `last` is suppressed, in their order, with the reason.
     fn suppressed_between(
         &mut self,
+        first: &RecipientID,
+        last: &RecipientID,
+        now: Timestamp,
+    ) -> Stored<Vec<(RecipientID, Reason)>>;
+    /// Who of all ids from `first` to `last` the caps of a run leave alone, in their order, with the
+    /// reason: what is accepted, unknown or in flight counts, of test sends nothing.
+    fn capped_between(
+        &mut self,
+        run: &RunID,
+        caps: &Caps,
         first: &RecipientID,
         last: &RecipientID,
         now: Timestamp,

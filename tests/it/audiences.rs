@@ -1,7 +1,9 @@
 //! Audiences with the built program: who is written to, who is not and why, as people ask and see it.
 
+mod asking;
 mod sources;
 mod suppressing;
+mod templates;
 
 /// Settings whose provider stands in this process.
 const SETTINGS: &str = "\

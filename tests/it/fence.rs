@@ -161,6 +161,7 @@ fn opened(store: &mut SqliteStore, name: &str, recipients: usize) -> RunID {
 
 fn asked(store: &mut SqliteStore, run: &RunID) -> campaignd::store::Begun {
     let intent = Intent {
+        caps: Default::default(),
         run: run.clone(),
         at: now(),
         most_recipients: 10,
@@ -484,6 +485,7 @@ fn of_two_daemons_the_first_can_do_nothing_more() {
     let taken_over = |result: Stored<()>| assert!(matches!(result, Err(StoreError::TakenOver)), "{result:?}");
     taken_over(change(&mut first, |store| store.batch_settle(&end, &settlement).map(|_| ())));
     let intent = Intent {
+        caps: Default::default(),
         run: run.clone(),
         at: now(),
         most_recipients: 10,

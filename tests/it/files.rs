@@ -10,6 +10,7 @@ use std::{
 };
 
 use campaignd::{
+    audience::{ListOrder, read_list},
     campaign::{
         self, Audience, Campaign,
         audience::RecipientID,
@@ -68,7 +69,10 @@ fn read(path: &str, bytes: Option<&[u8]>, settings: &Settings) -> (Option<Campai
     let bytes = bytes.map_or_else(|| fs::read(package(path)).unwrap(), <[u8]>::to_vec);
     let folder = package(path).parent().unwrap().to_owned();
     let look = |list: &ListFile| match fs::metadata(folder.join(&list.path)) {
-        Ok(metadata) if metadata.len() > 0 => ListFileState::Filled,
+        Ok(metadata) if metadata.len() > 0 => {
+            let read = read_list(&ListOrder::ids(&folder.join(&list.path), list), &mut |_, _| Ok(()));
+            ListFileState::Filled { columns: read.unwrap().columns }
+        }
         Ok(_) => ListFileState::Empty,
         Err(_) => ListFileState::Missing,
     };
@@ -182,8 +186,14 @@ fn bad_campaigns_are_told_with_all_their_problems() {
         bad(&path, &problems);
     }
     // These need a large file, a folder, or settings.
-    let elsewhere =
-        [Code::Unreadable, Code::TooLarge, Code::DuplicateID, Code::LiteralSecret, Code::Settings];
+    let elsewhere = [
+        Code::Unreadable,
+        Code::TooLarge,
+        Code::NotSupported,
+        Code::DuplicateID,
+        Code::LiteralSecret,
+        Code::Settings,
+    ];
     let missing: Vec<_> = Code::ALL.iter().filter(|code| !codes.contains(code)).copied().collect();
     assert_eq!(missing, elsewhere);
 }

@@ -131,6 +131,10 @@ const OLD_LEDGERS: &[&str] = &[
     include_str!("../fixtures/ledgers/schema_3.sql"),
     include_str!("../fixtures/ledgers/schema_4.sql"),
     include_str!("../fixtures/ledgers/schema_5.sql"),
+    include_str!("../fixtures/ledgers/schema_6.sql"),
+    include_str!("../fixtures/ledgers/schema_7.sql"),
+    include_str!("../fixtures/ledgers/schema_8.sql"),
+    include_str!("../fixtures/ledgers/schema_9.sql"),
 ];
 
 #[test]

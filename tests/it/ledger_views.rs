@@ -192,6 +192,7 @@ fn a_delivery_tells_how_often_it_was_tried() {
         run: run.clone(),
         at: now(),
         most_recipients: 1,
+        caps: Default::default(),
         addressing: Addressing::Users,
         stamp: None,
     };

@@ -137,8 +137,14 @@ fn opened(store: &mut dyn Store, name: &str, count: usize, size: u32) -> RunID {
 }
 
 fn begin(store: &mut dyn Store, run: &RunID, most_recipients: u64, ms: i64) -> Option<Begun> {
-    let intent =
-        Intent { run: run.clone(), at: at(ms), most_recipients, addressing: Addressing::Users, stamp: None };
+    let intent = Intent {
+        run: run.clone(),
+        at: at(ms),
+        most_recipients,
+        caps: Default::default(),
+        addressing: Addressing::Users,
+        stamp: None,
+    };
     change(store, |store| store.batch_begin(&intent)).unwrap()
 }
 

@@ -33,9 +33,12 @@ impl Case<'_> {
             encoding: self.encoding,
             on_bad_line: self.on_bad_line,
         };
-        let no_colon = |id: &str| if id.contains(':') { Err("a colon".to_owned()) } else { Ok(()) };
+        let no_colon = |id: &str| match id.contains(':') {
+            true => Err("a colon".to_owned()),
+            false => RecipientID::new(id).map_err(|error| error.to_string()),
+        };
         let columns = self.wanted.iter().map(|name| (*name).to_owned()).collect();
-        let order = ListOrder { columns: &columns, check: &no_colon, ..ListOrder::ids(&path, &list) };
+        let order = ListOrder { columns: &columns, recipient: &no_colon, ..ListOrder::ids(&path, &list) };
         let mut taken = Vec::new();
         let read = read_list(&order, &mut |id, values| {
             let values: String = values.0.iter().map(|(name, value)| format!(" {name}={value}")).collect();

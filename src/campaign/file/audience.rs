@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     super::{Audience, Dialect, Expect, RecipientID, Source},
     Context,
-    sources::sources,
+    sources::{Columns, sources},
     unlisted,
 };
 use crate::document::{
@@ -24,6 +24,7 @@ pub(super) fn audience(
     fields: &Fields<'_>,
     dialect: Option<&dyn Dialect>,
     context: &Context<'_>,
+    columns: &mut Columns,
     report: &mut Report,
 ) -> Option<Audience> {
     let mut found = Vec::new();
@@ -31,7 +32,7 @@ pub(super) fn audience(
         let audience = match key {
             "recvIDs" => ids(&cursor, dialect, report).map(Audience::Named),
             "groupIDs" => ids(&cursor, dialect, report).map(Audience::Groups),
-            "recipients" => sources(&cursor, dialect, context, report).map(Audience::Union),
+            "recipients" => sources(&cursor, dialect, context, columns, report).map(Audience::Union),
             _ => match cursor.boolean(report) {
                 Some(false) => continue,
                 everyone => everyone.map(|_| unlisted::everyone(fields, dialect)),
@@ -76,7 +77,7 @@ pub(super) fn exclude(
     report: &mut Report,
 ) -> Vec<Source> {
     let cursor = fields.get("exclude");
-    cursor.and_then(|cursor| sources(&cursor, dialect, context, report)).unwrap_or_default()
+    cursor.and_then(|cursor| sources(&cursor, dialect, context, &mut None, report)).unwrap_or_default()
 }
 
 /// The expected size, compared with the audience where its size is known from the file alone.

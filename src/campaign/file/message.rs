@@ -1,37 +1,83 @@
 //! The `message:` part: ours is where things stand, the gateway's kind knows what they mean.
 
+use std::collections::BTreeSet;
+
 use super::super::{
-    Audience, Dialect, Message,
+    Audience, Dialect, Message, Template,
     message::{AddressedTo, Fault, Step},
+    template::BadTemplate,
 };
 use crate::document::{
-    Code, Value,
+    Code, Severity, Value,
     fields::{Cursor, Fields, Report},
+    nearest::did_you_mean,
 };
 
-/// The message, completed and checked by the gateway's kind.
+/// The message, completed and checked by the gateway's kind, and the template that it is. `columns`: those
+/// of the audience's lists, where they are known.
 pub(super) fn message(
     fields: &Fields<'_>,
     dialect: Option<&dyn Dialect>,
     audience: Option<&Audience>,
+    columns: Option<&BTreeSet<String>>,
     report: &mut Report,
-) -> Option<Message> {
+) -> Option<(Message, Option<Template>)> {
     let hint = "for example `message: {contentType: text, content: {content: \"hello!!\"}}`";
     let cursor = fields.require(report, "message", hint)?;
-    refuse_templates(&cursor, report);
     let entries = cursor.mapping(report)?;
-    let object = cursor.json_object(report, entries)?;
-    let to = match audience {
-        Some(Audience::Groups(_)) => AddressedTo::Groups,
-        Some(Audience::Everyone) => AddressedTo::Everyone,
-        Some(Audience::Unlisted) => AddressedTo::Unlisted,
-        _ => AddressedTo::Users,
+    let mut object = cursor.json_object(report, entries)?;
+    let template = match Template::read(&object) {
+        Ok(template) => template,
+        Err(bad) => {
+            bad.into_iter().for_each(|bad| tell(&cursor, fault(bad, None), report));
+            return None;
+        }
     };
+    if let Some(template) = &template {
+        let same = dialect.map_or(&[][..], Dialect::same_for_all);
+        for key in same.iter().filter(|key| template.has_variables_at(key)) {
+            let what = format!("`{key}` is the same for everyone");
+            let bad = BadTemplate { path: vec![Step::Key((*key).to_owned())], what };
+            tell(&cursor, fault(bad, Some("write it out".to_owned())), report);
+        }
+        if let Some(columns) = columns {
+            check_columns(template, columns, &cursor, report);
+        }
+        object = match template.example() {
+            Ok(example) => example,
+            Err(bad) => {
+                tell(&cursor, fault(bad, None), report);
+                return None;
+            }
+        };
+    }
+    let to = audience.map_or(AddressedTo::Users, Audience::addressed_to);
     let (message, faults) = dialect?.read_message(&object, to);
     for fault in faults {
         tell(&cursor, fault, report);
     }
-    message
+    message.map(|message| (message, template))
+}
+
+/// Every variable is a column of a list that the audience comes from.
+fn check_columns(template: &Template, columns: &BTreeSet<String>, cursor: &Cursor<'_>, report: &mut Report) {
+    for (name, path) in template.places().iter().filter(|(name, _)| !columns.contains(*name)) {
+        let hint = did_you_mean(name, columns.iter().map(String::as_str)).unwrap_or_else(|| {
+            match columns.is_empty() {
+                true => "variables are columns of a .csv or .ndjson file under `recipients`".to_owned(),
+                false => {
+                    format!("its lists have: {}", columns.iter().cloned().collect::<Vec<_>>().join(", "))
+                }
+            }
+        });
+        let what = format!("`{name}` is no column of the audience's lists");
+        tell(cursor, fault(BadTemplate { path: path.clone(), what }, Some(hint)), report);
+    }
+}
+
+fn fault(bad: BadTemplate, hint: Option<String>) -> Fault {
+    let BadTemplate { path, what } = bad;
+    Fault { severity: Severity::Error, path, code: Code::Template, message: what, hint }
 }
 
 /// Reports a fault of the message where it stands in the file.
@@ -67,25 +113,5 @@ fn child<'a>(cursor: &Cursor<'a>, step: &Step) -> Option<Cursor<'a>> {
             key_span: None,
         }),
         _ => None,
-    }
-}
-
-/// Templates are not built yet, and to send `{{name}}` to everybody is what nobody means.
-fn refuse_templates(cursor: &Cursor<'_>, report: &mut Report) {
-    match &cursor.node.value {
-        Value::Scalar { text, .. } if text.contains("{{") => {
-            let message = "templates (`{{column}}`) are not supported yet";
-            cursor.error(
-                report,
-                Code::NotSupported,
-                message,
-                Some("write the text out, the same for everyone"),
-            );
-        }
-        Value::Scalar { .. } => {}
-        Value::Sequence(_) => cursor.one_or_more().iter().for_each(|item| refuse_templates(item, report)),
-        Value::Mapping(entries) => {
-            entries.iter().for_each(|entry| refuse_templates(&cursor.entry(entry), report));
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Where a campaign file has recipients come from: ids, list files, the members of groups.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::{
         Dialect, Source,
@@ -18,11 +20,15 @@ pub(crate) const SOURCE_KEYS: &[&str] = &["ids", "file", "column", "encoding", "
 /// The keys that say how a file is read.
 const FILE_KEYS: &[&str] = &["column", "encoding", "onBadLine"];
 
-/// A list of at least one source.
+/// The columns that lists have; None where one of them has not been seen.
+pub(super) type Columns = Option<BTreeSet<String>>;
+
+/// A list of at least one source. The columns of its files are added to `columns`.
 pub(super) fn sources(
     cursor: &Cursor<'_>,
     dialect: Option<&dyn Dialect>,
     context: &Context<'_>,
+    columns: &mut Columns,
     report: &mut Report,
 ) -> Option<Vec<Source>> {
     let items = cursor.items(report)?;
@@ -35,7 +41,7 @@ pub(super) fn sources(
         cursor.error(report, Code::BadValue, message, Some("put ids together into one list file"));
         return None;
     }
-    let sources: Vec<_> = items.iter().map(|item| source(item, dialect, context, report)).collect();
+    let sources: Vec<_> = items.iter().map(|item| source(item, dialect, context, columns, report)).collect();
     sources.into_iter().collect()
 }
 
@@ -43,6 +49,7 @@ fn source(
     cursor: &Cursor<'_>,
     dialect: Option<&dyn Dialect>,
     context: &Context<'_>,
+    columns: &mut Columns,
     report: &mut Report,
 ) -> Option<Source> {
     let fields = cursor.fields(report, SOURCE_KEYS)?;
@@ -54,7 +61,7 @@ fn source(
         return None;
     };
     if *kind == "file" {
-        return list_file(&fields, source, context, report).map(Source::File);
+        return list_file(&fields, source, context, columns, report).map(Source::File);
     }
     for (key, of_file) in fields.present(FILE_KEYS) {
         let message = format!("`{key}` belongs to a file, and this source has none");
@@ -75,6 +82,7 @@ fn list_file(
     fields: &Fields<'_>,
     cursor: &Cursor<'_>,
     context: &Context<'_>,
+    columns: &mut Columns,
     report: &mut Report,
 ) -> Option<ListFile> {
     let path = cursor.text(report)?;
@@ -120,8 +128,15 @@ fn list_file(
         None => OnBadLine::default(),
     };
     let list = ListFile { path: path.to_owned(), format, encoding, on_bad_line };
-    let complaint = match context.list_file.map_or(ListFileState::Filled, |look| look(&list)) {
-        ListFileState::Filled => return Some(list),
+    let Some(look) = context.list_file else {
+        *columns = None;
+        return Some(list);
+    };
+    let complaint = match look(&list) {
+        ListFileState::Filled { columns: seen } => {
+            columns.iter_mut().for_each(|columns| columns.extend(seen.iter().cloned()));
+            return Some(list);
+        }
         ListFileState::Empty => format!("`{path}` is empty now"),
         ListFileState::Missing => format!("`{path}` is not there now"),
         ListFileState::Unusable(reason) => {
@@ -129,6 +144,7 @@ fn list_file(
             return None;
         }
     };
+    *columns = None;
     cursor.warning(report, Code::ListFile, complaint, Some("it is read when a run starts"));
     Some(list)
 }

@@ -97,6 +97,10 @@ impl Dialect for OpenIMDialect {
         Ok(())
     }
 
+    fn same_for_all(&self) -> &'static [&'static str] {
+        &["sendID"]
+    }
+
     fn lists_members(&self) -> bool {
         true
     }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     super::{StoreError, Stored},
+    batch_values,
     batches::{self, NewBatch, PendingBatch},
     optional_time,
 };
@@ -83,10 +84,12 @@ pub fn split(
         recipients: &rest,
     };
     batches::insert_pending(connection, run, &new)?;
+    let inserted = connection.last_insert_rowid();
+    batch_values::copy(connection, run, batch.number, new.number)?;
     // What the whole has used up, each of its parts has.
     connection
         .prepare_cached("UPDATE batch SET tries = ?2 WHERE id = ?1")?
-        .execute(params![connection.last_insert_rowid(), batch.tries])?;
+        .execute(params![inserted, batch.tries])?;
     batches::shrink(connection, &batch)?;
     Ok(batch)
 }

@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, Row, named_params, params};
 
 use super::{
     super::{AttemptEnd, Begun, Intent, StoreError, Stored},
-    again, held_back, inquiries, json, recipients, reopening, runs, suppressions,
+    again, batch_values, held_back, inquiries, json, received, recipients, reopening, runs, suppressions,
 };
 use crate::{
     campaign::RecipientID,
@@ -162,7 +162,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
     if state != RunState::Running || runs::is_late(connection, run, intent.at)? {
         return Ok(None);
     }
-    let Some(batch) = next(connection, run, intent.at)? else { return Ok(None) };
+    let Some(batch) = next(connection, run, intent)? else { return Ok(None) };
     let most = usize::try_from(intent.most_recipients.max(1)).unwrap_or(usize::MAX);
     let batch = again::split(connection, run, batch, most)?;
     let addressing = if batch.single { Addressing::User } else { intent.addressing };
@@ -211,6 +211,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
         at: intent.at,
         operation_id,
         batch: batch.number,
+        values: batch_values::of(connection, run, batch.number)?,
         addressing,
         tries: batch.tries,
         others: (pending + in_flight).saturating_sub(batch.recipients.len() as u64),
@@ -220,13 +221,14 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
 }
 
 /// The next batch without those who must not be asked any more.
-fn next(connection: &Connection, run: i64, now: Timestamp) -> Stored<Option<PendingBatch>> {
-    while let Some(batch) = again::due(connection, run, now)? {
-        let held = suppressions::of(connection, &batch.recipients, now)?;
+fn next(connection: &Connection, run: i64, intent: &Intent) -> Stored<Option<PendingBatch>> {
+    while let Some(batch) = again::due(connection, run, intent.at)? {
+        let mut held = suppressions::of(connection, &batch.recipients, intent.at)?;
+        held.extend(received::of(connection, run, &batch.recipients, &intent.caps, intent.at)?);
         if held.is_empty() {
             return Ok(Some(batch));
         }
-        if let Some(rest) = held_back::take_out(connection, run, batch, held, now)? {
+        if let Some(rest) = held_back::take_out(connection, run, batch, held, intent.at)? {
             return Ok(Some(rest));
         }
     }

@@ -26,7 +26,8 @@ pub fn take_out(
     now: Timestamp,
 ) -> Stored<Option<PendingBatch>> {
     let mut deliveries = Deliveries::of_batch(connection, run, batch.number, batch.attempts, now)?;
-    let mut held: HashMap<RecipientID, Reason> = held.into_iter().collect();
+    // Of several reasons the first counts, so it comes last into the map.
+    let mut held: HashMap<RecipientID, Reason> = held.into_iter().rev().collect();
     let before = batch.recipients.len();
     let mut left = Vec::with_capacity(before);
     for recipient in batch.recipients {

@@ -71,6 +71,7 @@ pub fn probe_begin(
         at: now,
         operation_id: operation_id(connection, attempt)?,
         batch,
+        values: None,
         addressing: Addressing::Users,
         tries: 0,
         others: 0,

@@ -7,6 +7,7 @@
 
 mod again;
 mod backup;
+mod batch_values;
 mod batches;
 mod campaigns;
 mod error;
@@ -16,6 +17,7 @@ mod held_back;
 mod inquiries;
 mod looks;
 mod people;
+mod received;
 mod reopening;
 pub mod review;
 mod runs;
@@ -48,7 +50,7 @@ use super::{
     Witness,
 };
 use crate::{
-    campaign::{CampaignID, RecipientID},
+    campaign::{CampaignID, Caps, RecipientID},
     run::{
         Outcome, RunEvent, RunID, RunState, Settlement,
         chunk::Chunk,
@@ -439,6 +441,17 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Stored<Vec<(RecipientID, Reason)>> {
         suppressions::between(&self.connection, first, last, now)
+    }
+
+    fn capped_between(
+        &mut self,
+        run: &RunID,
+        caps: &Caps,
+        first: &RecipientID,
+        last: &RecipientID,
+        now: Timestamp,
+    ) -> Stored<Vec<(RecipientID, Reason)>> {
+        received::of_run(&self.connection, run, caps, (first, last), now)
     }
 
     fn verify(&mut self) -> Stored<Vec<Discrepancy>> {

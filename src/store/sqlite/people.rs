@@ -196,7 +196,7 @@ pub fn paused_by(connection: &Connection, run: i64) -> Stored<Option<PausedBy>> 
     Ok(PausedBy::ALL.into_iter().find(|known| Some(known.as_str()) == word.as_deref()))
 }
 
-fn campaign_of(connection: &Connection, run: &RunID) -> Stored<String> {
+pub fn campaign_of(connection: &Connection, run: &RunID) -> Stored<String> {
     Ok(connection.query_row("SELECT campaign FROM run WHERE run = ?1", [run.as_str()], |row| row.get(0))?)
 }
 

@@ -1,14 +1,17 @@
 //! Recipients that are asked again: their deliveries go, and they wait in batches as before.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 
 use super::{
     super::{Act, StoreError, Stored},
+    batch_values,
     batches::{NewBatch, insert_pending},
     people, recipient, runs,
 };
 use crate::{
-    campaign::RecipientID,
+    campaign::{RecipientID, source::Values},
     run::{Counts, Outcome, RunEvent, RunID},
 };
 
@@ -24,37 +27,49 @@ pub fn reopen(connection: &Connection, run: i64, who: &[RecipientID], single: bo
     who.sort();
     let mut delete = connection.prepare_cached(&format!(
         "DELETE FROM delivery WHERE run = ?1 AND recipient = ?2 AND outcome IN ('{}')
-         RETURNING outcome, attempts",
+         RETURNING outcome, attempts, batch",
         Outcome::REOPENABLE.join("', '")
     ))?;
     let mut counts = Counts::default();
     let mut reopened = 0u64;
-    for part in who.chunks(if single { 1 } else { BATCH }) {
-        let mut attempts = 0;
-        let mut batch = Vec::with_capacity(part.len());
-        for recipient in part {
-            let mut rows = delete.query(params![run, recipient.as_str()])?;
-            let Some(row) = rows.next()? else { continue };
-            match row.get_ref(0)?.as_str().unwrap_or_default() {
-                "unknown" => counts.unknown += 1,
-                "refused" => counts.refused += 1,
-                _ => counts.failed += 1,
+    // Those who were promised different messages do not share a batch.
+    let mut alike: BTreeMap<Option<Values>, Vec<(RecipientID, u32)>> = BTreeMap::new();
+    for recipient in who {
+        let mut rows = delete.query(params![run, recipient.as_str()])?;
+        let Some(row) = rows.next()? else { continue };
+        match row.get_ref(0)?.as_str().unwrap_or_default() {
+            "unknown" => counts.unknown += 1,
+            "refused" => counts.refused += 1,
+            _ => counts.failed += 1,
+        }
+        let promised = match row.get::<_, Option<u64>>(2)? {
+            Some(batch) => batch_values::of(connection, run, batch)?,
+            None => None,
+        };
+        alike.entry(promised).or_default().push((recipient.clone(), row.get(1)?));
+    }
+    for (promised, who) in alike {
+        for part in who.chunks(if single { 1 } else { BATCH }) {
+            let recipients: Vec<RecipientID> = part.iter().map(|(recipient, _)| recipient.clone()).collect();
+            let attempts = part.iter().map(|(_, attempts)| *attempts).max().unwrap_or_default();
+            reopened += recipients.len() as u64;
+            let number: i64 = connection
+                .prepare_cached(
+                    "UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1 RETURNING next_batch - 1",
+                )?
+                .query_row([run], |row| row.get(0))?;
+            let batch = NewBatch {
+                number: number as u64,
+                position: number,
+                attempts,
+                single,
+                recipients: &recipients,
+            };
+            insert_pending(connection, run, &batch)?;
+            if let Some(promised) = &promised {
+                batch_values::write(connection, run, batch.number, promised)?;
             }
-            attempts = attempts.max(row.get(1)?);
-            batch.push((*recipient).clone());
         }
-        if batch.is_empty() {
-            continue;
-        }
-        reopened += batch.len() as u64;
-        let number: i64 = connection
-            .prepare_cached(
-                "UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1 RETURNING next_batch - 1",
-            )?
-            .query_row([run], |row| row.get(0))?;
-        let recipients = &batch;
-        let batch = NewBatch { number: number as u64, position: number, attempts, single, recipients };
-        insert_pending(connection, run, &batch)?;
     }
     connection
         .prepare_cached(

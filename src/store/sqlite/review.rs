@@ -8,9 +8,13 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, params, types::
 use super::{
     super::{Discrepancy, PastCall, StoreError, Stored},
     error::opened,
-    fence, gateways, inquiries, runs,
+    fence, gateways, inquiries, received, runs,
     schema::check_schema,
-    verify,
+    suppressions, verify,
+};
+use crate::{
+    campaign::{CampaignID, Caps, RecipientID},
+    run::reply::Reason,
 };
 
 /// One cell of a view.
@@ -326,6 +330,28 @@ impl Review {
             [at_ms],
             take,
         )
+    }
+
+    /// Who of all ids from `first` to `last` is suppressed, in their order, with the reason.
+    pub fn suppressed_between(
+        &self,
+        first: &RecipientID,
+        last: &RecipientID,
+        now: Timestamp,
+    ) -> Stored<Vec<(RecipientID, Reason)>> {
+        suppressions::between(&self.connection, first, last, now)
+    }
+
+    /// Who of all ids from `first` to `last` a new run of this campaign would leave alone.
+    pub fn capped_between(
+        &self,
+        campaign: &CampaignID,
+        caps: &Caps,
+        first: &RecipientID,
+        last: &RecipientID,
+        now: Timestamp,
+    ) -> Stored<Vec<(RecipientID, Reason)>> {
+        received::between(&self.connection, "", campaign.as_str(), caps, (first, last), now)
     }
 
     /// Counts every row again and compares.

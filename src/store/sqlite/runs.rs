@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, named_params, params};
 
 use super::{
     super::{CountedReason, Drain, NewRun, PausedBy, RunRecord, StoreError, Stored},
+    batch_values,
     batches::{self, Deliveries, NewBatch},
     campaign_id, campaigns, inquiries, json, optional_time, people, recipients, time,
 };
@@ -209,6 +210,7 @@ pub fn unopen(connection: &Connection, run: &RunID) -> Stored<()> {
     connection.execute("DELETE FROM batch WHERE run = ?1", [id])?;
     connection.execute("DELETE FROM delivery WHERE run = ?1", [id])?;
     connection.execute("DELETE FROM run_source WHERE run = ?1", [id])?;
+    batch_values::remove_all(connection, id)?;
     connection.execute(
         "UPDATE run SET next_batch = 1, audience = 0, pending = 0, excluded = 0 WHERE id = ?1",
         [id],
@@ -241,6 +243,9 @@ pub fn open_part(
             recipients: &chunk.recipients,
         };
         batches::insert_pending(connection, id, &batch)?;
+        if let Some(column_values) = &chunk.values {
+            batch_values::write(connection, id, chunk.number, column_values)?;
+        }
     }
     let mut deliveries = Deliveries::of_run(connection, id, now)?;
     for (recipient, reason) in excluded {

@@ -93,6 +93,7 @@ pub fn between(
     Ok(found)
 }
 
-fn recipient(text: String) -> Stored<RecipientID> {
+/// An id out of the ledger.
+pub fn recipient(text: String) -> Stored<RecipientID> {
     RecipientID::new(text).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -23,7 +23,7 @@ fn numbered(from: u32, to: u32) -> BTreeSet<String> {
 }
 
 /// Sends a campaign whose file has just been written: until the daemon has seen it, there is no such one.
-fn send(desk: &Desk, name: &str) -> Said {
+pub fn send(desk: &Desk, name: &str) -> Said {
     let say = || desk.say(&["send", name, "--yes", "--wait"]);
     (0..500).map(|_| say()).find(|said| said.code != 4).expect("the daemon never sees the file")
 }

@@ -10,7 +10,7 @@ schedules: [{at: 2099-11-11T09:00}]
 ";
 
 /// The recipients of a campaign's newest run with their outcomes and reasons.
-fn outcomes(desk: &Desk, run: &str) -> Vec<String> {
+pub fn outcomes(desk: &Desk, run: &str) -> Vec<String> {
     let rows = desk.json(&["deliveries", "--run", run]);
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
     rows.as_array()

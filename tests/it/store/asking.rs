@@ -205,6 +205,7 @@ fn send_times_of_an_account_increase_whatever_its_clock_says() {
                 run: runs[run].clone(),
                 at: at(0),
                 most_recipients: 1,
+                caps: Default::default(),
                 addressing: Addressing::Users,
                 stamp,
             };

@@ -303,8 +303,14 @@ fn what_was_accepted_is_confirmed_before_the_run_ends() {
 /// An attempt with a send time of its own that is accepted by all.
 fn sent(store: &mut dyn Store, run: &RunID, most: u64, ms: i64, verdicts: &[Verdict]) -> Begun {
     let stamp = Some(("notice".to_owned(), at(ms)));
-    let intent =
-        Intent { run: run.clone(), at: at(ms), most_recipients: most, addressing: Addressing::Users, stamp };
+    let intent = Intent {
+        run: run.clone(),
+        at: at(ms),
+        most_recipients: most,
+        caps: Default::default(),
+        addressing: Addressing::Users,
+        stamp,
+    };
     let begun = change(store, |store| store.batch_begin(&intent)).unwrap().unwrap();
     let settlement = inquired(&begun, verdicts);
     change(store, |store| store.batch_settle(&end(begun.attempt, ms + 1), &settlement)).unwrap();

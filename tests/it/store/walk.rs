@@ -131,6 +131,7 @@ impl Model {
             run: self.run.clone(),
             at: at(1),
             most_recipients: most,
+            caps: Default::default(),
             addressing: Addressing::Users,
             stamp,
         };

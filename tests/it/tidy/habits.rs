@@ -7,11 +7,18 @@ use super::source::{read, sources};
 const LINES: usize = 450;
 
 /// Files that may be longer, up to so many lines, and why.
-const LONGER: &[(&str, usize, &str)] = &[(
-    "src/store/sqlite/batches.rs",
-    480,
-    "beginning and settling a batch are the two halves of one promise, and are read together",
-)];
+const LONGER: &[(&str, usize, &str)] = &[
+    (
+        "src/store/sqlite/batches.rs",
+        480,
+        "beginning and settling a batch are the two halves of one promise, and are read together",
+    ),
+    (
+        "src/store/sqlite/mod.rs",
+        490,
+        "the trait's methods, each handed on in a line to the file that knows its SQL",
+    ),
+];
 
 /// Tests that may sleep, and why.
 const SLEEPERS: &[(&str, &str)] = &[
