@@ -12,7 +12,9 @@ mod gateways;
 mod history;
 mod names;
 pub mod new;
+mod next;
 mod output;
+mod plan;
 mod preview;
 pub mod problems;
 mod retry;
@@ -71,6 +73,8 @@ enum Command {
     Check(check::CheckArgs),
     Apply(apply::ApplyArgs),
     Explain(explain::ExplainArgs),
+    Plan(plan::PlanArgs),
+    Next(next::NextArgs),
     Preview(preview::PreviewArgs),
     Audience(audience::AudienceArgs),
     Send(send::SendArgs),
@@ -171,6 +175,8 @@ async fn run(cli: Cli) -> Ended {
         Command::Check(args) => check::run(&args, config, now),
         Command::Apply(args) => apply::run(args, &for_the_ledger(config)?, now).await,
         Command::Explain(args) => explain::run(&args),
+        Command::Plan(args) => plan::run(&args, &settings(config)?, now),
+        Command::Next(args) => next::run(&args, &settings(config)?, now),
         Command::Preview(args) => preview::run(&args, &settings(config)?, clock),
         Command::Audience(args) => audience::run(args, &settings(config)?, clock).await,
         Command::Send(args) => send::run(args, &settings(config)?, clock.as_ref()).await,

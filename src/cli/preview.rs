@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     audience::{Gatherer, ListOrder, SourceSet, read_list},
-    campaign::{self, Audience, Campaign, RecipientID, source::Values},
+    campaign::{self, Audience, Campaign, Dialect, RecipientID, source::Values},
     clock::Clock,
     daemon::filling,
     document::Problem,
@@ -194,7 +194,7 @@ fn requests(
     let (sample, holdout) = (drawn(campaign.sample), drawn(campaign.holdout));
     let screen = Screen { campaign: &campaign.id, sample, holdout };
     let mut filled = campaign.template.as_ref().map(|_| Gatherer::new(&std::env::temp_dir()));
-    for member in gather(campaign, source, to, gateway)?.members()? {
+    for member in gather(campaign, source, to, gateway.dialect())?.members()? {
         let member = member?;
         if member.sources != INCLUDED || screen.judge(&member.id, false, Held::default()) != Screened::Asked {
             continue;
@@ -241,12 +241,24 @@ fn requests(
     Ok(asked)
 }
 
+/// How many the audience has now, exclusions, sample and holdout applied.
+pub fn count(campaign: &Campaign, source: &Source, dialect: &dyn Dialect) -> Result<u64, Failure> {
+    let screen = Screen { campaign: &campaign.id, sample: campaign.sample, holdout: campaign.holdout };
+    let mut count = 0;
+    for member in gather(campaign, source, &[], dialect)?.members()? {
+        let member = member?;
+        let is_asked = screen.judge(&member.id, false, Held::default()) == Screened::Asked;
+        count += u64::from(member.sources == INCLUDED && is_asked);
+    }
+    Ok(count)
+}
+
 /// The audience, its lists read.
 fn gather(
     campaign: &Campaign,
     source: &Source,
     to: &[RecipientID],
-    gateway: &dyn Gateway,
+    dialect: &dyn Dialect,
 ) -> Result<Gatherer, Failure> {
     let mut gatherer = Gatherer::new(&std::env::temp_dir());
     let everyone = RecipientID::unlisted();
@@ -276,7 +288,7 @@ fn gather(
             }
             campaign::Source::File(list) => {
                 let path = source.folder_of_lists().join(&list.path);
-                let kept = |id: &str| gateway.dialect().recipient(id);
+                let kept = |id: &str| dialect.recipient(id);
                 let order = ListOrder { recipient: &kept, columns: &columns, ..ListOrder::ids(&path, list) };
                 let is_meant = |id: &str| to.is_empty() || to.iter().any(|known| known.as_str() == id);
                 read_list(&order, &mut |id, values| match is_meant(id) {

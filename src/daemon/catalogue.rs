@@ -82,17 +82,7 @@ impl Catalogue {
 
     /// The campaigns as the folder is compared with them.
     pub fn in_force(&self) -> BTreeMap<CampaignID, InForce> {
-        let in_force = |record: &CampaignRecord| InForce {
-            path: record.path.clone(),
-            sha256: record.sha256.clone(),
-            gone_since: record.gone_since,
-            removed: record.removed,
-            since: record.in_force_since,
-            held_since: record.held_since,
-            removal_allowed: record.removal_allowed,
-            rejected: record.rejected,
-        };
-        self.entries.iter().map(|(id, entry)| (id.clone(), in_force(&entry.record))).collect()
+        self.entries.iter().map(|(id, entry)| (id.clone(), entry.record.in_force())).collect()
     }
 
     /// Where a campaign stands for the planner; None when it plans nothing.

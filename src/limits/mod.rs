@@ -3,10 +3,12 @@
 //! Knows: rates, windows, what was sent. Must never know: providers, campaigns, the clock (`now`
 //! is an argument).
 
+pub mod estimate;
 pub mod rate;
 pub mod window;
 
-pub use rate::{Rate, RateError};
+pub use estimate::{Cost, cost};
+pub use rate::{Rate, RateError, Unit};
 pub use window::{Allowance, SlidingLog, WindowUse};
 
 /// The limits of one gateway account, or of one campaign. An empty list means no limit.

@@ -4,12 +4,14 @@
 //! are kept, what wakes the planner. Whoever calls may call as often as it likes: only the slots after
 //! `decided_until` are looked at, and the same input gives the same decisions.
 
+mod burden;
 mod fate;
 mod forecast;
 mod give_up;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use burden::finish_at;
 pub use fate::{Decision, Fate, Miss, Skip};
 pub use forecast::{Expected, Note, forecast, next_occurrence};
 pub use give_up::{applied_late, around, decided_until, give_up};

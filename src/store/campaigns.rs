@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{campaign::CampaignID, document::Severity};
+use crate::{campaign::CampaignID, document::Severity, revision::InForce};
 
 /// A campaign as the ledger knows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,22 @@ pub struct CampaignRecord {
     pub queued: Option<Timestamp>,
     /// When the revision in force was applied, by a clock that has not been set back since.
     pub counts_from: Timestamp,
+}
+
+impl CampaignRecord {
+    /// The campaign as the folder is compared with it.
+    pub fn in_force(&self) -> InForce {
+        InForce {
+            path: self.path.clone(),
+            sha256: self.sha256.clone(),
+            gone_since: self.gone_since,
+            removed: self.removed,
+            since: self.in_force_since,
+            held_since: self.held_since,
+            removal_allowed: self.removal_allowed,
+            rejected: self.rejected,
+        }
+    }
 }
 
 /// A revision to take force.

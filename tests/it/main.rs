@@ -14,6 +14,7 @@ mod ledger_views;
 mod netease;
 mod oracle;
 mod packaging;
+mod planning;
 mod process;
 mod sandbox;
 mod simulation;

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, params, types::ValueRef};
 
 use super::{
-    super::{Discrepancy, PastCall, StoreError, Stored},
+    super::{CampaignRecord, Discrepancy, PastCall, StoreError, Stored},
+    campaigns,
     error::opened,
     fence, gateways, inquiries, received, runs,
     schema::check_schema,
@@ -128,6 +129,11 @@ impl Review {
             take(&columns, cells)?;
         }
         Ok(columns)
+    }
+
+    /// The campaigns as the daemon knows them, their revisions in force included.
+    pub fn campaign_records(&self) -> Stored<Vec<CampaignRecord>> {
+        campaigns::all(&self.connection)
     }
 
     pub fn campaigns(&self) -> Stored<Rows> {

@@ -1,0 +1,94 @@
+//! `plan` and `next` with the built program: what a tree would change, and every occurrence to come.
+
+use serde_json::{Value, json};
+
+use crate::desk::Desk;
+
+const SETTINGS: &str = "timezone: Asia/Shanghai\nlisten: \"off\"\ngateways: {sandbox: {kind: sandbox, limits: {recipients: 2/s}}}\n";
+
+fn daily(rest: &str) -> String {
+    format!(
+        "message: {{contentType: text, content: {{content: hi}}}}\nrecvIDs: [u00001, u00002, u00003]\n{rest}\n"
+    )
+}
+
+const AT_NINE: &str = "schedules: [{cron: \"0 9 * * *\"}]";
+
+fn changes(plan: &Value) -> Vec<String> {
+    let told =
+        |row: &Value| format!("{} {}", row["campaign"].as_str().unwrap(), row["change"].as_str().unwrap());
+    plan["campaigns"].as_array().unwrap().iter().map(told).collect()
+}
+
+#[test]
+fn a_plan_tells_what_a_tree_would_change() {
+    let named = |id: &str| daily(&format!("id: {id}\n{AT_NINE}"));
+    let files = ["broken", "changed", "kept", "other", "removed", "renamed"];
+    let texts: Vec<(String, String)> = files.iter().map(|id| (format!("{id}.yaml"), named(id))).collect();
+    let files: Vec<(&str, &str)> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let desk = Desk::new(SETTINGS, &files);
+    // Without a ledger everything is new.
+    let plan = desk.json(&["plan"]);
+    assert!(changes(&plan).iter().all(|change| change.ends_with(" added")), "{plan}");
+    desk.serve().stop();
+    let plan = desk.json(&["plan"]);
+    assert!(changes(&plan).iter().all(|change| change.ends_with(" same")), "{plan}");
+    desk.write("campaigns/broken.yaml", "message: [");
+    desk.write("campaigns/changed.yaml", &named("changed").replace("hi", "bye"));
+    std::fs::remove_file(desk.path("campaigns/removed.yaml")).unwrap();
+    std::fs::rename(desk.path("campaigns/renamed.yaml"), desk.path("campaigns/z.yaml")).unwrap();
+    desk.write("campaigns/new.yaml", &named("new"));
+    let plan = desk.json(&["plan", "--for", "1d"]);
+    let expected = [
+        "broken rejected",
+        "changed changed",
+        "kept same",
+        "new added",
+        "other same",
+        "removed removed",
+        "renamed renamed",
+    ];
+    assert_eq!(changes(&plan), expected);
+    // What is rejected goes on as it was; what is removed does not.
+    let due: Vec<&str> =
+        plan["occurrences"].as_array().unwrap().iter().map(|row| row["campaign"].as_str().unwrap()).collect();
+    assert_eq!(due, ["broken", "changed", "kept", "new", "other", "renamed"]);
+    // One file alone is compared with its own campaign.
+    assert_eq!(changes(&desk.json(&["plan", "campaigns/changed.yaml"])), ["changed changed"]);
+}
+
+#[test]
+fn a_plan_shows_each_occurrence_in_local_time() {
+    let rest = "timezone: Europe/Berlin\nschedules: [{cron: \"30 2 * * *\", except: [2026-10-24]}]\nwindow: {between: \"00:00-03:00\"}";
+    let desk = Desk::new(SETTINGS, &[("daily.yaml", &daily(rest))]);
+    let plan = desk.json(&["plan", "--now", "2026-10-24T00:00:00Z", "--for", "2d"]);
+    let occurrence = |due_at: &str, local: &str, note: Value| json!({"campaign": "daily", "due_at": due_at, "local": local, "zone": "Europe/Berlin", "note": note});
+    assert_eq!(
+        plan["occurrences"],
+        json!([
+            occurrence("2026-10-24T00:30:00.000Z", "2026-10-24T02:30:00+02:00", json!("excepted")),
+            occurrence("2026-10-25T00:30:00.000Z", "2026-10-25T02:30:00+02:00", json!("dst: first of two")),
+        ])
+    );
+    let said = desk
+        .ends(&["plan", "--now", "2026-10-25T00:00:00Z", "--for", "1d", "--audience", "--format", "csv"], 0);
+    let expected = "campaign,due_at,local,zone,note,recipients,calls,duration_s,finish\n\
+                    daily,2026-10-25T00:30:00.000Z,2026-10-25T02:30:00+02:00,Europe/Berlin,dst: first of two,3,2,1,\
+                    2026-10-25T02:30:01+02:00\n";
+    assert_eq!(said.out, expected);
+}
+
+#[test]
+fn an_expression_is_told_in_words_with_its_next_instants() {
+    let desk = Desk::new(SETTINGS, &[]);
+    let now = ["--now", "2026-11-13T00:00:00Z"];
+    let args = [&["next", "0 9 * * MON-FRI", "--zone", "Asia/Shanghai", "-n", "2"], now.as_slice()].concat();
+    let told = desk.json(&args);
+    assert_eq!(told["words"], "At 09:00, on Monday, Tuesday, Wednesday, Thursday, and Friday.");
+    let locals: Vec<&str> =
+        told["occurrences"].as_array().unwrap().iter().map(|row| row["local"].as_str().unwrap()).collect();
+    assert_eq!(locals, ["2026-11-13T09:00:00+08:00", "2026-11-16T09:00:00+08:00"]);
+    desk.ends(&["next", "0 9 * * MONX", "--zone", "Asia/Shanghai"], 2);
+    desk.ends(&["next", "0 9 * * *", "--zone", "Nowhere"], 2);
+    desk.ends(&["next", "0 0 30 2 *", "--zone", "UTC"], 1);
+}
