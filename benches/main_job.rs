@@ -2,8 +2,8 @@
 //! recorded, what the ledger can do when nothing is sent, and what the whole path does of the lower of
 //! the two. The provider is the sandbox server in a process of its own, with no latency.
 //!
-//! `cargo bench --bench main_job` (about two minutes; `-- speed`, `-- memory` or `-- lateness` for a part
-//! of it). Printed besides: the memory that an audience costs, and how late campaigns start of which
+//! `cargo bench --bench main_job` (about two minutes; `-- speed`, `-- memory`, `-- start` or `-- lateness` for a part
+//! of it). Printed besides: the memory that an audience costs, how soon a start goes on with a run of 10 million, and how late campaigns start of which
 //! 1,000 or 10,000 are due in the same second.
 
 use std::{
@@ -44,6 +44,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 /// Recipients of each measurement.
 const RECIPIENTS: usize = 400_000;
+/// What campaigns say.
+const MESSAGE: &str = "message: {contentType: text, content: {content: hello}}\n";
 /// Calls under way at once.
 const CONCURRENCY: u32 = 8;
 
@@ -61,6 +63,9 @@ fn main() {
         }
         if wants("memory") {
             memory().await;
+        }
+        if wants("start") {
+            start(10_000_000).await;
         }
         if wants("lateness") {
             for campaigns in [1_000, 10_000] {
@@ -259,10 +264,10 @@ async fn sealed_run(ledger: &Ledger, batch_size: u32, recipients: usize, now: Ti
         campaign: campaign.clone(),
         path: "bench.yaml".to_owned(),
         sha256: String::new(),
-        yaml: Vec::new(),
+        yaml: format!("{MESSAGE}recvIDs: [u1]\n").into_bytes(),
         commit_id: None,
         dirty: None,
-        gateway: "bench".to_owned(),
+        gateway: "openim".to_owned(),
         labels: "{}".to_owned(),
         enabled: true,
         applied_at: now,
@@ -274,7 +279,7 @@ async fn sealed_run(ledger: &Ledger, batch_size: u32, recipients: usize, now: Ti
         due_at: now,
         start_by: now + SignedDuration::from_hours(1),
         finish_by: now + SignedDuration::from_hours(1),
-        gateway: "bench".to_owned(),
+        gateway: "openim".to_owned(),
         only_to: None,
     };
     let run = ledger
@@ -331,6 +336,53 @@ async fn whole_path(batch_size: usize, recipients: usize) -> Whole {
     Whole { per_second: recipients as f64 / seconds, peak_kib: peak }
 }
 
+/// How soon a daemon that starts goes on with a run of so many, of which a killed one has left calls in
+/// flight.
+async fn start(recipients: usize) {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    std::fs::create_dir(folder.path().join("campaigns")).unwrap();
+    write_campaign(folder.path(), "bench", "recvIDs: [u1]\n");
+    let clock = SystemClock::new();
+    let store = SqliteStore::open(&folder.path().join("ledger.db"), clock.now()).unwrap();
+    let ledger = Ledger::threaded(Box::new(store)).unwrap();
+    let run = sealed_run(&ledger, 500, recipients, clock.now()).await;
+    let asked = begin_all(&ledger, &run, CONCURRENCY, clock.now()).await;
+    ledger.close().await;
+    let provider = Provider::start();
+    let review = Review::open(&folder.path().join("ledger.db")).unwrap();
+    let start = clock.steady();
+    let serving = Serving::start(folder.path(), &provider, 500).await;
+    let ready = clock.steady().duration_since(start);
+    while review.attempt_count(run.as_str()).unwrap() <= i64::from(asked) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let asked = clock.steady().duration_since(start);
+    serving.stop().await;
+    println!(
+        "a run of {recipients}: a start is ready after {} ms, the next batch is asked after {} ms",
+        ready.as_millis(),
+        asked.as_millis()
+    );
+}
+
+/// Commits so many intents of a run; gives how many.
+async fn begin_all(ledger: &Ledger, run: &RunID, batches: u32, now: Timestamp) -> u32 {
+    for _ in 0..batches {
+        let addressing = campaignd::run::look::Addressing::Users;
+        let stamp = Some(("notice".to_owned(), now));
+        let intent = Intent {
+            run: run.clone(),
+            at: now,
+            most_recipients: u64::MAX,
+            addressing,
+            stamp,
+            caps: Default::default(),
+        };
+        ledger.call(move |store| store.batch_begin(&intent)).await.unwrap().unwrap();
+    }
+    batches
+}
+
 /// How late campaigns start that are due at once.
 async fn lateness(campaigns: usize) {
     let folder = tempfile::tempdir_in(".").unwrap();
@@ -369,8 +421,7 @@ async fn lateness(campaigns: usize) {
 }
 
 fn write_campaign(folder: &Path, name: &str, text: &str) {
-    let head = "message: {contentType: text, content: {content: hello}}\n";
-    std::fs::write(folder.join(format!("campaigns/{name}.yaml")), format!("{head}{text}")).unwrap();
+    std::fs::write(folder.join(format!("campaigns/{name}.yaml")), format!("{MESSAGE}{text}")).unwrap();
 }
 
 /// A daemon that serves.

@@ -10,6 +10,7 @@ mod explain;
 mod files;
 mod gateways;
 mod history;
+mod manual;
 mod names;
 pub mod new;
 mod next;
@@ -92,6 +93,8 @@ enum Command {
     Db(db::DbArgs),
     Sandbox(SandboxArgs),
     Schema(schema::SchemaArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// How the program ends.
@@ -197,6 +200,8 @@ async fn run(cli: Cli) -> Ended {
             Ok(Exit::Good)
         }
         Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     }
 }
 

@@ -409,14 +409,19 @@ pub fn withdraw(connection: &Connection, attempt: i64, now: Timestamp) -> Stored
     Ok(())
 }
 
+/// By the index of what is in flight: a run of millions has many batches that wait.
+pub const IN_FLIGHT: &str = "SELECT b.attempt, b.recipients, r.run FROM batch b JOIN run r ON r.id = b.run
+     WHERE b.state = 'in_flight'";
+
+pub const UNANSWERED: &str = "UPDATE attempt SET finished_at = max(?1, started_at), verdict = 'unanswered'
+     WHERE finished_at IS NULL AND (kind = 'look' OR probe IS NOT NULL)";
+
 pub fn recover(connection: &Connection, doubts: &HashMap<RunID, Doubt>, now: Timestamp) -> Stored<u64> {
-    let mut statement = connection.prepare(
-        "SELECT b.attempt, b.recipients, r.run FROM batch b JOIN run r ON r.id = b.run
-         WHERE b.state = 'in_flight' ORDER BY b.id",
-    )?;
-    let in_flight: Vec<(i64, String, String)> = statement
+    let mut statement = connection.prepare(IN_FLIGHT)?;
+    let mut in_flight: Vec<(i64, String, String)> = statement
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
+    in_flight.sort_unstable();
     let mut unknown = 0;
     for (attempt, asked, run) in in_flight {
         let asked = recipients(&asked)?;
@@ -428,10 +433,6 @@ pub fn recover(connection: &Connection, doubts: &HashMap<RunID, Doubt>, now: Tim
         settle(connection, &end_without_answer(attempt, now), &settlement)?;
     }
     // A look or a probe changes nothing by itself; one that was interrupted is simply over.
-    connection.execute(
-        "UPDATE attempt SET finished_at = max(?1, started_at), verdict = 'unanswered'
-         WHERE finished_at IS NULL AND (kind = 'look' OR probe IS NOT NULL)",
-        [now.as_millisecond()],
-    )?;
+    connection.execute(UNANSWERED, [now.as_millisecond()])?;
     Ok(unknown)
 }

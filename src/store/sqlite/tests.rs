@@ -31,6 +31,12 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
                 "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
             ],
         ),
+        // A start looks at what was under way and at nothing else, however much is waiting or was asked.
+        (
+            batches::IN_FLIGHT,
+            &["SCAN b USING INDEX batch_in_flight", "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)"],
+        ),
+        (batches::UNANSWERED, &["SCAN attempt USING INDEX attempt_under_way"]),
         (looks::READ, &["SEARCH delivery USING PRIMARY KEY (run=? AND recipient=?)"]),
         (suppressions::IN_FORCE, &["SEARCH suppression USING PRIMARY KEY (recipient=?)"]),
         (suppressions::BETWEEN, &["SEARCH suppression USING PRIMARY KEY (recipient>? AND recipient<?)"]),

@@ -1,4 +1,5 @@
-//! The accounting, counted again from the rows: what contract and counters say must be what is there.
+//! The ledger checked by itself: the accounting counted again from the rows, and what one table says of
+//! another.
 
 use rusqlite::Connection;
 
@@ -64,8 +65,73 @@ const COUNTS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What is looked for beyond the counters: rows of a name and a number, where anything is wrong at all.
+const TIES: &[(&str, &str)] = &[
+    (
+        "a slot that runs, without its run",
+        "SELECT o.campaign || '@' || strftime('%Y%m%dT%H%M%SZ', o.slot / 1000.0, 'unixepoch'), 1 FROM occurrence o
+         WHERE o.decision = 'run' AND NOT EXISTS (SELECT 1 FROM run r
+            WHERE r.campaign = o.campaign AND r.slot = o.slot AND r.trigger = 'schedule')",
+    ),
+    (
+        "a scheduled run without its slot",
+        "SELECT r.run, 1 FROM run r WHERE r.trigger = 'schedule' AND NOT EXISTS
+            (SELECT 1 FROM occurrence o WHERE o.campaign = r.campaign AND o.slot = r.slot)",
+    ),
+    (
+        "slots decided twice",
+        "SELECT campaign || '@' || strftime('%Y%m%dT%H%M%SZ', slot / 1000.0, 'unixepoch'), 2
+         FROM (SELECT campaign, slot, lag(until_at) OVER (PARTITION BY campaign ORDER BY slot) AS before
+            FROM occurrence) WHERE before >= slot",
+    ),
+    (
+        "batches that do not say whom they hold",
+        "SELECT r.run, count(*) FROM batch b JOIN run r ON r.id = b.run
+         WHERE b.count <> json_array_length(b.recipients) OR b.first <> b.recipients ->> 0
+            OR b.last <> b.recipients ->> '$[#-1]' GROUP BY b.run",
+    ),
+    (
+        "batches in flight without a request under way",
+        "SELECT r.run, count(*) FROM batch b JOIN run r ON r.id = b.run
+         WHERE b.state = 'in_flight' AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.attempt = b.attempt
+            AND a.run = b.run AND a.batch = b.number AND a.kind = 'send' AND a.finished_at IS NULL)
+         GROUP BY b.run",
+    ),
+    (
+        "requests under way without a batch in flight",
+        "SELECT r.run, count(*) FROM attempt a JOIN run r ON r.id = a.run
+         WHERE a.kind = 'send' AND a.finished_at IS NULL AND a.probe IS NULL AND NOT EXISTS
+            (SELECT 1 FROM batch b WHERE b.attempt = a.attempt AND b.state = 'in_flight') GROUP BY a.run",
+    ),
+    (
+        "requests that share an operation id",
+        "SELECT min(r.run), count(*) FROM attempt a JOIN run r ON r.id = a.run
+         GROUP BY a.operation_id HAVING count(*) > 1",
+    ),
+    (
+        "messages of one sender that share a send time",
+        "SELECT min(r.run), count(*) FROM attempt a JOIN run r ON r.id = a.run
+         WHERE a.kind = 'send' AND a.send_time IS NOT NULL
+         GROUP BY a.gateway, a.sender, a.send_time HAVING count(*) > 1",
+    ),
+    (
+        "deliveries of no run",
+        "SELECT '', count(*) FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM run r WHERE r.id = d.run)
+         HAVING count(*) > 0",
+    ),
+    ("rows that name a row that is not there", "SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1"),
+    ("pages of the file that are not whole", "SELECT quick_check, 1 FROM pragma_quick_check WHERE quick_check <> 'ok'"),
+];
+
 pub fn verify(connection: &Connection) -> Stored<Vec<Discrepancy>> {
     let mut discrepancies = Vec::new();
+    for (what, sql) in TIES {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok(Discrepancy { run: row.get(0)?, what: what.to_string(), counted: row.get(1)?, recorded: 0 })
+        })?;
+        discrepancies.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
     for (what, column, sql) in COUNTS {
         let mut statement = connection.prepare(&format!(
             "SELECT run, counted, recorded FROM (SELECT r.run, ({sql}) AS counted, ({column}) AS recorded

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io::Write, path::Path};
 
 use crate::{
     desk::{Desk, Said},
-    process::Office,
+    office::Office,
 };
 
 const MESSAGE: &str =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::sources::send;
-use crate::process::Office;
+use crate::office::Office;
 
 const CAMPAIGN: &str = "\
 message: {contentType: text, content: {content: 'Hi {{ name | default(\"you\") }}!'}, ex: '{\"tier\":\"{{tier}}\"}'}

@@ -38,7 +38,7 @@ impl Office {
 
     /// A campaign of this id that is due now.
     pub fn write(&self, id: &str, campaign: &str) {
-        let at = crate::process::soon(2);
+        let at = crate::office::soon(2);
         self.desk.write(&format!("campaigns/{id}.yaml"), &format!("{campaign}schedules: [{{at: {at}}}]\n"));
     }
 

@@ -7,7 +7,6 @@
 
 mod auditor;
 mod clocks;
-mod dice;
 mod doubts;
 mod edits;
 mod histories;
@@ -39,8 +38,9 @@ use campaignd::{
     },
     store::{Act, Control, Ledger, StoreError, Target, sqlite::SqliteStore},
 };
-use dice::Dice;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use crate::dice::Dice;
 
 /// Registered users of the simulated provider.
 const USERS: u32 = 700;

@@ -33,6 +33,7 @@ const SLEEPERS: &[(&str, &str)] = &[
         "tests/it/sandbox.rs",
         "the world tells nobody when it has served a client that left; it is asked, with a limit",
     ),
+    ("tests/it/kills.rs", "kills come at instants that nothing announces"),
 ];
 
 /// Names that say nothing about what is inside.
