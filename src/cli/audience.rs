@@ -96,7 +96,7 @@ fn gathering(
         let gateway = settings.gateways.get(name).with_context(no_gateway)?;
         wire::silent(gateway.as_ref(), Arc::clone(&clock))?
     };
-    let folder = source.folder_of_lists().to_owned();
+    let (source, settings) = (source.clone(), settings.clone());
     // Another letter case is another id, which is worth a word.
     let keep = args
         .explain
@@ -105,7 +105,7 @@ fn gathering(
     Ok(Gathering {
         name: campaign.id.to_string(),
         gateway,
-        list_path: Arc::new(move |list| folder.join(list)),
+        list_path: Arc::new(move |list| source.list_path(&settings, list)),
         spill_folder: std::env::temp_dir(),
         give_up_at: clock.now() + PATIENCE,
         clock,

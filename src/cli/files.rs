@@ -15,19 +15,22 @@ use crate::{
     audience::{ListFault, ListOrder, read_list},
     campaign::{
         Campaign,
-        file::{self, Context, ListFileState},
+        file::{self, Context, DatesFault, ListFileState},
         source::ListFile,
     },
     document::{Code, Problem, Severity, yaml},
-    folder::{DiskFolder, FileState, Folder, read_dates},
+    folder::{self, DiskFolder, FileState, Folder, read_dates},
     settings::Settings,
 };
 
 /// A file to be read: its name as the user knows it, where its lists are, what it holds.
+#[derive(Clone)]
 pub struct Source {
     pub name: String,
     /// Where it lies; None: it came over stdin.
     pub path: Option<PathBuf>,
+    /// The folder it was found in, which its lists may not leave.
+    pub root: Option<PathBuf>,
     pub state: FileState,
 }
 
@@ -35,16 +38,20 @@ impl Source {
     /// What stdin holds.
     pub fn stdin() -> Result<Source, Failure> {
         let bytes = read_limited(io::stdin().lock()).context("stdin cannot be read")?;
-        Ok(Source { name: "-".to_owned(), path: None, state: FileState::of(bytes) })
+        Ok(Source { name: "-".to_owned(), path: None, root: None, state: FileState::of(bytes) })
     }
 
     /// One file.
     pub fn file(path: &Path) -> Source {
-        let state = match File::open(path).and_then(read_limited) {
-            Ok(bytes) => FileState::of(bytes),
-            Err(error) => FileState::Unreadable(error.to_string()),
+        let state = match std::fs::metadata(path) {
+            // To open a pipe is to wait for whoever writes into it.
+            Ok(metadata) if !metadata.is_file() => FileState::Unreadable("it is no regular file".to_owned()),
+            _ => match File::open(path).and_then(read_limited) {
+                Ok(bytes) => FileState::of(bytes),
+                Err(error) => FileState::Unreadable(error.to_string()),
+            },
         };
-        Source { name: path.display().to_string(), path: Some(path.to_owned()), state }
+        Source { name: path.display().to_string(), path: Some(path.to_owned()), root: None, state }
     }
 
     /// Every campaign file of a folder, as the daemon would find them.
@@ -52,7 +59,7 @@ impl Source {
         let snapshot = DiskFolder::new(root).scan()?;
         let source = |(relative, state)| {
             let path = root.join::<String>(relative);
-            Source { name: path.display().to_string(), path: Some(path), state }
+            Source { name: path.display().to_string(), path: Some(path), root: Some(root.to_owned()), state }
         };
         Ok(snapshot.files.into_iter().map(source).collect())
     }
@@ -79,6 +86,19 @@ impl Source {
         self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
     }
 
+    /// Where a list of it lies: inside the folder that it was found in, or the settings' campaigns folder
+    /// when it lies there, or beside it.
+    pub fn list_path(&self, settings: &Settings, list: &str) -> io::Result<PathBuf> {
+        let beside = self.folder_of_lists();
+        let beside = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
+        let campaigns = || {
+            let real = std::fs::canonicalize(&settings.campaigns).ok()?;
+            std::fs::canonicalize(beside).ok()?.starts_with(real).then_some(settings.campaigns.as_path())
+        };
+        let root = self.root.as_deref().or_else(campaigns).unwrap_or(beside);
+        folder::inside(root, &self.folder_of_lists().join(list))
+    }
+
     /// The campaign, or what is wrong with it. Its list files are looked at.
     pub fn campaign(&self, settings: &Settings, now: Timestamp) -> (Option<Campaign>, Vec<Problem>) {
         let bytes = match &self.state {
@@ -86,8 +106,11 @@ impl Source {
             FileState::Unreadable(reason) => return (None, vec![self.unreadable(reason)]),
         };
         let gateways = settings.dialects();
-        let look = |list: &ListFile| look_at_list(self.folder_of_lists(), list);
-        let dates = |path: &str| read_dates(&self.folder_of_lists().join(path));
+        let look = |list: &ListFile| look_at_list(self.list_path(settings, &list.path), list);
+        let dates = |path: &str| {
+            let path = self.list_path(settings, path);
+            read_dates(&path.map_err(|error| DatesFault::Unusable(error.to_string()))?)
+        };
         let context = Context {
             now,
             default_zone: settings.zone.clone(),
@@ -127,8 +150,11 @@ fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// What a list file is like now. Whether the provider can have its ids is told by the run.
-fn look_at_list(folder: &Path, list: &ListFile) -> ListFileState {
-    let path = folder.join(&list.path);
+fn look_at_list(path: io::Result<PathBuf>, list: &ListFile) -> ListFileState {
+    let path = match path {
+        Ok(path) => path,
+        Err(error) => return ListFileState::Unusable(error.to_string()),
+    };
     if std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
         return ListFileState::Empty;
     }

@@ -1,6 +1,11 @@
 //! `campaignd preview`: the requests that a run would send, without sending.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
@@ -101,7 +106,8 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
         most_recipients: usize::try_from(most_recipients).unwrap_or(usize::MAX),
         most_requests: most as usize,
     };
-    let asked = requests(&campaign, &source, &args.to, gateway.as_ref(), &size, now)?;
+    let lists = |list: &str| source.list_path(settings, list);
+    let asked = requests(&campaign, &lists, &args.to, gateway.as_ref(), &size, now)?;
     let requests = asked.first.into_iter();
     let shown: Vec<Request> = requests
         .map(|(to, values)| request(&campaign, gateway.as_ref(), to, values, now))
@@ -167,10 +173,13 @@ struct Asked {
     recipients: u64,
 }
 
+/// Where the campaign's lists lie.
+pub type Lists<'a> = &'a dyn Fn(&str) -> io::Result<PathBuf>;
+
 /// Cuts the audience as a run does, and keeps what is sent first.
 fn requests(
     campaign: &Campaign,
-    source: &Source,
+    lists: Lists<'_>,
     to: &[RecipientID],
     gateway: &dyn Gateway,
     size: &Size,
@@ -194,7 +203,7 @@ fn requests(
     let (sample, holdout) = (drawn(campaign.sample), drawn(campaign.holdout));
     let screen = Screen { campaign: &campaign.id, sample, holdout };
     let mut filled = campaign.template.as_ref().map(|_| Gatherer::new(&std::env::temp_dir()));
-    for member in gather(campaign, source, to, gateway.dialect())?.members()? {
+    for member in gather(campaign, lists, to, gateway.dialect())?.members()? {
         let member = member?;
         if member.sources != INCLUDED || screen.judge(&member.id, false, Held::default()) != Screened::Asked {
             continue;
@@ -242,10 +251,10 @@ fn requests(
 }
 
 /// How many the audience has now, exclusions, sample and holdout applied.
-pub fn count(campaign: &Campaign, source: &Source, dialect: &dyn Dialect) -> Result<u64, Failure> {
+pub fn count(campaign: &Campaign, lists: Lists<'_>, dialect: &dyn Dialect) -> Result<u64, Failure> {
     let screen = Screen { campaign: &campaign.id, sample: campaign.sample, holdout: campaign.holdout };
     let mut count = 0;
-    for member in gather(campaign, source, &[], dialect)?.members()? {
+    for member in gather(campaign, lists, &[], dialect)?.members()? {
         let member = member?;
         let is_asked = screen.judge(&member.id, false, Held::default()) == Screened::Asked;
         count += u64::from(member.sources == INCLUDED && is_asked);
@@ -256,7 +265,7 @@ pub fn count(campaign: &Campaign, source: &Source, dialect: &dyn Dialect) -> Res
 /// The audience, its lists read.
 fn gather(
     campaign: &Campaign,
-    source: &Source,
+    lists: Lists<'_>,
     to: &[RecipientID],
     dialect: &dyn Dialect,
 ) -> Result<Gatherer, Failure> {
@@ -287,7 +296,7 @@ fn gather(
                 }
             }
             campaign::Source::File(list) => {
-                let path = source.folder_of_lists().join(&list.path);
+                let path = lists(&list.path)?;
                 let kept = |id: &str| dialect.recipient(id);
                 let order = ListOrder { recipient: &kept, columns: &columns, ..ListOrder::ids(&path, list) };
                 let is_meant = |id: &str| to.is_empty() || to.iter().any(|known| known.as_str() == id);

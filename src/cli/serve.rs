@@ -4,6 +4,7 @@ use std::{
     io::IsTerminal,
     path::Path,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -17,7 +18,7 @@ use super::{Ended, Exit, wire};
 use crate::{
     clock::{Clock, SystemClock},
     daemon::{self, Parts, Posts, ServeError, Signals, housekeeping},
-    folder::{self, DiskFolder},
+    folder::{DiskFolder, FolderWatch},
     review,
     revision::Guard,
     settings::{self, Loaded, Origin, Settings},
@@ -45,6 +46,9 @@ enum LogFormat {
     Text,
     Json,
 }
+
+/// How often it is seen to that the folder that is there is the one that is watched.
+const WATCH_AGAIN: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
@@ -78,7 +82,8 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
         }
         None => None,
     };
-    let _watcher = watch(&settings.campaigns, &signals);
+    let watch = watch(&settings.campaigns, &signals);
+    let watching = tokio::spawn(watch_what_is_there(watch, Arc::clone(&signals)));
     let _housekeeping = housekeeping::start(&signals).await.context("the housekeeping cannot be started")?;
     let review = listener.map(|listener| tokio::spawn(review::serve(listener, Arc::clone(&signals))));
     tokio::spawn(obey_signals(Arc::clone(&signals), signal(SignalKind::hangup())?, origin, settings.clone()));
@@ -86,6 +91,7 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     tokio::spawn(keep_watchdog_quiet(Arc::clone(&signals)));
     // What went wrong with the ledger says how the program ends.
     daemon::serve(parts).await.map_err(|ServeError::Ledger(error)| error)?;
+    watching.abort();
     ledger.close().await;
     if let Some(review) = review {
         review.abort();
@@ -135,15 +141,29 @@ fn beside(file: &Path) -> &Path {
 }
 
 /// Watches the folder; without a watch the rescans alone find changes.
-fn watch(root: &Path, signals: &Arc<Signals>) -> Option<impl Sized> {
+fn watch(root: &Path, signals: &Arc<Signals>) -> FolderWatch {
     let woken = Arc::clone(signals);
     let wake = move |is_written| {
         woken.folder_is_written.store(is_written, Ordering::Relaxed);
         woken.folder.notify_one();
     };
-    folder::watch(root, wake)
-        .inspect_err(|error| tracing::warn!("{} is not watched, only read again: {error}", root.display()))
-        .ok()
+    let mut watch = FolderWatch::new(root, Arc::new(wake));
+    if let Err(error) = watch.renew() {
+        tracing::warn!("{} is not watched, only read again: {error}", root.display());
+    }
+    watch
+}
+
+/// Watches another folder in the place of the one that is watched.
+async fn watch_what_is_there(mut watch: FolderWatch, signals: Arc<Signals>) {
+    loop {
+        tokio::time::sleep(WATCH_AGAIN).await;
+        // What was missed meanwhile is found by the look that this asks for.
+        if let Ok(true) = watch.renew() {
+            tracing::info!("the campaigns folder is watched");
+            signals.folder.notify_one();
+        }
+    }
 }
 
 /// SIGTERM and SIGINT stop; SIGHUP reads the settings and the folder again.

@@ -38,7 +38,7 @@ async fn completed(parts: &Parts, campaign_path: &str, campaign: &Campaign) -> R
     let mut completed = campaign.clone();
     for schedule in &mut completed.schedules {
         let Some(file) = &schedule.except.file else { continue };
-        let path = parts.folder.list_path(campaign_path, file);
+        let path = parts.folder.list_path(campaign_path, file).map_err(|error| format!("{file}: {error}"))?;
         let read = tokio::task::spawn_blocking(move || read_dates(&path)).await;
         let dates: BTreeSet<Date> = match read {
             Ok(Ok(dates)) => dates,

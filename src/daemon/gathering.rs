@@ -30,6 +30,9 @@ use crate::{
     store::StoreError,
 };
 
+/// Where a list lies, or that it leads out of the folder.
+pub type ListPath = dyn Fn(&str) -> io::Result<PathBuf> + Send + Sync;
+
 /// How long a list that changed while it was read is left alone.
 const LIST_RETRY: Duration = Duration::from_secs(1);
 
@@ -76,7 +79,7 @@ pub struct Gathering {
     pub campaign: Arc<Campaign>,
     pub gateway: Arc<dyn Gateway>,
     /// Where a list of the campaign lies.
-    pub list_path: Arc<dyn Fn(&str) -> PathBuf + Send + Sync>,
+    pub list_path: Arc<ListPath>,
     pub spill_folder: PathBuf,
     pub clock: Arc<dyn Clock>,
     /// When it is too late to go on.
@@ -214,7 +217,8 @@ impl Gathering {
             let wanted = Wanted::default();
             let is_wanted = wanted.0.clone();
             let work = move || {
-                let path = (gathering.list_path)(&list.path);
+                let path = (gathering.list_path)(&list.path)
+                    .map_err(|error| ListFault::Unreadable { path: list.path.clone(), error })?;
                 let mut gatherer = Gatherer::new(&gathering.spill_folder);
                 let order = ListOrder {
                     path: &path,

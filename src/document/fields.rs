@@ -215,6 +215,12 @@ impl<'a> Cursor<'a> {
         };
         let changed_to = match Plain::of(text) {
             _ if !plain => return Some(text),
+            Plain::Text if text.contains(|c| matches!(c, '\u{ff10}'..='\u{ff19}')) => {
+                let message = format!("`{}` has full-width digits", shorten(text));
+                let hint = format!("write {}, or quote it when it is meant", halved(text));
+                self.error(report, Code::QuoteIt, message, Some(&hint));
+                return None;
+            }
             Plain::Text => return Some(text),
             Plain::Null => "null, which is no id",
             Plain::Boolean(_) => "a boolean",
@@ -406,6 +412,15 @@ pub fn not_supported(report: &mut Report, cursor: &Cursor<'_>, what: &str, defau
     let span = cursor.key_span.unwrap_or(cursor.node.span);
     let message = format!("`{what}` is not supported yet");
     report.error(span, Code::NotSupported, &cursor.path, message, Some(hint));
+}
+
+/// The text with plain digits for full-width ones, cut so that a hint stays readable.
+fn halved(text: &str) -> String {
+    let digit = |c: char| match c {
+        '\u{ff10}'..='\u{ff19}' => char::from_digit(u32::from(c) - 0xff10, 10).unwrap_or(c),
+        other => other,
+    };
+    shorten(&text.chars().map(digit).collect::<String>())
 }
 
 /// The path of a key inside of the mapping at `path`.

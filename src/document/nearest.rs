@@ -1,16 +1,21 @@
 //! The name that was meant, when one is misspelt.
 
-/// `did you mean …?`, when one of the names is near.
-pub fn did_you_mean<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+/// The known name that a wrong one was probably meant to be.
+pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     if wrong.chars().count() > 64 {
         return None;
     }
-    let allowed = (wrong.chars().count() / 3).clamp(1, 3);
+    let allowed = ((wrong.chars().count() + 1) / 3).clamp(1, 3);
     names
         .map(|name| (distance(&wrong.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| format!("did you mean `{name}`?"))
+        .map(|(_, name)| name)
+}
+
+/// `did you mean …?`, when one of the names is near.
+pub fn did_you_mean<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    nearest(wrong, names).map(|name| format!("did you mean `{name}`?"))
 }
 
 /// How many single-character edits, swaps of neighbours among them, lead from one text to the other.

@@ -15,7 +15,7 @@ use std::{
 };
 
 pub use checkout::Commit;
-pub use watching::watch;
+pub use watching::FolderWatch;
 
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
@@ -65,7 +65,8 @@ pub trait Folder: Send + Sync {
     }
 
     /// Where the lists that a campaign file at `campaign_path` names are read.
-    fn list_path(&self, campaign_path: &str, list: &str) -> PathBuf;
+    /// Fails when that leads out of the folder.
+    fn list_path(&self, campaign_path: &str, list: &str) -> io::Result<PathBuf>;
 }
 
 /// A folder on disk.
@@ -107,6 +108,16 @@ fn stamp(metadata: &std::fs::Metadata) -> Stamp {
         metadata.ctime(),
         metadata.ctime_nsec(),
     )
+}
+
+/// A path that leads nowhere out of a folder, by links neither; one that leads to nothing (yet) is as it is.
+pub fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    match std::fs::canonicalize(path) {
+        Ok(real) if !real.starts_with(std::fs::canonicalize(root)?) => {
+            Err(io::Error::other("a link leads out of the campaigns folder"))
+        }
+        _ => Ok(path.to_owned()),
+    }
 }
 
 /// Whether a file of this name is a campaign's.
@@ -242,8 +253,8 @@ impl Folder for DiskFolder {
         checkout::commit(&self.root, files)
     }
 
-    fn list_path(&self, campaign_path: &str, list: &str) -> PathBuf {
-        self.root.join(campaign_path).parent().unwrap_or(&self.root).join(list)
+    fn list_path(&self, campaign_path: &str, list: &str) -> io::Result<PathBuf> {
+        inside(&self.root, &self.root.join(campaign_path).parent().unwrap_or(&self.root).join(list))
     }
 }
 

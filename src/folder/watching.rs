@@ -2,8 +2,9 @@
 
 use std::{
     collections::HashSet,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use notify::{
@@ -17,11 +18,41 @@ use super::is_campaign_file;
 /// quiet when events cease.
 const MOST_WRITTEN: usize = 10_000;
 
-/// Calls `wake` whenever something below `root` may have changed, while the watcher lives; tells it whether
-/// a campaign file is being written, which its last writer has not closed yet. Reading raises events too:
-/// only what changes content or names counts.
-pub fn watch(root: &Path, wake: impl Fn(bool) + Send + 'static) -> notify::Result<RecommendedWatcher> {
-    let written = Mutex::new(Written::default());
+/// What is called whenever something may have changed: it is told whether a campaign file is being written,
+/// which its last writer has not closed yet.
+pub type Wake = Arc<dyn Fn(bool) + Send + Sync>;
+
+/// A watch on a folder, which is renewed when another folder has taken its place.
+pub struct FolderWatch {
+    root: PathBuf,
+    wake: Wake,
+    /// The watcher, and the device and number of the folder that it watches.
+    watched: Option<(RecommendedWatcher, (u64, u64))>,
+}
+
+impl FolderWatch {
+    /// A watch that has not begun.
+    pub fn new(root: &Path, wake: Wake) -> FolderWatch {
+        FolderWatch { root: root.to_owned(), wake, watched: None }
+    }
+
+    /// Watches the folder that is there now; tells whether that is another one than before.
+    pub fn renew(&mut self) -> notify::Result<bool> {
+        let folder = std::fs::metadata(&self.root).map(|metadata| (metadata.dev(), metadata.ino()));
+        let folder = folder.map_err(notify::Error::io)?;
+        if self.watched.as_ref().is_some_and(|(_, known)| *known == folder) {
+            return Ok(false);
+        }
+        self.watched = None;
+        self.watched = Some((watch(&self.root, &self.wake)?, folder));
+        Ok(true)
+    }
+}
+
+/// Calls `wake` while the watcher lives. Reading raises events too: only what changes content or names
+/// counts.
+fn watch(root: &Path, wake: &Wake) -> notify::Result<RecommendedWatcher> {
+    let (wake, written) = (Arc::clone(wake), Mutex::new(Written::default()));
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.take(event) {
@@ -93,11 +124,34 @@ mod tests {
         while woken.recv_timeout(Duration::from_secs(10)).unwrap() != is_written {}
     }
 
+    /// A watch that has begun, and what it tells.
+    fn watched(root: &Path) -> (FolderWatch, mpsc::Receiver<bool>) {
+        let (sender, woken) = mpsc::channel();
+        let mut watch = FolderWatch::new(root, Arc::new(move |written| sender.send(written).unwrap_or(())));
+        assert!(watch.renew().unwrap());
+        (watch, woken)
+    }
+
+    #[test]
+    fn another_folder_in_its_place_is_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("campaigns");
+        std::fs::create_dir(&root).unwrap();
+        let (mut watch, woken) = watched(&root);
+        assert!(!watch.renew().unwrap());
+        std::fs::rename(&root, folder.path().join("old")).unwrap();
+        assert!(watch.renew().is_err());
+        std::fs::create_dir(&root).unwrap();
+        assert!(watch.renew().unwrap());
+        while woken.try_recv().is_ok() {}
+        std::fs::write(root.join("a.yaml"), "x").unwrap();
+        until(&woken, true);
+    }
+
     #[test]
     fn a_file_that_is_being_written_is_told_until_it_is_closed() {
         let folder = tempfile::tempdir().unwrap();
-        let (sender, woken) = mpsc::channel();
-        let _watcher = watch(folder.path(), move |written| sender.send(written).unwrap_or(())).unwrap();
+        let (_watch, woken) = watched(folder.path());
         let mut file = std::fs::File::create(folder.path().join("a.yaml")).unwrap();
         until(&woken, false);
         file.write_all(b"half").unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     campaign::message::{Fault, Step},
-    document::{Code, Severity},
+    document::{Code, Severity, nearest::nearest},
 };
 
 /// One key of an object.
@@ -193,29 +193,4 @@ pub fn kind_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     }
-}
-
-/// The known name that a wrong one was probably meant to be.
-pub fn nearest(wrong: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    let lower = wrong.to_lowercase();
-    known
-        .map(|name| (distance(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 2 && *distance < name.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// The fewest insertions, deletions and replacements of a character that turn one into the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (above, left) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (place, right) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[place + 1];
-            row[place + 1] = replaced.min(diagonal + 1).min(row[place] + 1);
-        }
-    }
-    row[to.len()]
 }

@@ -106,6 +106,18 @@ impl Desk {
         panic!("{:?} never came so far", run());
     }
 
+    /// Waits until it is so.
+    #[track_caller]
+    pub fn patiently(&self, is_so: impl Fn() -> bool) {
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it never came so far");
+    }
+
     pub fn serve(&self) -> Process {
         Process::start(self.command(&["serve"]), "ready: ")
     }

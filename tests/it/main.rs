@@ -9,6 +9,7 @@ mod dice;
 mod explanations;
 mod fence;
 mod files;
+mod folder;
 mod journal;
 mod kills;
 mod ledger_file;

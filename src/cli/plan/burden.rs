@@ -144,5 +144,5 @@ fn size(campaign: &Campaign, source: &Source, settings: &Settings) -> Result<Opt
     }
     let Some(gateway) = settings.gateways.get(&campaign.gateway) else { return Ok(None) };
     let dialect = gateway.dialect();
-    Ok(Some(preview::count(campaign, source, dialect.as_ref())?))
+    Ok(Some(preview::count(campaign, &|list| source.list_path(settings, list), dialect.as_ref())?))
 }

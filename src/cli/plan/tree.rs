@@ -210,7 +210,8 @@ fn as_it_was(
     now: Timestamp,
 ) -> Option<(CampaignID, (Campaign, Source))> {
     let state = FileState::of(record.yaml.clone());
-    let source = Source { name: record.path.clone(), path: Some(root.join(&record.path)), state };
+    let path = Some(root.join(&record.path));
+    let source = Source { name: record.path.clone(), path, root: Some(root.to_owned()), state };
     let mut campaign = source.campaign(settings, now).0?;
     campaign.id = record.id.clone();
     Some((record.id.clone(), (campaign, source)))

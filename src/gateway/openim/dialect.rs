@@ -12,8 +12,8 @@ use crate::{
         Dialect, Message,
         message::{AddressedTo, Fault, Step},
     },
-    document::{Code, Severity},
-    gateway::shape::{Faults, Field, Shape, nearest},
+    document::{Code, Severity, nearest::did_you_mean},
+    gateway::shape::{Faults, Field, Shape},
 };
 
 /// More recipients than this in one call are refused: the server works through them one by one, and
@@ -158,7 +158,7 @@ impl Reading<'_> {
                     Some("leave it out".into()),
                 );
             } else {
-                let hint = nearest(name, known()).map(|near| format!("did you mean `{near}`?"));
+                let hint = did_you_mean(name, known());
                 self.error(name, Code::UnknownKey, format!("OpenIM knows no `{name}` in a message"), hint);
             }
         }
@@ -207,10 +207,8 @@ impl Reading<'_> {
             Some(Value::String(name)) => {
                 let found = content::CONTENT_TYPES.iter().find(|known| known.name == name);
                 if found.is_none() {
-                    let hint = match nearest(name, names()) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("one of {}", names().collect::<Vec<_>>().join(" ")),
-                    };
+                    let hint = did_you_mean(name, names())
+                        .unwrap_or_else(|| format!("one of {}", names().collect::<Vec<_>>().join(" ")));
                     let message = format!("`{name}` is no content type");
                     self.error("contentType", Code::Message, message, Some(hint));
                 }
@@ -283,7 +281,11 @@ impl Reading<'_> {
         };
         if number.is_none() {
             let message = format!("`sessionType` {value} is none that OpenIM sends on request");
-            let hint = Some("single (1), group (3) or notification (4)".into());
+            let names = SESSION_NAMES.iter().map(|(name, _)| *name);
+            let hint = value
+                .as_str()
+                .and_then(|wrong| did_you_mean(wrong, names))
+                .or(Some("single (1), group (3) or notification (4)".into()));
             self.error("sessionType", Code::Message, message, hint);
         }
         number

@@ -70,8 +70,8 @@ impl Folder for MemoryFolder {
         })
     }
 
-    fn list_path(&self, _: &str, list: &str) -> PathBuf {
-        self.lists.join(list)
+    fn list_path(&self, _: &str, list: &str) -> std::io::Result<PathBuf> {
+        Ok(self.lists.join(list))
     }
 }
 

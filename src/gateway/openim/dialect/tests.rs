@@ -230,7 +230,8 @@ fn a_wrong_key_is_told_its_neighbour() {
         ("zzz", None),
     ] {
         let known = || PLAIN.iter().map(|field| field.name).chain(OTHERS);
-        assert_eq!(nearest(wrong, known()), near, "{wrong}");
+        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        assert_eq!(did_you_mean(wrong, known()), hint, "{wrong}");
     }
 }
 
