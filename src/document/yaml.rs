@@ -331,7 +331,11 @@ impl<'a, 'r> Builder<'a, 'r> {
         if self.refuse_tabs(line) {
             return;
         }
-        let column = count(error.marker().col()) + 1;
+        // What is missing at the end of a file stands behind its last character.
+        let last = count(self.line_lengths.len());
+        let length = self.line_lengths.last().copied().unwrap_or(0);
+        let (line, column) =
+            if line > last { (last, length + 1) } else { (line, count(error.marker().col()) + 1) };
         let span = Span { line, column, end_column: column };
         let message = format!("this cannot be read as YAML: {}", error.info());
         self.report.error(span, Code::Syntax, "", message, None);
@@ -444,6 +448,7 @@ mod tests {
         check("a: |\n  code:\n  \tindented\n", &[]);
         check("? [a]\n: 1\n", &[(Code::Syntax, 1, 3)]);
         check("a: [1\n", &[(Code::Syntax, 2, 1)]);
+        check("a: 1\n20%", &[(Code::Syntax, 2, 4)]);
         check("a: *x\n", &[(Code::Syntax, 1, 4)]);
         check("a: &x [*x]\n", &[(Code::Syntax, 1, 8)]);
         check("", &[(Code::Syntax, 0, 0)]);

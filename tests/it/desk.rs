@@ -154,6 +154,12 @@ impl Process {
         }
     }
 
+    /// Its process id.
+    #[allow(dead_code, reason = "a bench looks at its processor time")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it where it stands.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

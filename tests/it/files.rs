@@ -29,6 +29,7 @@ use campaignd::{
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use proptest::{collection::vec, prelude::*};
+use regex_lite::Regex;
 use serde_json::Value;
 
 /// Paths in problems are relative to the package.
@@ -294,9 +295,15 @@ fn takes(schema: &Value, root: &Value, value: &Value) -> bool {
         "items" => value.as_array().is_none_or(|items| items.iter().all(|item| takes(rule, root, item))),
         "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
         "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().unwrap()),
-        "$schema" | "$defs" | "title" | "description" | "format" | "pattern" | "minLength" | "default" => {
-            true
+        "pattern" => value.as_str().is_none_or(|text| {
+            Regex::new(rule.as_str().unwrap())
+                .unwrap_or_else(|error| panic!("{rule}: {error}"))
+                .is_match(text)
+        }),
+        "minLength" => {
+            value.as_str().is_none_or(|text| text.chars().count() as u64 >= rule.as_u64().unwrap())
         }
+        "$schema" | "$defs" | "title" | "description" | "format" | "default" | "examples" => true,
         other => panic!("keyword {other}"),
     })
 }
@@ -338,6 +345,137 @@ fn settings_are_completed_and_paths_stand_beside_their_file() {
     assert_eq!(proxied.secret, SecretSource::File("/etc/campaignd/secrets/openim".into()));
     assert_eq!((proxied.figures.concurrency, proxied.figures.batch_size), (4, 100));
     assert_eq!(proxied.timeout.as_secs(), 60);
+}
+
+/// What stands somewhere instead of a value, in the property of the schema.
+const VALUES: &[&str] = &[
+    "1",
+    "0",
+    "-1",
+    "1.5",
+    "012",
+    "true",
+    "\"true\"",
+    "~",
+    "text",
+    "\"\"",
+    "[]",
+    "{}",
+    "[a]",
+    "[1]",
+    "{a: b}",
+    "90s",
+    "\"90s\"",
+    "200/s",
+    "[1/s, 5/h]",
+    "20%",
+    "2026-11-11",
+    "2026-11-11T09:00",
+    "\"2026-11-11T09:00:30+08:00\"",
+    "MON-FRI",
+    "[MON, fri]",
+    "\"09:00-21:00\"",
+    "skip",
+    "queue",
+    "all",
+    "none",
+    "latest",
+    "shift",
+    "omit",
+    "both",
+    "hold",
+    "resend",
+    "reconcile",
+    "u00001",
+    "123",
+    "Asia/Shanghai",
+    "\"* * * * *\"",
+    "\"@daily\"",
+    "2s..5m",
+];
+
+/// How many values stand in a document, itself included.
+fn count_values(value: &serde_yaml::Value) -> usize {
+    1 + match value {
+        serde_yaml::Value::Mapping(entries) => entries.values().map(count_values).sum(),
+        serde_yaml::Value::Sequence(items) => items.iter().map(count_values).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+/// Puts another value in the place of one, or takes it out of its mapping.
+fn replace(value: &mut serde_yaml::Value, place: &mut usize, with: Option<&serde_yaml::Value>) -> bool {
+    if *place == 0 {
+        if let Some(with) = with {
+            *value = with.clone();
+        }
+        return true;
+    }
+    *place -= 1;
+    match value {
+        serde_yaml::Value::Mapping(entries) => {
+            let keys: Vec<serde_yaml::Value> = entries.keys().cloned().collect();
+            for key in keys {
+                let is_here = *place == 0;
+                if replace(entries.get_mut(&key).unwrap(), place, with) {
+                    if is_here && with.is_none() {
+                        entries.remove(&key);
+                    }
+                    return true;
+                }
+            }
+            false
+        }
+        serde_yaml::Value::Sequence(items) => items.iter_mut().any(|item| replace(item, place, with)),
+        _ => false,
+    }
+}
+
+/// Changes one value of a good file; what the reader still takes, the schema must take as well.
+fn check_change(path: &str, place: usize, with: Option<&str>, schema: &Value, taken: &dyn Fn(&str) -> bool) {
+    let text = fs::read_to_string(package(path)).unwrap();
+    let mut document: serde_yaml::Value = serde_yaml::from_str(text.trim_start_matches('\u{feff}')).unwrap();
+    let with: Option<serde_yaml::Value> = with.map(|with| serde_yaml::from_str(with).unwrap());
+    let mut place = place % count_values(&document);
+    replace(&mut document, &mut place, with.as_ref());
+    let written = serde_yaml::to_string(&document).unwrap();
+    if taken(&written) {
+        let value: Value = serde_yaml::from_str(&written).unwrap();
+        assert!(takes(schema, schema, &value), "it is taken, and the schema refuses it:\n{written}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_campaign_schema_rejects_nothing_that_is_taken(
+        file in 0_usize..100, place in 0_usize..10_000, with in proptest::option::of(0..VALUES.len()),
+    ) {
+        thread_local! {
+            static SCHEMA: Value = campaign::schema::schema().to_value();
+        }
+        let files = yaml_files("tests/fixtures/campaigns/good");
+        let settings = one_gateway(Some(shanghai()));
+        let taken = |text: &str| read("changed.yaml", Some(text.as_bytes()), &settings).0.is_some();
+        SCHEMA.with(|schema| {
+            check_change(&files[file % files.len()], place, with.map(|with| VALUES[with]), schema, &taken);
+        });
+    }
+
+    #[test]
+    fn the_settings_schema_rejects_nothing_that_is_taken(
+        file in 0_usize..100, place in 0_usize..10_000, with in proptest::option::of(0..VALUES.len()),
+    ) {
+        thread_local! {
+            static SCHEMA: Value = settings::schema().to_value();
+        }
+        let files = yaml_files("tests/fixtures/settings/good");
+        let taken = |text: &str| settings::read("changed.yaml", text.as_bytes(), Path::new("/etc")).0.is_some();
+        SCHEMA.with(|schema| {
+            check_change(&files[file % files.len()], place, with.map(|with| VALUES[with]), schema, &taken);
+        });
+    }
 }
 
 proptest! {

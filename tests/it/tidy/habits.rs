@@ -27,6 +27,7 @@ const SLEEPERS: &[(&str, &str)] = &[
         "tests/it/conformance/looking.rs",
         "a server stores what it accepted some time later and tells nobody; it is asked, with a limit",
     ),
+    ("tests/it/walking.rs", "the pace of people and programs that change files is part of what is rehearsed"),
     ("tests/it/simulation/", "time is held still there: to sleep is to let virtual time pass"),
     ("tests/it/sandbox/", "time is held still there, too"),
     (

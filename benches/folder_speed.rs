@@ -1,0 +1,111 @@
+//! The folder's speed with 10,000 campaign files: how long the first scan takes beside `sha256sum` of the
+//! same files, one edit until it is in force, an idle daemon, and the same edit beside 10,000 bad files.
+//!
+//! `cargo bench --bench folder_speed` (about a minute and a half).
+
+#[path = "../tests/it/desk.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod desk;
+
+use std::{process::Command, time::Duration};
+
+use campaignd::{
+    clock::{Clock, SystemClock},
+    store::sqlite::review::Review,
+};
+use desk::{Desk, Process};
+
+const FILES: usize = 10_000;
+/// How long the daemon is watched doing nothing.
+const IDLE: Duration = Duration::from_secs(30);
+const SETTINGS: &str = "listen: off\ntimezone: UTC\ngateways: {sandbox: {kind: sandbox}}\n";
+
+fn text(words: &str) -> String {
+    format!(
+        "message: {{contentType: text, content: {{content: {words}}}}}\nrecvIDs: [u00001]\n\
+         schedules: [{{at: 2099-01-01T00:00}}]\n"
+    )
+}
+
+fn main() {
+    let clock = SystemClock::new();
+    let seconds = |work: &mut dyn FnMut()| {
+        let start = clock.steady();
+        work();
+        clock.steady().duration_since(start).as_secs_f64()
+    };
+    let desk = Desk::new(SETTINGS, &[]);
+    for number in 0..FILES {
+        desk.write(&format!("campaigns/c{number:05}.yaml"), &text(&format!("hello{number}")));
+    }
+    let mut sums = || {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sha256sum campaigns/*.yaml >/dev/null"]).current_dir(desk.path(""));
+        assert!(command.status().unwrap().success());
+    };
+    // Once before, so that both find the files in memory.
+    sums();
+    let summed = seconds(&mut sums);
+    let mut daemon = None;
+    let first = seconds(&mut || daemon = Some(desk.serve()));
+    daemon.take().map(Process::stop);
+    let again = seconds(&mut || daemon = Some(desk.serve()));
+    let daemon = daemon.unwrap();
+    println!("{FILES} files: sha256sum {summed:.2} s");
+    println!(
+        "  first start to ready {first:.2} s: {:.2} s beyond it (every file is a new revision)",
+        first - summed
+    );
+    println!("  second start to ready {again:.2} s: {:.2} s beyond it", again - summed);
+
+    let review = desk.review();
+    for round in 0..5 {
+        println!("  one edit to effect {:.0} ms", edit(&desk, &review, &clock, round));
+    }
+    let before = cpu_seconds(&daemon);
+    std::thread::sleep(IDLE);
+    let share = (cpu_seconds(&daemon) - before) / IDLE.as_secs_f64();
+    println!("  idle: {:.2} % of a core", share * 100.0);
+
+    for number in 0..FILES {
+        desk.write(&format!("campaigns/bad{number:05}.yaml"), "message: [\n");
+    }
+    desk.patiently(|| review.problems().unwrap().rows.len() == FILES);
+    for round in 5..10 {
+        println!(
+            "  beside {FILES} bad files, one edit to effect {:.0} ms",
+            edit(&desk, &review, &clock, round)
+        );
+    }
+    daemon.stop();
+}
+
+/// Milliseconds from the end of an edit until its revision is in force; the quiet that is waited for is
+/// within.
+fn edit(desk: &Desk, review: &Review, clock: &SystemClock, round: usize) -> f64 {
+    let wanted = text(&format!("edit{round}"));
+    desk.write("campaigns/c00042.yaml", &wanted);
+    let start = clock.steady();
+    loop {
+        let mut newest = None;
+        let take = |_: &[String], cells: Vec<campaignd::store::sqlite::review::Cell>| {
+            newest = newest.take().or(cells.last().map(campaignd::store::sqlite::review::Cell::text));
+            Ok::<(), campaignd::store::StoreError>(())
+        };
+        review.revisions("c00042", take).unwrap();
+        let took = clock.steady().duration_since(start).as_secs_f64() * 1_000.0;
+        if newest.as_deref() == Some(&wanted) {
+            return took;
+        }
+        assert!(took < 60_000.0, "the edit never takes effect");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Processor time that the daemon has had.
+fn cpu_seconds(daemon: &Process) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // User and system time, in hundredths of a second.
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
