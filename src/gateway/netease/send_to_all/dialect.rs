@@ -14,10 +14,10 @@ use crate::{
         Dialect, Message,
         message::{AddressedTo, Fault, Step},
     },
-    document::{Code, Severity},
+    document::{Code, Severity, nearest::nearest},
     gateway::{
         netease::lengths::{self, json_text},
-        shape::{Faults, kind_of, nearest},
+        shape::{Faults, kind_of},
     },
 };
 
