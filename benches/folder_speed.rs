@@ -48,7 +48,9 @@ fn main() {
     let summed = seconds(&mut sums);
     let mut daemon = None;
     let first = seconds(&mut || daemon = Some(desk.serve()));
-    daemon.take().map(Process::stop);
+    if let Some(daemon) = daemon.take() {
+        daemon.stop();
+    }
     let again = seconds(&mut || daemon = Some(desk.serve()));
     let daemon = daemon.unwrap();
     println!("{FILES} files: sha256sum {summed:.2} s");

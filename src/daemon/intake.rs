@@ -2,7 +2,7 @@
 //! the ledger.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -36,6 +36,9 @@ struct Start {
     decided_until: Timestamp,
     at: Timestamp,
 }
+
+/// The most new problems that the log tells one by one.
+const MOST_TOLD: usize = 100;
 
 /// A file as it was read last.
 struct ReadFile {
@@ -90,11 +93,11 @@ impl Intake {
         duplicates: &[(String, String)],
     ) -> Option<Vec<ProblemRecord>> {
         let mut problems: Vec<ProblemRecord> = Vec::new();
-        for (path, file) in &self.files {
-            let campaign = file.campaign.as_ref().map(|campaign| campaign.id.to_string()).or_else(|| {
-                let known = catalogue.iter().find(|(_, entry)| entry.record.path == *path);
-                known.map(|(id, _)| id.to_string())
-            });
+        let in_force: HashMap<&str, &CampaignID> =
+            catalogue.iter().map(|(id, entry)| (entry.record.path.as_str(), id)).collect();
+        for (path, file) in self.files.iter().filter(|(_, file)| !file.problems.is_empty()) {
+            let campaign = file.campaign.as_ref().map(|campaign| campaign.id.to_string());
+            let campaign = campaign.or_else(|| in_force.get(path.as_str()).map(|id| id.to_string()));
             problems.extend(file.problems.iter().map(|problem| ProblemRecord {
                 path: path.clone(),
                 campaign: campaign.clone(),
@@ -122,11 +125,15 @@ impl Intake {
         if self.written_problems.as_ref() == Some(&problems) {
             return None;
         }
-        for problem in &problems {
-            if self.written_problems.as_ref().is_none_or(|known| !known.contains(problem)) {
-                let place = format!("{}:{}:{}", problem.path, problem.line, problem.column);
-                tracing::warn!(code = %problem.code, "{place}: {}", problem.message);
-            }
+        let known: HashSet<&ProblemRecord> = self.written_problems.iter().flatten().collect();
+        let mut fresh = problems.iter().filter(|problem| !known.contains(problem));
+        for problem in fresh.by_ref().take(MOST_TOLD) {
+            let place = format!("{}:{}:{}", problem.path, problem.line, problem.column);
+            tracing::warn!(code = %problem.code, "{place}: {}", problem.message);
+        }
+        match fresh.count() {
+            0 => {}
+            untold => tracing::warn!("{untold} more problems: campaignd status"),
         }
         Some(problems)
     }

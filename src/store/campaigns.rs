@@ -88,7 +88,7 @@ pub enum CampaignMark {
 }
 
 /// A problem of the folder, for `problem_status`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProblemRecord {
     pub path: String,
     pub campaign: Option<String>,

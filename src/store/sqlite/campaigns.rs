@@ -1,7 +1,9 @@
 //! Campaigns, their revisions, and what is wrong in the folder.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
     super::{Act, CampaignMark, CampaignRecord, NewRevision, ProblemRecord, StoreError, Stored},
@@ -153,16 +155,19 @@ pub fn removals_allow(connection: &Connection, act: &Act) -> Stored<Vec<Campaign
 }
 
 pub fn problems_replace(connection: &Connection, problems: &[ProblemRecord], now: Timestamp) -> Stored<()> {
-    let mut known = connection.prepare_cached(
-        "SELECT min(since) FROM problem WHERE path = ?1 AND code = ?2 AND message = ?3 AND line = ?4",
-    )?;
-    let mut since = Vec::with_capacity(problems.len());
-    for problem in problems {
-        let earlier: Option<Option<i64>> = known
-            .query_row(params![problem.path, problem.code, problem.message, problem.line], |row| row.get(0))
-            .optional()?;
-        since.push(earlier.flatten().unwrap_or(now.as_millisecond()));
+    // All at once: there may be thousands, and they have no key.
+    let mut known: HashMap<(String, String, String, u32), i64> = HashMap::new();
+    let mut statement = connection.prepare_cached("SELECT path, code, message, line, since FROM problem")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let since: i64 = row.get(4)?;
+        let earliest = known.entry((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)).or_insert(since);
+        *earliest = since.min(*earliest);
     }
+    let since = problems.iter().map(|problem| {
+        let key = (problem.path.clone(), problem.code.clone(), problem.message.clone(), problem.line);
+        known.get(&key).copied().unwrap_or(now.as_millisecond())
+    });
     connection.execute("DELETE FROM problem", [])?;
     let mut insert = connection.prepare_cached(
         r#"INSERT INTO problem (path, campaign, severity, line, "column", code, message, since)
