@@ -170,9 +170,12 @@ pub fn secret_source(cursor: &Cursor<'_>, folder: &Path, report: &mut Report) ->
     let [entry] = entries.as_slice() else {
         return refuse(report, "a secret lies in exactly one place");
     };
-    let Value::Scalar { text, .. } = &entry.value.value else {
+    let Value::Scalar { text, plain: unquoted } = &entry.value.value else {
         return refuse(report, "the place of a secret is one text");
     };
+    if *unquoted && matches!(text.as_str(), "~" | "null" | "Null" | "NULL") {
+        return refuse(report, "this names no place where a secret could lie");
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
     let is_name = !text.is_empty() && text.chars().all(plain) && !text.starts_with('.');
     match entry.key.as_str() {
