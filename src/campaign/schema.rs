@@ -256,7 +256,7 @@ macro_rules! shapes {
 }
 
 shapes! {
-    ID = { "type": ["string", "integer"], "minLength": 1 };
+    ID = { "type": ["string", "integer"] };
     Text = { "type": ["string", "number", "boolean"] };
     DateTime = { "type": "string", "pattern": r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?$" };
     Date = { "type": "string", "pattern": r"^\d{4}-\d\d-\d\d$" };

@@ -161,7 +161,7 @@ pub fn printable(text: &str) -> String {
 
 /// `::error file=…,line=…::…`, escaped as GitHub wants it.
 fn github(problem: &Problem) -> String {
-    let message = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let message = |text: &str| printable(&text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"));
     let property = |text: &str| message(text).replace(':', "%3A").replace(',', "%2C");
     let severity = match problem.severity {
         Severity::Error => "error",
