@@ -7,13 +7,10 @@
 #[path = "../tests/it/desk.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod desk;
-#[path = "../tests/it/simulation/dice.rs"]
+#[path = "../tests/it/dice.rs"]
 mod dice;
 #[path = "../tests/it/walking.rs"]
 mod walking;
-mod simulation {
-    pub(crate) use crate::dice;
-}
 
 use std::time::Duration;
 

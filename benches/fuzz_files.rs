@@ -4,13 +4,10 @@
 //! `cargo bench --bench fuzz_files -- SEED SECONDS` (1 and 60 when nothing is said). A file that does not
 //! hold is kept beside the others in `tests/fixtures/corpus/`, and the run ends with 1.
 
-#[path = "../tests/it/simulation/dice.rs"]
+#[path = "../tests/it/dice.rs"]
 mod dice;
 #[path = "../tests/it/fuzzing.rs"]
 mod fuzzing;
-mod simulation {
-    pub(crate) use crate::dice;
-}
 
 use std::time::Duration;
 
