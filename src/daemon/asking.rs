@@ -6,7 +6,8 @@ use super::{
     assignment::Assignment,
     lane::Lane,
     record::{Record, end_of},
-    turns::{Done, Probe},
+    turn::Done,
+    turns::Probe,
 };
 use crate::{
     campaign::{Message, RecipientID},

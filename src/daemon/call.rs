@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::{assignment::Assignment, lane::Lane, record::end_of, turns::Turn};
+use super::{assignment::Assignment, lane::Lane, record::end_of, turn::Turn};
 use crate::{
     gateway::{Addressees, Call},
     run::{

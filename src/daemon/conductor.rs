@@ -4,10 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Parts, ServeError,
@@ -21,7 +18,7 @@ use super::{
     reading::read_revision,
     scanning::Scanning,
     steps::ClockSteps,
-    turns::Before,
+    turn::Before,
 };
 use crate::{
     clock::sleep_until,
@@ -32,8 +29,6 @@ use crate::{
 
 /// The longest time between two looks at the ledger for what a person has asked.
 const LOOK: Duration = Duration::from_millis(200);
-/// Audiences that are gathered at once, beyond those that their file names.
-const OPENINGS: usize = 8;
 /// Runs that may wait for the conductor to hear that they are over.
 const OVER_QUEUE: usize = 1_024;
 
@@ -47,7 +42,6 @@ pub(super) struct Conductor {
     /// The ledger's change mark when it was last looked at.
     pub(super) seen: Option<i64>,
     openings: JoinSet<()>,
-    opening_places: Arc<Semaphore>,
     over: mpsc::Sender<RunOver>,
     pub(super) steps: ClockSteps,
 }
@@ -141,7 +135,6 @@ impl Conductor {
             scanning: Scanning::default(),
             seen: None,
             openings: JoinSet::new(),
-            opening_places: Arc::new(Semaphore::new(OPENINGS)),
             over,
             steps: ClockSteps::new(now, steady),
         };
@@ -209,9 +202,9 @@ impl Conductor {
         // Those that have ended are forgotten.
         while self.openings.try_join_next().is_some() {}
         let (parts, lanes) = (self.parts.clone(), self.lanes.clone());
-        let (places, over) = (Arc::clone(&self.opening_places), self.over.clone());
+        let over = self.over.clone();
         self.openings.spawn(async move {
-            let ended = open_and_hand_over(&parts, &lanes, &places, &assignment).await;
+            let ended = open_and_hand_over(&parts, &lanes, &assignment).await;
             if ended {
                 let run_over =
                     RunOver { run: assignment.run.clone(), campaign: assignment.campaign_id().clone() };

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{LEDGER_RETRY, assignment::Assignment, lane::Lane, turns::Turn};
+use super::{LEDGER_RETRY, assignment::Assignment, lane::Lane, turn::Turn};
 
 /// What a run's window was like when it was last looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

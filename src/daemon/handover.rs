@@ -12,7 +12,7 @@ use super::{
     late::Late,
     opening::{self, OpeningFault},
     report,
-    turns::Before,
+    turn::Before,
 };
 use crate::{
     clock::Clock,
@@ -95,10 +95,12 @@ pub async fn await_end(parts: &Parts, record: &RunRecord) {
 pub async fn open_and_hand_over(
     parts: &Parts,
     lanes: &BTreeMap<String, Arc<Lane>>,
-    places: &Semaphore,
     assignment: &Arc<Assignment>,
 ) -> bool {
     let run = assignment.run.clone();
+    // Where its gateway is gone there is nothing to gather.
+    let alone = Semaphore::new(1);
+    let places = lanes.get(&assignment.campaign.gateway).map_or(&alone, |lane| &lane.openings);
     loop {
         let fault = match opening::open(parts, places, assignment).await {
             Ok(state) if state.is_over() => {

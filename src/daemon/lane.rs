@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
 };
 
@@ -19,7 +19,8 @@ use super::{
     BATCHES_A_DRAIN, LEDGER_RETRY, Parts, Post,
     assignment::Assignment,
     report,
-    turns::{Before, Done, Next, Turn, Turns},
+    turn::{Before, Done, Turn},
+    turns::{Next, Turns},
 };
 use crate::{
     campaign::CampaignID,
@@ -28,6 +29,8 @@ use crate::{
     store::{Begun, Drain, GatewayRecord, Intent, PastCall, Store, StoreError, Stored},
 };
 
+/// Audiences of one gateway that are gathered at once, beyond those that their file names.
+const OPENINGS: usize = 8;
 /// The longest time between two looks of a worker at what it waits for.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// How often a daemon that stops tries to record an answer.
@@ -48,6 +51,8 @@ pub struct Lane {
     turns: Mutex<Turns>,
     /// How the gateway stands as the ledger was told last.
     pub(super) told: tokio::sync::Mutex<GatewayRecord>,
+    /// Places for audiences that are being gathered: a gateway that is slow to list its users delays no other.
+    pub(super) openings: Semaphore,
     /// Something may be possible now that was not.
     pub(super) changed: Notify,
     /// An inquiry may be due that was not.
@@ -88,6 +93,7 @@ impl Lane {
             parts: parts.clone(),
             turns: Mutex::new(turns.restore(stood.clone(), steady, now)),
             told: tokio::sync::Mutex::new(stood),
+            openings: Semaphore::new(OPENINGS),
             changed: Notify::new(),
             inquiries: Arc::default(),
             over,

@@ -37,6 +37,7 @@ mod record;
 mod report;
 mod scanning;
 mod steps;
+mod turn;
 mod turns;
 
 use std::{

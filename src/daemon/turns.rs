@@ -14,10 +14,15 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use probe::Probe;
 
-use super::{assignment::Assignment, gate::Gate, late::Late};
+use super::{
+    assignment::Assignment,
+    gate::Gate,
+    late::Late,
+    turn::{Before, Done, Turn},
+};
 use crate::{
     campaign::CampaignID,
-    limits::{Allowance, Limits, SlidingLog},
+    limits::{Allowance, Limits, Pace, SlidingLog},
     run::{
         RunID,
         breaker::{Breaker, May},
@@ -34,6 +39,9 @@ pub struct Turns {
     account: SlidingLog,
     campaigns: HashMap<CampaignID, (Limits, SlidingLog)>,
     runs: VecDeque<Waiting>,
+    pace: Pace,
+    /// Turns under way that send.
+    sending: u32,
     breaker: Breaker,
     quiet: Quiet,
     stopping: bool,
@@ -61,42 +69,6 @@ struct Waiting {
     gate: Option<Gate>,
     /// A turn of it tells the ledger about the gate.
     tells_gate: bool,
-}
-
-/// One turn: a promise of the limits for a run.
-pub struct Turn {
-    pub assignment: Arc<Assignment>,
-    /// What the limits promise.
-    pub most_recipients: u64,
-    /// Its time is over, for this reason: it sends nothing any more.
-    pub late: Option<Late>,
-    /// It only asks whether the run is over, or ends what was stopped.
-    pub drains: bool,
-    /// It finds out for all others whether the provider works again.
-    pub tries: bool,
-    /// It only tells that the window has opened or closed.
-    pub gate: Option<Gate>,
-    happened: u64,
-}
-
-/// What of a run happened before its lane heard of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Before {
-    /// Something was asked.
-    pub started: bool,
-    /// Somebody was accepted.
-    pub answered: bool,
-}
-
-/// How a turn ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
-    /// Its request left with so many recipients, and ended at this instant of the steady clock.
-    Sent { at: Timestamp, recipients: u64 },
-    /// Its intent was taken back before the request left.
-    Withdrawn,
-    /// There was no intent.
-    Nothing,
 }
 
 /// What a worker does next.
@@ -134,6 +106,8 @@ impl Turns {
             account: remember(limits, past),
             campaigns: HashMap::new(),
             runs: VecDeque::new(),
+            pace: Pace::new(calls_at_once),
+            sending: 0,
             breaker: Breaker::new(calls_at_once),
             quiet: Quiet::default(),
             stopping: false,
@@ -261,7 +235,7 @@ impl Turns {
         }
     }
 
-    /// Who may send now: the runs take turns, and a run that the limits hold back lets others pass.
+    /// Who may send now: the runs take turns, and a run that its own limits hold back lets others pass.
     ///
     /// `now` is the time of day, for lateness; `steady` never jumps, for limits and rests.
     pub fn next(&mut self, now: Timestamp, steady: Timestamp) -> Next {
@@ -272,6 +246,7 @@ impl Turns {
             Some(until) => May::WaitUntil(until),
             None => self.breaker.may(steady),
         };
+        let mut account_awaited = false;
         let mut earliest: Option<Timestamp> = None;
         let mut wake = |at: Timestamp| earliest = Some(earliest.map_or(at, |other| other.min(at)));
         for place in 0..self.runs.len() {
@@ -305,7 +280,9 @@ impl Turns {
                 wake(until);
                 continue;
             }
-            if waiting.under_way >= assignment.campaign.delivery.concurrency {
+            if waiting.under_way >= assignment.campaign.delivery.concurrency
+                || sends && self.sending >= self.pace.level()
+            {
                 continue;
             }
             let tries = match may {
@@ -323,23 +300,45 @@ impl Turns {
                 May::WaitForAnother => continue,
             };
             let Some((_, own)) = self.campaigns.get_mut(assignment.campaign_id()) else { continue };
-            let batch_size = if tries { 1 } else { assignment.batch_size() };
-            let most_recipients = u64::from(batch_size)
-                .min(self.account.most_recipients_a_call())
-                .min(own.most_recipients_a_call());
-            let allowances =
-                [self.account.allowance(steady, most_recipients), own.allowance(steady, most_recipients)];
             // One that is too late, or only asked whether it is over, sends nothing.
-            if sends && allowances != [Allowance::Now; 2] {
-                for allowance in allowances {
-                    if let Allowance::At(at) = allowance {
+            let mut most_recipients = 0;
+            if sends {
+                let batch_size = if tries { 1 } else { assignment.batch_size() };
+                let whole = u64::from(batch_size)
+                    .min(self.account.most_recipients_a_call())
+                    .min(own.most_recipients_a_call());
+                // A batch is cut to what is free, but not into crumbs.
+                let least = whole.div_ceil(2);
+                match own.allowance(steady, least) {
+                    Allowance::Now => {}
+                    // Its own limits are its own affair: others pass.
+                    Allowance::At(at) => {
                         wake(at);
+                        continue;
                     }
+                    Allowance::AfterACall => continue,
                 }
-                continue;
+                // Whoever waits for the gateway's limits waits in the row, so that small batches do not take
+                // again and again what a large one waits for.
+                if account_awaited {
+                    continue;
+                }
+                account_awaited = match self.account.allowance(steady, least) {
+                    Allowance::Now => false,
+                    Allowance::At(at) => {
+                        wake(at);
+                        true
+                    }
+                    Allowance::AfterACall => true,
+                };
+                if account_awaited {
+                    continue;
+                }
+                most_recipients = whole.min(self.account.recipients_left()).min(own.recipients_left());
             }
             self.account.begin(most_recipients);
             own.begin(most_recipients);
+            self.sending += u32::from(sends);
             waiting.under_way += 1;
             waiting.told_late |= late.is_some();
             waiting.to_drain &= !drains;
@@ -354,6 +353,7 @@ impl Turns {
                 drains,
                 tries,
                 gate,
+                began: sends.then_some((steady, self.sending)),
                 happened: waiting.happened,
             };
             // To the back of the row: the others come first.
@@ -372,6 +372,13 @@ impl Turns {
             match done {
                 Done::Sent { at, recipients } => log.end(at, turn.most_recipients, recipients),
                 Done::Withdrawn | Done::Nothing => log.withdraw(turn.most_recipients),
+            }
+        }
+        if let Some((began, beside)) = turn.began {
+            self.sending = self.sending.saturating_sub(1);
+            // What one tries for all others tells nothing of a full batch.
+            if let (Done::Sent { at, recipients }, false) = (done, turn.tries) {
+                self.pace.ended(beside, recipients, at.duration_since(began).as_secs_f64());
             }
         }
         if turn.tries {
@@ -423,3 +430,6 @@ impl Turns {
         self.runs.len() < before
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,16 @@
-//! Limits: how many recipients and calls may leave within a window, and when the next may.
+//! Limits: how many recipients and calls may leave within a window, when the next may, and how many calls
+//! may be under way at once.
 //!
 //! Knows: rates, windows, what was sent. Must never know: providers, campaigns, the clock (`now`
 //! is an argument).
 
 pub mod estimate;
+pub mod pace;
 pub mod rate;
 pub mod window;
 
 pub use estimate::{Cost, cost};
+pub use pace::Pace;
 pub use rate::{Rate, RateError, Unit};
 pub use window::{Allowance, SlidingLog, WindowUse};
 

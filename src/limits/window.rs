@@ -147,6 +147,13 @@ impl SlidingLog {
         self.windows.iter_mut().map(used).collect()
     }
 
+    /// The recipients that the windows have room for, as of the last [`Self::allowance`].
+    pub fn recipients_left(&self) -> u64 {
+        let recipients = self.windows.iter().filter(|window| window.counts == Counts::Recipients);
+        let left = |window: &Window| window.capacity.saturating_sub(window.ended_total + window.under_way);
+        recipients.map(left).min().unwrap_or(u64::MAX)
+    }
+
     /// A call has been promised, with at most so many recipients.
     pub fn begin(&mut self, recipients: u64) {
         for window in &mut self.windows {

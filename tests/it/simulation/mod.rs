@@ -9,6 +9,7 @@ mod auditor;
 mod clocks;
 mod doubts;
 mod edits;
+mod fairness;
 mod histories;
 mod identities;
 mod outages;
