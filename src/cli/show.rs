@@ -319,6 +319,12 @@ fn next_steps(name: &str, row: &Row<'_>, daemon: bool, holds: &Rows) -> Vec<(&'s
                     steps.push((what, format!("campaignd resume {target}")));
                 }
             }
+            if steps.is_empty() {
+                steps.push((
+                    "It goes on by itself when its provider works again",
+                    "campaignd status".to_owned(),
+                ));
+            }
         }
         "pending" | "running" => steps.push(("Hold it", format!("campaignd pause {name}"))),
         _ => {}

@@ -68,6 +68,15 @@ fn control_run(connection: &Connection, run: &RunID, control: Control, act: &Act
         Control::Cancel => RunEvent::Stop { ending: Ending::Cancelled, reason },
     };
     let why = state.reason().unwrap_or_default().to_owned();
+    if state == RunState::Running
+        && control == Control::Resume
+        && let Some(outage) = out_of_order(connection, id)?
+    {
+        return Err(StoreError::Refused(format!(
+            "{run} waits for its provider ({outage}) and goes on by itself: `campaignd status` tells when it is \
+             asked again"
+        )));
+    }
     let after = state.after(event)?;
     if control == Control::Resume {
         if holder == Some(PausedBy::Window) {
@@ -188,6 +197,17 @@ pub fn window(
         _ => false,
     };
     if follows { runs::write_state(connection, id, RunState::Running, now) } else { Ok(state) }
+}
+
+/// Why the breaker of a run's gateway is not closed, if it is not.
+fn out_of_order(connection: &Connection, run: i64) -> Stored<Option<String>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT g.reason FROM gateway_state g JOIN run r ON r.gateway = g.gateway
+             WHERE r.id = ?1 AND g.breaker <> 'closed'",
+        )?
+        .query_row([run], |row| row.get(0))
+        .optional()?)
 }
 
 pub fn paused_by(connection: &Connection, run: i64) -> Stored<Option<PausedBy>> {

@@ -7,7 +7,11 @@ use campaignd::{
         openim::OpenIM,
         transport::{self, RawAnswer, Transport, TransportFault},
     },
-    sandbox::{Filter, truth::Fate},
+    sandbox::{
+        Filter,
+        faults::{CutAfter, Times},
+        truth::Fate,
+    },
 };
 
 use super::{

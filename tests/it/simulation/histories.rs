@@ -1,9 +1,12 @@
 //! Single histories, each the smallest that once broke a promise.
 
-use campaignd::gateway::{
-    Pending,
-    openim::OpenIM,
-    transport::{self, RawAnswer, Transport, TransportFault},
+use campaignd::{
+    gateway::{
+        Pending,
+        openim::OpenIM,
+        transport::{self, RawAnswer, Transport, TransportFault},
+    },
+    sandbox::faults::Times,
 };
 use tokio::task::JoinHandle;
 

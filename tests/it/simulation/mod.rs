@@ -6,14 +6,25 @@
 //! the daemon's thread, so one seed is one history.
 
 mod auditor;
+mod faults;
+
+#[cfg(test)]
 mod clocks;
+#[cfg(test)]
 mod doubts;
+#[cfg(test)]
 mod edits;
+#[cfg(test)]
 mod fairness;
+#[cfg(test)]
 mod histories;
+#[cfg(test)]
 mod identities;
+#[cfg(test)]
 mod outages;
+#[cfg(test)]
 mod timing;
+#[cfg(test)]
 mod trouble;
 
 use std::{
@@ -34,7 +45,7 @@ use campaignd::{
     run::RunID,
     sandbox::{
         self,
-        faults::{CutAfter, ErrCode, Faults, HTTPStatus, Throttle, Times},
+        faults::Faults,
         world::{Options, World},
     },
     store::{Act, Control, Ledger, StoreError, Target, sqlite::SqliteStore},
@@ -106,8 +117,9 @@ impl Simulation {
     }
 
     fn tell(&mut self, what: impl Into<String>) {
-        let line = format!("{} {}", self.clock.now().strftime("%T%.3f"), what.into());
-        self.story.push(line);
+        let what = what.into();
+        tracing::info!(">> {what}");
+        self.story.push(format!("{} {what}", self.clock.now().strftime("%T%.3f")));
     }
 
     fn store(&self) -> SqliteStore {
@@ -148,7 +160,8 @@ impl Simulation {
         std::fs::write(&quiet, ids(5, 24)).unwrap();
         let message = "message: {contentType: text, content: {content: hi}}";
         self.write("small.yaml", &format!(
-            "{message}\nrecvIDs: [u00001, u00002, nobody]\nschedules: [{{every: 7m}}]\nlateness: {{max: 3m}}\n"
+            "{message}\nrecvIDs: [u00001, u00002, nobody]\nschedules: [{{every: 7m}}]\nlateness: {{max: 3m}}\n\
+             delivery: {{onUnknown: hold, retry: {{attempts: 2, backoff: \"2s..20s\"}}}}\n"
         ));
         self.write("list.yaml", &format!(
             "{message}\nrecipients: [{{file: {}}}]\nexclude: [{{file: {}}}]\nschedules: [{{every: 40m}}]\n\
@@ -159,7 +172,7 @@ impl Simulation {
             "everyone.yaml",
             &format!(
                 "{message}\nisSendAll: true\nschedules: [{{cron: \"20 * * * *\"}}]\nexpect: {{min: 10}}\n\
-             delivery: {{limits: {{recipients: 50/s}}, batchSize: 40}}\n"
+             delivery: {{limits: {{recipients: 50/s}}, batchSize: 40, stopWhen: {{failureRate: 30%, after: 100}}}}\n"
             ),
         );
         self.write(
@@ -170,39 +183,12 @@ impl Simulation {
 
     /// One random piece of trouble.
     fn trouble(&mut self) {
-        let times = |dice: &mut Dice| dice.up_to(3) as u32 + 1;
         match self.dice.up_to(13) {
             0..=5 => {
-                let dice = &mut self.dice;
-                let mut faults = Faults { latency_ms: [0.0, 2.0, 30.0][dice.up_to(3)], ..Faults::default() };
-                match dice.up_to(7) {
-                    0 => faults.drop_answer = Some(Times::new(times(dice))),
-                    1 => {
-                        faults.cut_after =
-                            Some(CutAfter { recipients: dice.up_to(40), times: times(dice), path: None });
-                    }
-                    2 => {
-                        faults.http_status = Some(HTTPStatus { status: 502, times: times(dice), path: None })
-                    }
-                    3 => {
-                        let code = [14, 500, 1507][dice.up_to(3)];
-                        faults.err_code = Some(ErrCode { code, times: times(dice), path: None });
-                    }
-                    4 => {
-                        let retry_after = ["5", "1", "soon"][dice.up_to(3)];
-                        faults.throttle = Some(Throttle {
-                            retry_after: Some(retry_after.to_owned()),
-                            times: times(dice),
-                            path: None,
-                        });
-                    }
-                    5 => faults.unreachable = Some(Times::new(times(dice))),
-                    _ => {
-                        faults.expire_tokens = true;
-                        faults.refuse.insert(format!("u{:05}", dice.up_to(USERS as usize)));
-                    }
-                }
-                self.tell(format!("faults {faults:?}"));
+                let faults = faults::faults(&mut self.dice, USERS);
+                let told = format!("faults {faults:?}").replace(" times: 4294967295", " times: for ever");
+                // Whom they refuse when it is everyone is too long to tell.
+                self.tell(told.chars().take(400).collect::<String>());
                 self.world.set_faults(faults);
             }
             6 | 7 => self.control(),
@@ -353,28 +339,66 @@ impl Simulation {
     }
 }
 
-/// Plays the history of a seed and judges it.
-fn check(seed: u64) {
+/// What a history has shown.
+pub struct Judged {
+    /// The promises that it broke.
+    pub findings: Vec<String>,
+    pub summary: String,
+    pub story: Vec<String>,
+}
+
+/// Plays the history of a seed and judges it. `begins` is told its clock.
+pub fn play_seed(seed: u64, begins: impl FnOnce(&ElapsedClock)) -> Judged {
     // In memory where there is such a place: nobody pulls the plug here, so no disk is waited for.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let mut findings = Vec::new();
-    let mut story = Vec::new();
     runtime.block_on(async {
         let mut simulation = Simulation::new(seed, folder.path());
+        begins(&simulation.clock);
         simulation.run().await;
-        let judged = auditor::judge(&simulation.database, &simulation.world, RECIPIENTS_A_SECOND);
-        println!("seed {seed}: {}", judged.summary);
-        findings = judged.findings;
-        story = std::mem::take(&mut simulation.story);
-    });
-    assert!(findings.is_empty(), "seed {seed}:\n{}\n\nits story:\n{}", findings.join("\n"), story.join("\n"));
+        let judgement = auditor::judge(&simulation.database, &simulation.world, RECIPIENTS_A_SECOND);
+        let story = std::mem::take(&mut simulation.story);
+        Judged { findings: judgement.findings, summary: judgement.summary, story }
+    })
 }
 
-#[test]
-fn ten_histories_keep_every_promise() {
-    for seed in 1..=10 {
-        check(seed);
+#[cfg(test)]
+mod seeds {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Plays a seed; a broken promise fails the test with the whole story.
+    fn check(seed: u64) {
+        let judged = super::play_seed(seed, |_| ());
+        println!("seed {seed}: {}", judged.summary);
+        let (findings, story) = (judged.findings.join("\n"), judged.story.join("\n"));
+        assert!(
+            findings.is_empty(),
+            "seed {seed}:\n{findings}\n\nits story:\n{story}\n\n\
+             `cargo run --example simulate -- --replay {seed}` tells each step"
+        );
+    }
+
+    /// How many histories are played when nobody says: few, so that a change is soon tried.
+    const FEW: u64 = 20;
+
+    #[test]
+    fn histories_keep_every_promise() {
+        #[expect(clippy::disallowed_methods, reason = "a test is told by its environment how much to play")]
+        let seeds = std::env::var("CAMPAIGND_TEST_SEEDS").ok().and_then(|text| text.parse().ok());
+        let (seeds, next) = (seeds.unwrap_or(FEW), AtomicU64::new(1));
+        let worker = || {
+            loop {
+                match next.fetch_add(1, Ordering::Relaxed) {
+                    seed if seed <= seeds => check(seed),
+                    _ => return,
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(worker);
+            }
+        });
     }
 }

@@ -1,10 +1,13 @@
 //! Providers that are down, slow, out of their mind or too busy: the run waits or its recipients get a truthful
 //! outcome, and what is told is what a person on call needs.
 
-use campaignd::gateway::{
-    Pending,
-    openim::{Account, OpenIM},
-    transport::{self, RawAnswer, Transport, TransportFault},
+use campaignd::{
+    gateway::{
+        Pending,
+        openim::{Account, OpenIM},
+        transport::{self, RawAnswer, Transport, TransportFault},
+    },
+    sandbox::faults::{ErrCode, HTTPStatus, Throttle, Times},
 };
 
 use super::{
@@ -407,6 +410,50 @@ fn a_disk_that_is_full_stops_the_sending_and_nothing_is_lost_when_it_is_not() {
         simulation.spoil("DROP TRIGGER full");
         seconds(60).await;
         assert_eq!(simulation.ask(COUNTS), ["completed 50 accepted 0 refused 0 failed 0 unknown 0 pending"]);
+        daemon.stop().await;
+    });
+}
+
+/// A clock of which every seventh reading is a day ahead: somebody sets it, and sets it back.
+struct Jumpy {
+    steady: Arc<ElapsedClock>,
+    readings: std::sync::atomic::AtomicI64,
+}
+
+impl Clock for Jumpy {
+    fn now(&self) -> Timestamp {
+        let reading = self.readings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.steady.now() + SignedDuration::from_hours(if reading % 7 == 0 { 24 } else { 0 })
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.steady.now()
+    }
+}
+
+#[test]
+fn an_intent_that_the_clock_makes_old_is_withdrawn_and_nobody_is_asked_twice() {
+    play(async |simulation| {
+        simulation.write(
+            "a.yaml",
+            &campaign(100, "")
+                .replace("max: 12h", "max: 72h")
+                .replace("delivery", "finishWithin: 96h\ndelivery"),
+        );
+        let mut parts = simulation.parts(&Arc::default());
+        parts.clock = Arc::new(Jumpy { steady: simulation.clock.clone(), readings: 0.into() });
+        let daemon = Running::start(parts);
+        seconds(1_800).await;
+        let withdrawn = simulation.ask("SELECT operation_id FROM attempt_log WHERE verdict = 'withdrawn'");
+        assert!(!withdrawn.is_empty(), "no intent met a jump");
+        assert_eq!(simulation.ask(COUNTS), ["completed 100 accepted 0 refused 0 failed 0 unknown 0 pending"]);
+        let mut messages = 0;
+        simulation.world.received(&sandbox::Filter::default(), |received| {
+            messages += 1;
+            let left = withdrawn.iter().all(|withdrawn| withdrawn != received.operation_id);
+            assert!(left, "a withdrawn request was made: {received:?}");
+        });
+        assert_eq!(messages, 100);
         daemon.stop().await;
     });
 }

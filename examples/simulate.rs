@@ -1,0 +1,104 @@
+//! Plays histories of the whole daemon on a virtual clock: any number of seeds, or one of them step by step.
+//!
+//! ```sh
+//! cargo run --release --example simulate -- --seeds 1000
+//! cargo run --release --example simulate -- --replay 17
+//! ```
+
+use std::{
+    fmt,
+    process::ExitCode,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use campaignd::clock::{Clock, ElapsedClock};
+use clap::Parser;
+use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
+
+#[path = "../tests/it/dice.rs"]
+mod dice;
+#[path = "../tests/it/simulation/mod.rs"]
+mod simulation;
+
+/// Plays histories of the whole daemon on a virtual clock, and judges each.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many histories
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Play this one alone, and tell each step
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    replay: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let bad = match arguments.replay {
+        Some(seed) => replay(seed),
+        None => play(arguments.from, arguments.from.saturating_add(arguments.seeds)),
+    };
+    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Plays the seeds from `first` until before `end` and gives how many broke a promise.
+fn play(first: u64, end: u64) -> u64 {
+    let (next, bad) = (AtomicU64::new(first), AtomicU64::new(0));
+    let worker = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return;
+            }
+            let judged = simulation::play_seed(seed, |_| ());
+            println!("seed {seed}: {}", judged.summary);
+            if !judged.findings.is_empty() {
+                bad.fetch_add(1, Ordering::Relaxed);
+                println!("seed {seed} BROKE A PROMISE: {}", judged.findings.join("; "));
+                println!("{}", judged.story.join("\n"));
+                println!("seed {seed}: `--replay {seed}` tells how");
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(worker);
+        }
+    });
+    let bad = bad.into_inner();
+    println!("{} histories, {bad} with a broken promise", end - first);
+    bad
+}
+
+/// Plays one seed and tells each step, with the daemon's own log, by the virtual time of day.
+fn replay(seed: u64) -> u64 {
+    tracing_subscriber::fmt().with_timer(Virtual).with_target(false).with_ansi(false).init();
+    let judged = simulation::play_seed(seed, |clock| {
+        // There is one history here, so one clock.
+        let _ = CLOCK.set(*clock);
+    });
+    println!("\nseed {seed}: {}", judged.summary);
+    for finding in &judged.findings {
+        println!("BROKE A PROMISE: {finding}");
+    }
+    u64::from(!judged.findings.is_empty())
+}
+
+static CLOCK: OnceLock<ElapsedClock> = OnceLock::new();
+
+/// The history's own time of day.
+struct Virtual;
+
+impl FormatTime for Virtual {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        match CLOCK.get() {
+            Some(clock) => write!(writer, "{}", clock.now().strftime("%T%.3f")),
+            None => Ok(()),
+        }
+    }
+}
