@@ -217,6 +217,7 @@ async fn ledger_ceiling(batch_size: usize, recipients: usize) -> f64 {
                 loop {
                     let stamp = Some(("notice".to_owned(), clock.now()));
                     let intent = Intent {
+                        names_batches: false,
                         run: run.clone(),
                         at: clock.now(),
                         most_recipients: u64::MAX,

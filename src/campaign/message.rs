@@ -1,7 +1,7 @@
 //! The seam between a campaign file and the gateway that will carry its message: what the
 //! provider's message may hold is the gateway's knowledge, where it stands in the file is ours.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::Map;
 
@@ -61,10 +61,15 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// An id as the provider keeps it, where it takes several ways to write it.
+    fn canonical<'a>(&self, id: &'a str) -> Cow<'a, str> {
+        id.into()
+    }
+
     /// The recipient of this name, as the provider keeps it: two ways to write one account are one
     /// recipient. The reason when the provider cannot have such an id.
     fn recipient(&self, text: &str) -> Result<RecipientID, String> {
-        let id = RecipientID::new(text).map_err(|error| error.to_string())?;
+        let id = RecipientID::new(self.canonical(text)).map_err(|error| error.to_string())?;
         if text == RecipientID::UNLISTED {
             return Err("`*` stands for whom the provider alone knows, and is nobody's id".to_owned());
         }

@@ -229,9 +229,10 @@ impl Gathering {
                         is_wanted.load(Ordering::Relaxed) && gathering.clock.now() <= gathering.give_up_at
                     },
                 };
-                let read = read_list(&order, &mut |id, values| match gathering.keeps(id) {
-                    true => gatherer.add(id, sources, &values),
-                    false => Ok(()),
+                let dialect = gathering.gateway.dialect();
+                let read = read_list(&order, &mut |id, values| match dialect.canonical(id) {
+                    id if gathering.keeps(&id) => gatherer.add(&id, sources, &values),
+                    _ => Ok(()),
                 });
                 read.map(|reading| (gatherer, reading))
             };

@@ -276,7 +276,8 @@ impl Lane {
             .map(|sender| (sender, now + self.gateway.clock_offset()));
         let addressing = assignment.addressing();
         let (most_recipients, caps) = (turn.most_recipients, assignment.caps());
-        let intent = Intent { run, at: now, most_recipients, caps, addressing, stamp };
+        let names_batches = self.gateway.names_batches();
+        let intent = Intent { run, at: now, names_batches, most_recipients, caps, addressing, stamp };
         let assignment = Arc::clone(assignment);
         let found = self.parts.ledger.call(move |store| match assignment.begin(store, &intent)? {
             Some(begun) => Ok(Found::Batch(begun)),

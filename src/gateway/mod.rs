@@ -158,6 +158,11 @@ pub trait Gateway: Send + Sync {
     /// for this message; None when it does not.
     fn stamps_send_time(&self, message: &Message) -> Option<String>;
 
+    /// Whether a batch that is asked again keeps its operation id, because the provider goes by it.
+    fn names_batches(&self) -> bool {
+        false
+    }
+
     /// The provider's clock minus ours, as far as known.
     fn clock_offset(&self) -> SignedDuration;
 

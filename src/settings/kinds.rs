@@ -8,6 +8,7 @@ use crate::{
 /// Every kind, those that deliver first.
 pub const KINDS: &[&dyn Kind] = &[
     &openim::settings::OpenIMKind,
+    &netease::im::settings::IMKind,
     &netease::send_to_all::settings::SendToAllKind,
     &sandbox::settings::SandboxKind,
 ];

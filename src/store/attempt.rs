@@ -12,6 +12,8 @@ use crate::{
 pub struct Intent {
     pub run: RunID,
     pub at: Timestamp,
+    /// Whether a batch that is asked again keeps its operation id, as long as its recipients stay.
+    pub names_batches: bool,
     /// The most recipients it may have, at least 1.
     pub most_recipients: u64,
     /// Whoever has had enough by now is excluded instead of asked.

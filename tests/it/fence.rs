@@ -162,6 +162,7 @@ fn opened(store: &mut SqliteStore, name: &str, recipients: usize) -> RunID {
 fn asked(store: &mut SqliteStore, run: &RunID) -> campaignd::store::Begun {
     let intent = Intent {
         caps: Default::default(),
+        names_batches: false,
         run: run.clone(),
         at: now(),
         most_recipients: 10,
@@ -486,6 +487,7 @@ fn of_two_daemons_the_first_can_do_nothing_more() {
     taken_over(change(&mut first, |store| store.batch_settle(&end, &settlement).map(|_| ())));
     let intent = Intent {
         caps: Default::default(),
+        names_batches: false,
         run: run.clone(),
         at: now(),
         most_recipients: 10,

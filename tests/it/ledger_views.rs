@@ -189,6 +189,7 @@ fn a_delivery_tells_how_often_it_was_tried() {
     desk.store.run_open_part(&run, &[chunk], &[], now()).unwrap();
     desk.store.run_event(&run, RunEvent::Sealed, None, now()).unwrap();
     let intent = Intent {
+        names_batches: false,
         run: run.clone(),
         at: now(),
         most_recipients: 1,

@@ -2,5 +2,6 @@
 //! server of its own.
 
 mod golden;
+mod im;
 mod office;
 mod send_to_all;

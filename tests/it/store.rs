@@ -142,6 +142,7 @@ fn begin(store: &mut dyn Store, run: &RunID, most_recipients: u64, ms: i64) -> O
         at: at(ms),
         most_recipients,
         caps: Default::default(),
+        names_batches: false,
         addressing: Addressing::Users,
         stamp: None,
     };

@@ -8,6 +8,7 @@ pub mod accid;
 pub mod account;
 pub mod caller;
 mod codes;
+pub mod im;
 
 mod lengths;
 pub mod send_to_all;

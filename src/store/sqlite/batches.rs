@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, Row, named_params, params};
+use sha2::{Digest, Sha256};
 
 use super::{
     super::{AttemptEnd, Begun, Intent, StoreError, Stored},
@@ -171,13 +172,14 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
         Some((sender, provider_now)) => Some(stamp(connection, &intent.run, sender, *provider_now)?),
         None => None,
     };
+    let named = if intent.names_batches { Some(name_of(connection, run, &batch)?) } else { None };
     connection
         .prepare_cached(
             "INSERT INTO attempt (kind, run, batch, gateway, operation_id, sender, send_time, started_at,
                 recipients, addressing, first, last)
              SELECT 'send', id, ?2, gateway,
-                (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
-                    || '-' || run,
+                coalesce(?10, (SELECT identity FROM ledger) || '-'
+                    || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt) || '-' || run),
                 ?3, ?4, ?5, ?6, ?7, ?8, ?9
              FROM run WHERE id = ?1",
         )?
@@ -191,6 +193,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
             addressing.as_str(),
             batch.recipients.first().map(RecipientID::as_str),
             batch.recipients.last().map(RecipientID::as_str),
+            named,
         ])?;
     let attempt = connection.last_insert_rowid();
     connection
@@ -218,6 +221,24 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
         recipients: batch.recipients,
         send_time_ms,
     }))
+}
+
+/// The name of a batch for a provider that goes by it: 32 hex digits, the same whenever these recipients
+/// of this batch are asked, and never those of others.
+fn name_of(connection: &Connection, run: i64, batch: &PendingBatch) -> Stored<String> {
+    let (identity, name): (String, String) = connection
+        .prepare_cached("SELECT (SELECT identity FROM ledger), run FROM run WHERE id = ?1")?
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut digest = Sha256::new();
+    for part in [identity.as_str(), &name, &batch.number.to_string()] {
+        digest.update(part);
+        digest.update([0]);
+    }
+    for recipient in &batch.recipients {
+        digest.update(recipient.as_str());
+        digest.update([0]);
+    }
+    Ok(digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The next batch without those who must not be asked any more.

@@ -202,6 +202,7 @@ fn send_times_of_an_account_increase_whatever_its_clock_says() {
         let mut stamp = |run: usize, sender: &str, provider_now: i64| {
             let stamp = Some((sender.to_owned(), at(provider_now)));
             let intent = Intent {
+                names_batches: false,
                 run: runs[run].clone(),
                 at: at(0),
                 most_recipients: 1,

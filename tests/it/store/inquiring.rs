@@ -308,6 +308,7 @@ fn sent(store: &mut dyn Store, run: &RunID, most: u64, ms: i64, verdicts: &[Verd
         at: at(ms),
         most_recipients: most,
         caps: Default::default(),
+        names_batches: false,
         addressing: Addressing::Users,
         stamp,
     };

@@ -128,6 +128,7 @@ impl Model {
     fn begin(&mut self, store: &mut dyn Store, most: u64, provider_now: i64, last_stamp: &mut i64) {
         let stamp = Some(("notice".to_owned(), at(provider_now)));
         let intent = Intent {
+            names_batches: false,
             run: self.run.clone(),
             at: at(1),
             most_recipients: most,

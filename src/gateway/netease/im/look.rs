@@ -1,0 +1,290 @@
+//! Reading the history: whether a message of ours stands in the conversation with a recipient.
+//!
+//! A message has no mark of ours, since its content is its author's: it is recognised by its sender, its
+//! body, that a server sent it, and its time. Whatever else a server sent there at that time may be ours
+//! in other words, so then nothing is said.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{IM, dialect::CallKind, wire};
+use crate::{
+    campaign::Message,
+    gateway::{
+        Addressing, Journal, Look, ReadEnd, ReadFault, netease::codes, scrub::Scrub, transport::no_answer,
+    },
+    run::{
+        look::{Sighting, Sought},
+        reply::{Answer, Reason, Receipt, Reply},
+    },
+};
+
+/// The most messages of a page.
+const PAGE: usize = 100;
+/// What the vendor calls messages that a server sent.
+const SERVER: i64 = 32;
+/// The provider's clock may be so much behind ours as far as we know it.
+const SLACK: SignedDuration = SignedDuration::from_secs(5);
+/// A message that left may be taken so much later; a later one is another.
+const TAKEN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether what became of a call with this message can be read; why not.
+pub fn can_be_asked(message: &Message, addressing: Addressing, call: CallKind) -> Result<(), Reason> {
+    let cannot = |why: &str| Err(Reason::new("cannotBeAsked", why));
+    if call == CallKind::Attach {
+        return cannot("nothing keeps a notification");
+    }
+    if matches!(addressing, Addressing::Unlisted | Addressing::Group) {
+        return cannot("nobody is named whose conversation could be read");
+    }
+    let option = message.0.get("option").and_then(Value::as_str);
+    let option: Option<Value> = option.and_then(|text| serde_json::from_str(text).ok());
+    if option.is_some_and(|option| option["history"] == Value::Bool(false)) {
+        return cannot("`option.history` is false, so nothing keeps the message");
+    }
+    Ok(())
+}
+
+/// A message of the history, as much of it as tells whether it is ours.
+#[derive(Debug, Deserialize)]
+struct Kept {
+    from: String,
+    #[serde(default)]
+    msgid: Value,
+    sendtime: Value,
+    #[serde(default, rename = "type")]
+    kind: Value,
+    #[serde(default)]
+    fromclienttype: Value,
+    #[serde(default)]
+    body: Value,
+}
+
+impl IM {
+    /// A sighting of each message that is sought, one request each.
+    pub(super) async fn read_history(
+        &self,
+        look: &Look,
+        journal: &dyn Journal,
+    ) -> Result<Vec<Sighting>, ReadFault> {
+        if let Err(reason) = can_be_asked(&look.message, look.addressing, self.dialect.call) {
+            return Err(ReadFault(reason));
+        }
+        let mut sightings: Vec<Sighting> = Vec::with_capacity(look.sought.len());
+        for sought in &look.sought {
+            match self.session(&look.message, sought, journal).await {
+                Ok(sighting) => sightings.push(sighting),
+                // A fault before anything was seen says nothing of any of them.
+                Err(fault) if sightings.is_empty() => return Err(fault),
+                Err(ReadFault(reason)) => {
+                    let unseen = Sighting::NoAnswer(reason);
+                    sightings.resize(look.sought.len(), unseen);
+                    break;
+                }
+            }
+        }
+        Ok(sightings)
+    }
+
+    async fn session(
+        &self,
+        message: &Message,
+        sought: &Sought,
+        journal: &dyn Journal,
+    ) -> Result<Sighting, ReadFault> {
+        let from = message.0.get("from").and_then(Value::as_str).unwrap_or_default();
+        let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
+        let now = self.clock.now() + self.caller.clock_offset();
+        let end = window.end.min(now + SLACK);
+        let form = wire::session(from, sought.recipient.as_str(), window.begin, end, PAGE);
+        let operation_id = journal.begin(1).await?;
+        let posted = self.caller.post(wire::SESSION, wire::FORM, form.as_bytes(), Some(&operation_id)).await;
+        let read = match posted {
+            Ok(raw) => {
+                let secrets = self.caller.secrets();
+                let told = codes::open(&raw, &Scrub { secrets: &secrets }).map_err(|answer| *answer);
+                told.and_then(|told| match told.code {
+                    Some(200) => Ok(told),
+                    _ => {
+                        let answer = told.refused(&raw, SignedDuration::from_secs(11));
+                        Err(self.caller.mind_clock(&raw, answer))
+                    }
+                })
+            }
+            Err(fault) => Err(no_answer(fault)),
+        };
+        let end = match &read {
+            Ok(told) => ReadEnd {
+                http_status: Some(200),
+                provider_code: told.code,
+                provider_message: None,
+                answered: true,
+            },
+            Err(answer) => ReadEnd {
+                http_status: answer.http_status,
+                provider_code: answer.provider_code,
+                provider_message: answer.provider_message.clone(),
+                answered: false,
+            },
+        };
+        journal.end(&operation_id, end).await;
+        match read {
+            Ok(told) => Ok(judge(kept(&told.body["msgs"]), message, from, &window, now)),
+            Err(answer) => unread(answer, sought, now),
+        }
+    }
+}
+
+/// An account that does not exist has no conversation; all else that is no answer says nothing.
+fn unread(answer: Answer, sought: &Sought, now: Timestamp) -> Result<Sighting, ReadFault> {
+    let reason = match answer.reply {
+        Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
+        Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
+    };
+    let words = reason.text.to_lowercase();
+    let is_stranger = words.contains("not register") && words.contains(sought.recipient.as_str());
+    if reason.code == "414" && is_stranger {
+        return Ok(Sighting::Nothing { seen_until: place(now) });
+    }
+    Err(ReadFault(reason))
+}
+
+/// A place in every conversation: the provider's time.
+fn place(now: Timestamp) -> u64 {
+    u64::try_from(now.as_millisecond()).unwrap_or(0)
+}
+
+/// When the message may have been taken, by the provider's clock.
+struct Window {
+    begin: Timestamp,
+    end: Timestamp,
+}
+
+impl Window {
+    fn of(sought: &Sought, offset: SignedDuration, timeout: std::time::Duration) -> Window {
+        let asked_at = sought.asked_at + offset;
+        let timeout = SignedDuration::try_from(timeout).unwrap_or(TAKEN_WITHIN);
+        Window { begin: asked_at - SLACK, end: asked_at + timeout + TAKEN_WITHIN }
+    }
+}
+
+/// The messages: a list, or a list in JSON as a text.
+fn kept(told: &Value) -> Option<Vec<Kept>> {
+    match told {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        list => serde_json::from_value(list.clone()).ok(),
+    }
+}
+
+/// What the messages of the window tell, oldest first.
+fn judge(
+    kept: Option<Vec<Kept>>,
+    message: &Message,
+    from: &str,
+    window: &Window,
+    now: Timestamp,
+) -> Sighting {
+    let no_answer = |code: &str, text: &str| Sighting::NoAnswer(Reason::new(code, text));
+    let Some(kept) = kept else { return no_answer("unreadable", "the history cannot be read") };
+    let is_whole = kept.len() < PAGE;
+    let ours = message.0.get("body").and_then(Value::as_str).map(json_or_text);
+    let kind = message.0.get("type").and_then(Value::as_i64);
+    let by_us = kept.into_iter().filter(|kept| {
+        let time = codes::code_of(&kept.sendtime).and_then(|time| Timestamp::from_millisecond(time).ok());
+        kept.from.eq_ignore_ascii_case(from)
+            && codes::code_of(&kept.fromclienttype) == Some(SERVER)
+            && time.is_some_and(|time| (window.begin..=window.end).contains(&time))
+    });
+    let mut others = false;
+    for kept in by_us {
+        let body = match &kept.body {
+            Value::String(text) => json_or_text(text),
+            other => other.clone(),
+        };
+        if Some(&body) == ours.as_ref() && codes::code_of(&kept.kind) == kind {
+            return Sighting::Found(Receipt {
+                server_msg_id: codes::exact(&kept.msgid),
+                client_msg_id: None,
+                send_time_ms: codes::code_of(&kept.sendtime),
+            });
+        }
+        others = true;
+    }
+    match (others, is_whole) {
+        (true, _) => no_answer("notRecognised", "a server sent something else there at that time"),
+        (false, false) => no_answer("longConversation", "more was said at that time than one page holds"),
+        (false, true) => Sighting::Nothing { seen_until: place(now) },
+    }
+}
+
+/// A text as the JSON that it is, or as itself.
+fn json_or_text(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::campaign::RecipientID;
+
+    const ASKED_AT: i64 = 1_700_000_000_000;
+
+    #[track_caller]
+    fn check(msgs: Value, expected: &str) {
+        let sought = Sought {
+            recipient: RecipientID::new("u1").unwrap(),
+            send_time_ms: None,
+            operation_id: "r".into(),
+            asked_at: Timestamp::from_millisecond(ASKED_AT).unwrap(),
+            seen_until: None,
+        };
+        let window = Window::of(&sought, SignedDuration::ZERO, Duration::from_secs(20));
+        let message = Message(Map::from_iter([
+            ("type".to_owned(), json!(0)),
+            ("body".to_owned(), json!(r#"{"msg": "hi"}"#)),
+        ]));
+        let found = match judge(kept(&msgs), &message, "bot", &window, window.end) {
+            Sighting::Found(receipt) => format!("found {}", receipt.server_msg_id.unwrap()),
+            Sighting::Nothing { .. } => "nothing".to_owned(),
+            Sighting::NoAnswer(reason) => reason.code,
+            Sighting::Contradiction(reason) => panic!("{reason:?}"),
+        };
+        assert_eq!(found, expected, "{msgs}");
+    }
+
+    #[test]
+    fn ours_is_recognised_and_what_might_be_is_not_denied() {
+        let with = |change: fn(&mut Value)| {
+            let mut kept = json!({"from": "bot", "msgid": 9_007_199_254_740_993_i64, "type": 0,
+                "sendtime": ASKED_AT + 300, "fromclienttype": 32, "body": {"msg": "hi"}});
+            change(&mut kept);
+            kept
+        };
+        let ours = with(|_| {});
+        check(json!([ours]), "found 9007199254740993");
+        check(json!([ours.clone()]).to_string().into(), "found 9007199254740993");
+        check(json!([with(|kept| kept["body"] = r#"{"msg":"hi"}"#.into())]), "found 9007199254740993");
+        check(
+            json!([with(|kept| kept["sendtime"] = (ASKED_AT + 300).to_string().into())]),
+            "found 9007199254740993",
+        );
+        check(json!([]), "nothing");
+        // From the other side, from a telephone, from before, from much later.
+        check(json!([with(|kept| kept["from"] = "u1".into())]), "nothing");
+        check(json!([with(|kept| kept["fromclienttype"] = 2.into())]), "nothing");
+        check(json!([with(|kept| kept["sendtime"] = (ASKED_AT - 6_000).into())]), "nothing");
+        check(json!([with(|kept| kept["sendtime"] = (ASKED_AT + 81_000).into())]), "nothing");
+        // In other words it may be ours.
+        check(json!([with(|kept| kept["body"]["msg"] = "hi!".into())]), "notRecognised");
+        check(json!([with(|kept| kept["type"] = 100.into())]), "notRecognised");
+        check(json!([with(|kept| kept["body"]["msg"] = "hi!".into()), ours]), "found 9007199254740993");
+        check(vec![with(|kept| kept["from"] = "u1".into()); PAGE].into(), "longConversation");
+        check(json!("no list"), "unreadable");
+        check(Value::Null, "unreadable");
+    }
+}
