@@ -1,6 +1,7 @@
 //! NetEase's two kinds of gateways: what they send, to the byte; what becomes of it, against a sandbox
 //! server of its own.
 
+mod checks;
 mod golden;
 mod im;
 mod office;

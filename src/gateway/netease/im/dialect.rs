@@ -213,7 +213,7 @@ impl Reading<'_> {
             (Form::Flag, _) => return self.shape(key, Shape::Boolean),
             (Form::Text { most }, Value::String(text)) => Some((text.clone(), *most)),
             (Form::Text { .. }, _) => return self.shape(key, Shape::Text),
-            (Form::JSON { most }, _) => {
+            (Form::JSONText { most }, _) => {
                 if let Value::String(text) = &value
                     && serde_json::from_str::<Value>(text).is_err()
                 {

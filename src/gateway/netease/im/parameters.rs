@@ -16,7 +16,7 @@ pub enum Form {
         most: usize,
     },
     /// JSON text, or a mapping that is written as such.
-    JSON {
+    JSONText {
         most: usize,
     },
     /// Free text, or a mapping that is written as JSON.
@@ -38,7 +38,7 @@ const fn text(name: &'static str, most: usize) -> Parameter {
 }
 
 const fn json(name: &'static str, most: usize) -> Parameter {
-    Parameter { name, form: Form::JSON { most } }
+    Parameter { name, form: Form::JSONText { most } }
 }
 
 const fn whole(name: &'static str, min: i64, max: i64) -> Parameter {
