@@ -111,3 +111,16 @@ fn a_test_send_of_a_selected_campaign_names_its_people_and_selects_nobody() {
     assert!(said.out.contains("&two=%5B%7B%22appregisterid%22%3A%22u1%22%7D%5D"), "{}", said.out);
     assert!(!said.out.contains("areaid") && !said.out.contains("AppKey"), "{}", said.out);
 }
+
+#[test]
+fn a_new_campaign_of_either_kind_checks_clean() {
+    for kind in [
+        "{kind: netease, url: \"https://im.example.com/nimserver\", appKey: a, appSecret: {env: S}}",
+        "{kind: netease-send-to-all, url: \"https://im.example.com/x\", encoding: json, auth: none}",
+    ] {
+        let desk = Desk::new(&format!("gateways: {{n: {kind}}}\n"), &[]);
+        desk.ends(&["new", "short"], 0);
+        desk.ends(&["new", "long", "--gateway", "n", "--all"], 0);
+        desk.ends(&["check", "--strict"], 0);
+    }
+}
