@@ -229,10 +229,9 @@ impl Gathering {
                         is_wanted.load(Ordering::Relaxed) && gathering.clock.now() <= gathering.give_up_at
                     },
                 };
-                let dialect = gathering.gateway.dialect();
-                let read = read_list(&order, &mut |id, values| match dialect.canonical(id) {
-                    id if gathering.keeps(&id) => gatherer.add(&id, sources, &values),
-                    _ => Ok(()),
+                let read = read_list(&order, &mut |id, values| match gathering.keeps(id) {
+                    true => gatherer.add(id, sources, &values),
+                    false => Ok(()),
                 });
                 read.map(|reading| (gatherer, reading))
             };
