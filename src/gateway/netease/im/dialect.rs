@@ -13,13 +13,13 @@ use crate::{
         Dialect, Message,
         message::{AddressedTo, Fault, Step},
     },
-    document::{Code, Severity},
+    document::{Code, Severity, nearest::nearest},
     gateway::{
         netease::{
             accid,
             lengths::{self, json_text},
         },
-        shape::{Faults, Field, Shape, kind_of, nearest},
+        shape::{Faults, Field, Shape, kind_of},
     },
 };
 
