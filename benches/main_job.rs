@@ -374,6 +374,7 @@ async fn begin_all(ledger: &Ledger, run: &RunID, batches: u32, now: Timestamp) -
         let intent = Intent {
             run: run.clone(),
             at: now,
+            names_batches: false,
             most_recipients: u64::MAX,
             addressing,
             stamp,

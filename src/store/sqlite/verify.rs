@@ -105,8 +105,9 @@ const TIES: &[(&str, &str)] = &[
     ),
     (
         "requests that share an operation id",
-        "SELECT min(r.run), count(*) FROM attempt a JOIN run r ON r.id = a.run
-         GROUP BY a.operation_id HAVING count(*) > 1",
+        // A provider that goes by it is told the same one whenever the same batch is asked.
+        "SELECT min(r.run), count(*) FROM attempt a JOIN run r ON r.id = a.run GROUP BY a.operation_id
+         HAVING count(DISTINCT a.run || ' ' || a.kind || ' ' || a.batch || ' ' || a.recipients) > 1",
     ),
     (
         "messages of one sender that share a send time",
