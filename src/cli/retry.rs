@@ -84,9 +84,9 @@ pub async fn retry(args: RetryArgs, settings: &Settings, now: Timestamp) -> Ende
     let (run, act) = (RunID::from_text(name.clone()), Act { at: now, who: settings::who(), why: args.why });
     let reopened = ledger.call(move |store| store.run_retry(&run, &outcomes, &act)).await?;
     if reopened == 0 {
-        return Err(nobody(format!("nobody of {name} is {only}, and not being looked up")));
+        return Err(nobody(format!("nobody of {name} is {only}; whoever is being looked up is left alone")));
     }
-    output::write(&format!("{name}: {reopened} recipients are asked again\n"))?;
+    output::write(&format!("{name}: {} asked again\n", people(reopened, "")))?;
     follow(&name, settings);
     Ok(Exit::Good)
 }
@@ -113,7 +113,7 @@ pub async fn reconcile(args: ReconcileArgs, settings: &Settings, now: Timestamp)
         Purpose::Settle => "unknown",
         Purpose::Confirm => "accepted",
     };
-    output::write(&format!("{name}: {sought} {what} recipients are looked up\n"))?;
+    output::write(&format!("{name}: {} looked up\n", people(sought, what)))?;
     follow(&name, settings);
     Ok(Exit::Good)
 }
@@ -122,6 +122,12 @@ fn open(run: &str, settings: &Settings, now: Timestamp) -> Result<(String, Ledge
     let name = names::run_or_newest(&Review::open(&settings.database)?, run)?;
     let ledger = Ledger::inline(Box::new(SqliteStore::open_existing(&settings.database, now)?));
     Ok((name, ledger))
+}
+
+/// So many recipients of a kind, and the verb that fits.
+fn people(count: u64, what: &str) -> String {
+    let kind = if what.is_empty() { String::new() } else { format!("{what} ") };
+    if count == 1 { format!("1 {kind}recipient is") } else { format!("{count} {kind}recipients are") }
 }
 
 fn nobody(message: String) -> Failure {

@@ -29,11 +29,13 @@ pub const WITNESSES: usize = 64;
 
 /// The shortest wait between two looks; each further one doubles it.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
-/// The longest.
+/// The longest, where a quarter of `settle` is not shorter.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 /// An inquiry that could prove absence for so many times `settle`, and could not for want of
 /// witnesses, is given up.
 const PATIENCE: i32 = 2;
+/// But not before it has lasted so long: what is sent to be seen needs a moment.
+const SHORTEST_PATIENCE: SignedDuration = SignedDuration::from_secs(15);
 
 /// Why messages are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +73,7 @@ pub enum Doubt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     pub purpose: Purpose,
+    pub opened_at: Timestamp,
     /// When something of its batch last appeared; at first when its request ended.
     pub appeared_at: Timestamp,
     /// Looks that have been made.
@@ -161,7 +164,8 @@ impl Progress {
     fn next_look_at(&self, circumstances: &Circumstances) -> Timestamp {
         let now = circumstances.now;
         let wait = FIRST_WAIT * 2i32.saturating_pow(self.looks.min(6));
-        let at = now.saturating_add(wait.min(LONGEST_WAIT)).unwrap_or(Timestamp::MAX);
+        let longest = (circumstances.settle / 4).clamp(FIRST_WAIT, LONGEST_WAIT);
+        let at = now.saturating_add(wait.min(longest)).unwrap_or(Timestamp::MAX);
         let provable = self.provable_from(circumstances);
         if provable > now { at.min(provable) } else { at }
     }
@@ -182,8 +186,9 @@ impl Progress {
             // That an accepted message is missing is told, and nothing is sent for it.
             Purpose::Confirm => true,
         };
-        let given_up = circumstances.now
-            >= provable_from.saturating_add(circumstances.settle * PATIENCE).unwrap_or(Timestamp::MAX);
+        let patience = (circumstances.settle * PATIENCE).max(SHORTEST_PATIENCE);
+        let patient_from = provable_from.max(self.opened_at);
+        let given_up = circumstances.now >= patient_from.saturating_add(patience).unwrap_or(Timestamp::MAX);
         let conclude = |sighting| match sighting {
             Sighting::Found(receipt) => Conclusion::Found(receipt),
             Sighting::Contradiction(reason) => Conclusion::Held(reason),
@@ -257,7 +262,7 @@ mod tests {
         witnesses: Option<(usize, usize)>,
         sightings: &[Sighting],
     ) -> Findings {
-        let progress = Progress { purpose, appeared_at: at(0), looks: 0 };
+        let progress = Progress { purpose, opened_at: at(0), appeared_at: at(0), looks: 0 };
         let witnesses =
             witnesses.map(|(sought, seen)| Witnesses::of((0..sought).map(|number| number < seen)));
         let circumstances =
@@ -335,7 +340,7 @@ mod tests {
     #[test]
     fn looks_become_rare_and_none_is_missed_when_proof_becomes_possible() {
         let wait = |seconds, looks| {
-            let progress = Progress { purpose: Purpose::Settle, appeared_at: at(0), looks };
+            let progress = Progress { purpose: Purpose::Settle, opened_at: at(0), appeared_at: at(0), looks };
             let circumstances =
                 Circumstances { now: at(seconds), unhealthy_at: None, settle: SETTLE, witnesses: None };
             let findings = progress.conclude(&circumstances, vec![(id(), nothing())]);
@@ -355,6 +360,19 @@ mod tests {
         assert!(suffice(&[(true, 63), (false, 1), (true, 64), (false, 9)]));
         // A partition of eight that lags.
         assert!(!suffice(&[(true, 7), (false, 1)].repeat(25)));
+    }
+
+    #[test]
+    fn a_person_who_asks_late_is_not_given_up_at_once() {
+        let late = Progress { purpose: Purpose::Settle, opened_at: at(9_000), appeared_at: at(0), looks: 0 };
+        let conclusion = |seconds| {
+            let circumstances =
+                Circumstances { now: at(seconds), unhealthy_at: None, settle: SETTLE, witnesses: None };
+            late.conclude(&circumstances, vec![(id(), nothing())]).conclusions.remove(0).1
+        };
+        assert_eq!(conclusion(9_000), Conclusion::Open);
+        assert_eq!(conclusion(9_000 + 1_199), Conclusion::Open);
+        assert!(matches!(conclusion(9_000 + 1_200), Conclusion::Held(_)));
     }
 
     proptest! {

@@ -365,6 +365,39 @@ fn a_send_that_is_not_accepted_ends_with_1() {
 }
 
 #[test]
+fn doubts_are_looked_up_and_whoever_has_it_not_is_asked_again() {
+    // Of two the first gets it, and no answer comes.
+    let sandbox = Desk::new(SETTINGS, &[]);
+    let sandbox =
+        sandbox.command(&["sandbox", "--listen", "127.0.0.1:0", "--users", "10", "--cut-after", "1x1"]);
+    let sandbox = Process::start(sandbox, "ready on ");
+    let address =
+        sandbox.ready.split("http://").nth(1).unwrap().split(':').take(2).collect::<Vec<_>>().join(":");
+    let settings = format!(
+        "listen: off\ntimezone: UTC\ngateways:\n  im: {{kind: openim, url: \"http://{address}\", adminUserID: imAdmin, \
+         secret: {{file: secret}}, defaults: {{sendID: notice, senderPlatformID: 2}}, settle: 1s, probe: u00009}}\n"
+    );
+    let hello = format!("gateway: im\n{HELLO}delivery: {{onUnknown: hold}}\n");
+    let desk = Desk::new(&settings, &[("hello.yaml", &hello)]);
+    desk.write("secret", "openIM123");
+    let _daemon = desk.serve();
+    let mut told = session(
+        &desk,
+        &[
+            &["send", "hello", "--yes", "--wait"],
+            &["retry", "hello", "--only", "failed"],
+            &["reconcile", "hello", "--accepted"],
+            &["reconcile", "hello", "--why", "the line was cut"],
+        ],
+    );
+    desk.until_newest("hello", |_, _| desk.json(&["show", "hello"])["failed"] == 1);
+    told += &session(&desk, &[&["deliveries"], &["retry", "hello", "--only", "failed,refused"]]);
+    desk.until_newest("hello", |state, accepted| state == "completed" && accepted == 2);
+    told += &session(&desk, &[&["deliveries", "--format", "csv"]]);
+    golden("doubts_are_looked_up_and_whoever_has_it_not_is_asked_again", &told);
+}
+
+#[test]
 fn runs_are_held_and_ended_with_and_without_a_daemon() {
     let names: Vec<String> = (1..=500).map(|number| format!("u{number:05}")).collect();
     let slow = HELLO.replace("u00001, u00002, u00003", &names.join(", "))

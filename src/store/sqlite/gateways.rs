@@ -1,7 +1,7 @@
 //! What a gateway must remember: the calls that its limits still count, and whether its calls may leave.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     super::{GatewayRecord, PastCall, StoreError, Stored},
@@ -102,4 +102,22 @@ pub fn record(connection: &Connection, gateway: &str) -> Stored<GatewayRecord> {
         _ => None,
     };
     Ok(GatewayRecord { breaker, quiet })
+}
+
+pub fn unhealthy(connection: &Connection, gateway: &str, at: Timestamp) -> Stored<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO gateway_health (gateway, unhealthy_at) VALUES (?1, ?2)
+             ON CONFLICT (gateway) DO UPDATE SET unhealthy_at = max(unhealthy_at, ?2)",
+        )?
+        .execute(params![gateway, at.as_millisecond()])?;
+    Ok(())
+}
+
+pub fn unhealthy_at(connection: &Connection, gateway: &str) -> Stored<Option<Timestamp>> {
+    let at: Option<i64> = connection
+        .prepare_cached("SELECT unhealthy_at FROM gateway_health WHERE gateway = ?1")?
+        .query_row([gateway], |row| row.get(0))
+        .optional()?;
+    optional_time(at)
 }

@@ -108,7 +108,7 @@ pub fn begin(connection: &Connection, run: i64, purpose: Purpose, now: Timestamp
 }
 
 pub const DUE: &str =
-    "SELECT i.inquiry, i.run AS run_row, r.run, i.attempt, i.purpose, i.first, i.last, i.appeared_at,
+    "SELECT i.inquiry, i.run AS run_row, r.run, i.attempt, i.purpose, i.first, i.last, i.opened_at, i.appeared_at,
         i.looks, a.batch, a.operation_id, a.addressing, a.started_at, a.finished_at, a.verdict
      FROM inquiry i JOIN attempt a ON a.attempt = i.attempt JOIN run r ON r.id = i.run
      WHERE i.gateway = ?1 AND i.next_look_at <= ?2 ORDER BY i.next_look_at, i.inquiry LIMIT ?3";
@@ -170,7 +170,12 @@ fn inquiry(connection: &Connection, row: &Row<'_>) -> Stored<Inquiry> {
         asked_at,
         ended_at: optional_time(row.get("finished_at")?)?.unwrap_or(asked_at),
         answered: verdict.as_deref() == Some("answered"),
-        progress: Progress { purpose, appeared_at: time(row.get("appeared_at")?)?, looks: row.get("looks")? },
+        progress: Progress {
+            purpose,
+            opened_at: time(row.get("opened_at")?)?,
+            appeared_at: time(row.get("appeared_at")?)?,
+            looks: row.get("looks")?,
+        },
         sought,
     })
 }
@@ -428,22 +433,4 @@ fn count_look(connection: &Connection, look: Option<i64>, counts: &Counts) -> St
             .execute(params![look, counts.accepted, counts.unknown])?;
     }
     Ok(())
-}
-
-pub fn unhealthy(connection: &Connection, gateway: &str, at: Timestamp) -> Stored<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO gateway_health (gateway, unhealthy_at) VALUES (?1, ?2)
-             ON CONFLICT (gateway) DO UPDATE SET unhealthy_at = max(unhealthy_at, ?2)",
-        )?
-        .execute(params![gateway, at.as_millisecond()])?;
-    Ok(())
-}
-
-pub fn unhealthy_at(connection: &Connection, gateway: &str) -> Stored<Option<Timestamp>> {
-    let at: Option<i64> = connection
-        .prepare_cached("SELECT unhealthy_at FROM gateway_health WHERE gateway = ?1")?
-        .query_row([gateway], |row| row.get(0))
-        .optional()?;
-    optional_time(at)
 }

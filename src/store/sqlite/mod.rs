@@ -370,11 +370,11 @@ impl Store for SqliteStore {
     }
 
     fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()> {
-        inquiries::unhealthy(&self.connection, gateway, at)
+        gateways::unhealthy(&self.connection, gateway, at)
     }
 
     fn gateway_unhealthy_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>> {
-        inquiries::unhealthy_at(&self.connection, gateway)
+        gateways::unhealthy_at(&self.connection, gateway)
     }
 
     fn past_calls(
