@@ -7,8 +7,10 @@ pub mod gather;
 mod lines;
 pub mod list_file;
 mod rows;
+mod seek;
 mod source_set;
 
 pub use gather::{Gatherer, Member, Members, Texts};
 pub use list_file::{ListFault, ListOrder, ListReading, read_list};
+pub use seek::seek;
 pub use source_set::SourceSet;

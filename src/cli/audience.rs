@@ -20,7 +20,7 @@ use crate::{
     audience::{Member, SourceSet},
     campaign::{self, Audience, Campaign, RecipientID},
     clock::Clock,
-    daemon::gathering::{Gathered, Gathering, Keep},
+    daemon::gathering::{Gathered, Gathering},
     run::{
         screen::{Held, Screen, Screened},
         source::{Side, SourceRecord},
@@ -63,7 +63,7 @@ pub async fn run(args: AudienceArgs, settings: &Settings, clock: Arc<dyn Clock>)
     let now = clock.now();
     let (source, campaign) = preview::find(&args.campaign, settings, now)?;
     let campaign = Arc::new(campaign);
-    let gathering = gathering(&args, &source, Arc::clone(&campaign), settings, clock)?;
+    let mut gathering = gathering(&args, &source, Arc::clone(&campaign), settings, clock)?;
     let Gathered { members, sources, .. } = gathering.gather().await?;
     let judge = Judge {
         screen: Screen { campaign: &campaign.id, sample: campaign.sample, holdout: campaign.holdout },
@@ -74,7 +74,13 @@ pub async fn run(args: AudienceArgs, settings: &Settings, clock: Arc<dyn Clock>)
         now,
     };
     match &args.explain {
-        Some(id) => explain(id, members, &judge, &sources, args.format.format),
+        Some(id) => {
+            let is_named = explain(id, members, &judge, &sources, args.format.format)?;
+            if !is_named && !asks_provider(&campaign) {
+                tell_other_cases(id, &mut gathering).await?;
+            }
+            Ok(Exit::Good)
+        }
         None if args.list => list(members, &judge, args.format.format),
         None => summarise(members, &judge, &sources, &args, settings),
     }
@@ -97,11 +103,6 @@ fn gathering(
         wire::silent(gateway.as_ref(), Arc::clone(&clock))?
     };
     let (source, settings) = (source.clone(), settings.clone());
-    // Another letter case is another id, which is worth a word.
-    let keep = args
-        .explain
-        .clone()
-        .map(|wanted| -> Keep { Arc::new(move |id: &str| id.eq_ignore_ascii_case(wanted.as_str())) });
     Ok(Gathering {
         name: campaign.id.to_string(),
         gateway,
@@ -110,7 +111,7 @@ fn gathering(
         give_up_at: clock.now() + PATIENCE,
         clock,
         columns: Arc::default(),
-        keep,
+        sought: args.explain.clone(),
         named: None,
         campaign,
     })
@@ -347,13 +348,14 @@ struct Explanation {
     excluded_by: Vec<String>,
 }
 
+/// Explains one id; tells whether a source names it.
 fn explain(
     id: &RecipientID,
     members: impl Iterator<Item = io::Result<Member>>,
     judge: &Judge<'_>,
     records: &[SourceRecord],
     format: Format,
-) -> Ended {
+) -> Result<bool, Failure> {
     let mut found = Explanation {
         recipient: id.to_string(),
         included: false,
@@ -362,12 +364,7 @@ fn explain(
         named_by: Vec::new(),
         excluded_by: Vec::new(),
     };
-    let mut alike = Vec::new();
     judge.each(members, |member, screened| {
-        if member.id != *id {
-            alike.push(member.id);
-            return Ok(());
-        }
         let names = |side: SourceSet| -> Vec<String> {
             let numbered = records.iter().enumerate();
             let of_side = numbered.filter(|(number, _)| side.has(*number) && member.sources.has(*number));
@@ -393,6 +390,7 @@ fn explain(
         }
         Ok(())
     })?;
+    let is_named = !found.named_by.is_empty();
     if format == Format::Json {
         output::write(&(serde_json::to_string_pretty(&found)? + "\n"))?;
     } else {
@@ -405,8 +403,20 @@ fn explain(
         }
         output::write(&text)?;
     }
-    for other in alike {
-        output::say(format!("{other} is another id: letter case counts"));
+    Ok(is_named)
+}
+
+/// Another letter case is another id, which is worth a word.
+async fn tell_other_cases(id: &RecipientID, gathering: &mut Gathering) -> Result<(), Failure> {
+    let text = id.as_str();
+    for other in [text.to_ascii_lowercase(), text.to_ascii_uppercase()] {
+        if other == text {
+            continue;
+        }
+        gathering.sought = Some(RecipientID::new(other.as_str())?);
+        if gathering.gather().await?.members.next().is_some() {
+            output::say(format!("{} is named, which is another id: letter case counts", printable(&other)));
+        }
     }
-    Ok(Exit::Good)
+    Ok(())
 }

@@ -19,7 +19,7 @@ use super::{
     listing::{self, Listed},
 };
 use crate::{
-    audience::{Gatherer, ListFault, ListOrder, ListReading, Members, SourceSet, read_list},
+    audience::{Gatherer, ListFault, ListOrder, ListReading, Members, SourceSet, read_list, seek},
     campaign::{
         Audience, Campaign, Dialect, RecipientID, Source,
         source::{ListFile, Values},
@@ -68,9 +68,6 @@ pub enum OpeningFault {
     Ledger(#[from] StoreError),
 }
 
-/// Tells whom to gather.
-pub type Keep = Arc<dyn Fn(&str) -> bool + Send + Sync>;
-
 /// Whose audience is gathered, and with what.
 #[derive(Clone)]
 pub struct Gathering {
@@ -86,8 +83,8 @@ pub struct Gathering {
     pub give_up_at: Timestamp,
     /// The columns whose values are wanted.
     pub columns: Arc<BTreeSet<String>>,
-    /// Whom alone to gather; None: everyone.
-    pub keep: Option<Keep>,
+    /// Whom alone to gather, where it is asked after one person.
+    pub sought: Option<RecipientID>,
     /// Of a test send: the ids that it names, of whom the lists may say something. Nobody else is gathered,
     /// and nothing is excluded.
     pub named: Option<Vec<RecipientID>>,
@@ -161,7 +158,8 @@ impl Gathering {
     /// Whether an id is to be gathered.
     pub fn keeps(&self, id: &str) -> bool {
         let is_named = |named: &Vec<RecipientID>| named.iter().any(|known| known.as_str() == id);
-        self.keep.as_ref().is_none_or(|keep| keep(id)) && self.named.as_ref().is_none_or(is_named)
+        self.sought.as_ref().is_none_or(|sought| sought.as_str() == id)
+            && self.named.as_ref().is_none_or(is_named)
     }
 
     /// Gathers everyone whom the campaign's sources name.
@@ -220,6 +218,17 @@ impl Gathering {
                 let path = (gathering.list_path)(&list.path)
                     .map_err(|error| ListFault::Unreadable { path: list.path.clone(), error })?;
                 let mut gatherer = Gatherer::new(&gathering.spill_folder);
+                // Whatever goes wrong here, reading it tells.
+                if let Some(sought) = &gathering.sought
+                    && let Ok(Some(found)) = seek(&path, &list, sought.as_str())
+                {
+                    if found {
+                        gatherer
+                            .add(sought.as_str(), sources, &Values::default())
+                            .map_err(ListFault::Taking)?;
+                    }
+                    return Ok((gatherer, ListReading::default()));
+                }
                 let order = ListOrder {
                     path: &path,
                     list: &list,

@@ -81,7 +81,7 @@ fn gathering(parts: &Parts, assignment: &Assignment, gateway: &Arc<dyn Gateway>)
         clock: Arc::clone(&parts.clock),
         give_up_at: assignment.start_by,
         columns: Arc::new(columns),
-        keep: None,
+        sought: None,
         named: assignment.only_to.clone(),
     }
 }

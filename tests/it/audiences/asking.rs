@@ -56,7 +56,7 @@ fn an_audience_is_told_as_a_run_finds_it() {
     }
     let other = desk.ends(&["audience", "sale", "--explain", "U00001"], 0);
     assert!(
-        other.out.contains("is out: notNamed") && other.err.contains("u00001 is another id"),
+        other.out.contains("is out: notNamed") && other.err.contains("u00001 is named, which is another id"),
         "{}",
         other.err
     );

@@ -7,7 +7,10 @@ use std::{
 };
 
 use campaignd::sandbox::{Filter, world::World};
+use jiff::Timestamp;
 use rusqlite::Connection;
+
+use super::Suppressed;
 
 /// What the auditor found, and how much it looked at.
 pub struct Judgement {
@@ -16,7 +19,12 @@ pub struct Judgement {
 }
 
 /// Judges a ledger whose daemon has come to rest.
-pub fn judge(database: &Path, world: &World, recipients_a_second: u64) -> Judgement {
+pub fn judge(
+    database: &Path,
+    world: &World,
+    recipients_a_second: u64,
+    suppressions: &[Suppressed],
+) -> Judgement {
     let ledger = Connection::open(database).unwrap();
     let mut auditor = Auditor { ledger, findings: Vec::new(), looked_at: Vec::new() };
     let taken = auditor.what_was_taken(world);
@@ -25,6 +33,7 @@ pub fn judge(database: &Path, world: &World, recipients_a_second: u64) -> Judgem
     auditor.everybody_is_accounted_for();
     auditor.every_slot_is_accounted_for();
     auditor.the_limit_was_kept(world, recipients_a_second);
+    auditor.whoever_is_to_be_left_alone_is(world, suppressions);
     Judgement { findings: auditor.findings, summary: auditor.looked_at.join(", ") }
 }
 
@@ -137,8 +146,9 @@ impl Auditor {
         self.looked_at.push(format!("runs {states:?}"));
         // Whoever was meant stands there, and nobody else.
         let audiences = self.rows(
-            "SELECT run, campaign, audience, excluded FROM run_summary
-             WHERE state = 'completed' AND campaign IN ('list', 'everyone')",
+            "SELECT run, campaign, audience,
+                (SELECT count(*) FROM delivery_log d WHERE d.run = s.run AND d.reason_code = 'exclude')
+             FROM run_summary s WHERE state = 'completed' AND campaign IN ('list', 'everyone')",
             |row| {
                 Ok((
                     row.get::<_, String>(0)?,
@@ -195,5 +205,62 @@ impl Auditor {
                 .push(format!("{most} recipients within a second; allowed are {recipients_a_second}"));
         }
         self.looked_at.push(format!("at most {most} a second"));
+    }
+
+    /// Suppressions, exclusions, caps, `notAgainWithin`, samples: by what the provider took.
+    fn whoever_is_to_be_left_alone_is(&mut self, world: &World, suppressions: &[Suppressed]) {
+        let attempts: BTreeMap<String, (String, Timestamp)> = self
+            .rows(
+                "SELECT a.operation_id, s.campaign, a.started_at FROM attempt_log a JOIN run_summary s ON s.run = a.run
+                 WHERE a.kind = 'send'",
+                |row| Ok((row.get(0)?, (row.get(1)?, row.get::<_, String>(2)?.parse().unwrap()))),
+            )
+            .into_iter()
+            .collect();
+        let quiet: BTreeSet<String> =
+            (1..=24).map(|number| format!("u{number:05}")).chain(["notice".to_owned()]).collect();
+        let mut had: BTreeMap<String, Vec<(Timestamp, String)>> = BTreeMap::new();
+        let mut findings = Vec::new();
+        world.received(&Filter::default(), |received| {
+            let Some((campaign, asked_at)) = attempts.get(received.operation_id) else { return };
+            let id = received.recipient;
+            let wrong = suppressions.iter().any(|one| {
+                one.id == id && *asked_at > one.from && one.until.is_none_or(|until| *asked_at < until)
+            });
+            if wrong {
+                findings.push(format!("{id} is suppressed and was asked at {asked_at} by {campaign}"));
+            }
+            if campaign == "capped-many" && quiet.contains(id) {
+                findings.push(format!("{id} is excluded from {campaign}"));
+            }
+            if campaign.starts_with("capped") {
+                let at = Timestamp::from_millisecond(received.received_at).unwrap();
+                had.entry(id.to_owned()).or_default().push((at, campaign.clone()));
+            }
+        });
+        let mut sampled = BTreeSet::new();
+        for (id, mut messages) in had {
+            messages.sort();
+            let minutes = |a: &Timestamp, b: &Timestamp| b.duration_since(*a).as_secs_f64() / 60.0;
+            for three in messages.windows(3).filter(|three| minutes(&three[0].0, &three[2].0) < 60.0) {
+                findings.push(format!("{id} got three messages within an hour: {three:?}"));
+            }
+            let few: Vec<_> = messages.iter().filter(|(_, campaign)| campaign == "capped-few").collect();
+            for two in few.windows(2).filter(|two| minutes(&two[0].0, &two[1].0) < 25.0) {
+                findings.push(format!("{id} got capped-few again: {two:?}"));
+            }
+            if messages.iter().any(|(_, campaign)| campaign == "capped-many") {
+                sampled.insert(id);
+            }
+        }
+        if sampled.len() > 260 {
+            findings.push(format!("{} people are a sample of 30% of 700", sampled.len()));
+        }
+        self.findings.extend(findings);
+        let counts = self.rows(
+            "SELECT reason_code, count(*) FROM delivery_log WHERE outcome = 'excluded' GROUP BY reason_code",
+            |row| Ok(format!("{} {}", row.get::<_, String>(0)?, row.get::<_, i64>(1)?)),
+        );
+        self.looked_at.push(format!("left alone: {}", counts.join(" ")));
     }
 }

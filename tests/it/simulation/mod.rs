@@ -38,6 +38,7 @@ use std::{
 };
 
 use campaignd::{
+    campaign::RecipientID,
     clock::{Clock, ElapsedClock},
     daemon::{self, Parts, Post, Posts, Signals},
     folder::{FileState, Folder, FolderFault, Snapshot},
@@ -95,6 +96,15 @@ struct Simulation {
     folder: Arc<MemoryFolder>,
     database: PathBuf,
     story: Vec<String>,
+    suppressions: Vec<Suppressed>,
+}
+
+/// When somebody was not to be written to.
+pub struct Suppressed {
+    id: String,
+    from: Timestamp,
+    /// None: still.
+    until: Option<Timestamp>,
 }
 
 impl Simulation {
@@ -113,6 +123,7 @@ impl Simulation {
             }),
             database: folder.join("ledger.db"),
             story: Vec::new(),
+            suppressions: Vec::new(),
         }
     }
 
@@ -179,11 +190,28 @@ impl Simulation {
             "groups.yaml",
             &format!("{message}\ngroupIDs: [g1001, g1002, g9999]\nschedules: [{{every: 25m}}]\n"),
         );
+        // Two that share a cap, and often run at once.
+        let cap =
+            "labels: {team: growth}\ncap: {perRecipient: 2/h, across: {team: growth}}\nlateness: {max: 3m}";
+        self.write(
+            "capped-many.yaml",
+            &format!(
+                "{message}\n{cap}\nrecipients: [{{file: list.txt}}, {{membersOf: g1001}}]\n\
+                 exclude: [{{membersOf: g1002}}, {{file: quiet.txt}}]\nsample: 30%\nschedules: [{{every: 9m}}]\n"
+            ),
+        );
+        let few = (300..=340).map(|number| format!("u{number:05}")).collect::<Vec<_>>().join(", ");
+        self.write(
+            "capped-few.yaml",
+            &format!(
+                "{message}\n{cap}\nrecvIDs: [{few}]\nnotAgainWithin: 25m\nschedules: [{{every: 13m}}]\n"
+            ),
+        );
     }
 
     /// One random piece of trouble.
     fn trouble(&mut self) {
-        match self.dice.up_to(13) {
+        match self.dice.up_to(16) {
             0..=5 => {
                 let faults = faults::faults(&mut self.dice, USERS);
                 let told = format!("faults {faults:?}").replace(" times: 4294967295", " times: for ever");
@@ -211,8 +239,32 @@ impl Simulation {
                 self.tell("groups.yaml is gone");
                 self.folder.files.lock().unwrap().remove("groups.yaml");
             }
+            11..=13 => self.suppress(),
             _ => self.tell("nothing"),
         }
+    }
+
+    /// A person suppresses somebody, or lifts that.
+    fn suppress(&mut self) {
+        use campaignd::store::{Store, Suppression};
+        let (id, now) = (format!("u{:05}", 300 + self.dice.up_to(41)), self.clock.now());
+        let recipient = RecipientID::new(id.as_str()).unwrap();
+        let act = Act { at: now, who: "somebody".to_owned(), why: None };
+        let mut store = self.store();
+        store.begin().unwrap();
+        match self.suppressions.iter_mut().find(|known| known.id == id && known.until.is_none()) {
+            Some(known) => {
+                known.until = Some(now);
+                store.suppress_end(&[recipient]).unwrap();
+            }
+            None => {
+                self.suppressions.push(Suppressed { id: id.clone(), from: now, until: None });
+                let suppression = Suppression { recipient, reason: "asked".to_owned(), expires_at: None };
+                store.suppress(&[suppression], &act).unwrap();
+            }
+        }
+        store.commit().unwrap();
+        self.tell(format!("suppresses {id}, or no more"));
     }
 
     /// A person pauses, resumes or cancels something, as a command does it.
@@ -357,7 +409,12 @@ pub fn play_seed(seed: u64, begins: impl FnOnce(&ElapsedClock)) -> Judged {
         let mut simulation = Simulation::new(seed, folder.path());
         begins(&simulation.clock);
         simulation.run().await;
-        let judgement = auditor::judge(&simulation.database, &simulation.world, RECIPIENTS_A_SECOND);
+        let judgement = auditor::judge(
+            &simulation.database,
+            &simulation.world,
+            RECIPIENTS_A_SECOND,
+            &simulation.suppressions,
+        );
         let story = std::mem::take(&mut simulation.story);
         Judged { findings: judgement.findings, summary: judgement.summary, story }
     })

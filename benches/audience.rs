@@ -1,0 +1,197 @@
+//! How fast an audience of millions is opened, as ratios within one run: against `sort -u` on the same file,
+//! with the memory that the daemon takes for it, and how late small campaigns start meanwhile.
+//!
+//! `cargo bench --bench audience` (about two minutes for ten million ids; `-- --ids 1000000` for fewer).
+
+use std::{
+    io::{BufRead, BufReader, BufWriter, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use campaignd::{
+    clock::{Clock, SystemClock},
+    store::sqlite::review::Review,
+};
+
+/// Small campaigns that start while the audience is opened.
+const SMALL: usize = 100;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let after = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
+    let ids: u64 = after("--ids").map_or(10_000_000, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(path("campaigns/lists")).unwrap();
+    write_ids(&path("campaigns/lists/all.txt"), ids, 1);
+    write_ids(&path("campaigns/lists/out.txt"), ids, 2);
+    write_ids(&path("campaigns/lists/half.txt"), ids / 2, 1);
+
+    let start = clock.steady();
+    let mut sort = Command::new("sort");
+    sort.args(["-u", "-o"]).arg(path("sorted.txt")).arg(path("campaigns/lists/all.txt")).env("LC_ALL", "C");
+    assert!(sort.status().unwrap().success());
+    let sorted = clock.steady().duration_since(start).as_secs_f64();
+    println!("sort -u: {ids} ids in {sorted:.1} s, {:.0}/s", ids as f64 / sorted);
+
+    write_settings(folder.path());
+    write_campaign(folder.path(), "all", "recipients: [{file: lists/all.txt}]");
+    write_campaign(
+        folder.path(),
+        "half",
+        "recipients: [{file: lists/half.txt}]\nexclude: [{file: lists/out.txt}]",
+    );
+    for (name, what) in [("all", format!("{ids} ids")), ("half", format!("{} ids, {ids} excluded", ids / 2))]
+    {
+        let daemon = Daemon::start(folder.path());
+        let took = open(folder.path(), name, clock.as_ref());
+        println!(
+            "{what}: opened in {took:.1} s = {:.2} of the speed of sort -u on {ids} ids; at most {} MiB",
+            sorted / took,
+            daemon.most_memory_kib() / 1024
+        );
+    }
+    explain(folder.path(), ids, clock.as_ref());
+
+    for number in 0..SMALL {
+        let text = format!(
+            "{MESSAGE}\nrecvIDs: [u00001, u00002]\nschedules: [{{every: 2s}}]\nlateness: {{max: 1m}}\n"
+        );
+        std::fs::write(path(&format!("campaigns/small-{number}.yaml")), text).unwrap();
+    }
+    let _daemon = Daemon::start(folder.path());
+    std::thread::sleep(Duration::from_secs(4));
+    let before = lateness(folder.path(), 0);
+    let took = open(folder.path(), "all", clock.as_ref());
+    let meanwhile = lateness(folder.path(), before.0);
+    println!(
+        "{SMALL} small campaigns every 2 s, p99 late: {} ms in {} runs before, {} ms in {} runs while {ids} ids are opened \
+         ({took:.1} s)",
+        before.1, before.2, meanwhile.1, meanwhile.2
+    );
+}
+
+const MESSAGE: &str = "message: {contentType: text, content: {content: hi}}";
+
+/// Ids in an order that jumps about, from a file without repetitions. `stride`: every so many-th number.
+fn write_ids(path: &Path, count: u64, stride: u64) {
+    let mut file = BufWriter::new(std::fs::File::create(path).unwrap());
+    let prime = 2_147_483_647;
+    for place in 0..count {
+        let number = (place * 1_000_003 + 7) % prime * stride;
+        writeln!(file, "u{number:010}").unwrap();
+    }
+    file.into_inner().unwrap().sync_all().unwrap();
+}
+
+fn write_settings(folder: &Path) {
+    let text = "listen: off\ntimezone: UTC\ndefaultGateway: sandbox\ngateways: {sandbox: {kind: sandbox}}\n";
+    std::fs::write(folder.join("campaignd.yaml"), text).unwrap();
+}
+
+/// A campaign that sends next to nothing: its opening is what is measured.
+fn write_campaign(folder: &Path, name: &str, audience: &str) {
+    let text = format!(
+        "{MESSAGE}\n{audience}\nschedules: [{{at: 2099-11-11T09:00}}]\nlateness: {{max: 1h}}\n\
+         delivery: {{limits: {{recipients: 1/h}}}}\n"
+    );
+    std::fs::write(folder.join(format!("campaigns/{name}.yaml")), text).unwrap();
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_campaignd"));
+    command.args(arguments).current_dir(folder).env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
+    command
+}
+
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(folder: &Path) -> Daemon {
+        let mut child =
+            command(folder, &["serve"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        while !lines.next().unwrap().unwrap().contains("ready: ") {}
+        std::thread::spawn(move || lines.for_each(drop));
+        Daemon(child)
+    }
+
+    fn most_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Sends a campaign and gives the seconds until its audience is sealed.
+fn open(folder: &Path, name: &str, clock: &dyn Clock) -> f64 {
+    let start = clock.steady();
+    let said = command(folder, &["send", name, "--yes", "--again"]).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let run = String::from_utf8(said.stdout).unwrap().trim().to_owned();
+    let review = Review::open(&folder.join("campaignd.db")).unwrap();
+    loop {
+        let rows = review.run(&run).unwrap();
+        match rows.cell(0, "state").text().as_str() {
+            "pending" => std::thread::sleep(Duration::from_millis(20)),
+            "running" | "completed" => break,
+            other => panic!("{other}: {}", rows.cell(0, "reason").text()),
+        }
+    }
+    let took = clock.steady().duration_since(start).as_secs_f64();
+    assert!(command(folder, &["cancel", &run]).output().unwrap().status.success());
+    took
+}
+
+/// How long it takes to tell why one id is in, and another out.
+fn explain(folder: &Path, ids: u64, clock: &dyn Clock) {
+    for (id, standing) in [("u0001000010", "in"), ("v0001000010", "out")] {
+        let start = clock.steady();
+        let said = command(folder, &["audience", "all", "--explain", id]).output().unwrap();
+        let took = clock.steady().duration_since(start).as_millis();
+        let out = String::from_utf8(said.stdout).unwrap();
+        assert!(out.contains(&format!("is {standing}")), "{out}");
+        println!("audience --explain of one who is {standing}, among {ids}: {took} ms");
+    }
+}
+
+/// Of the small campaigns' runs after this one: the last one's number, the 99th percentile of how late they
+/// started in milliseconds, and how many they are.
+fn lateness(folder: &Path, after: usize) -> (usize, i64, usize) {
+    let review = Review::open(&folder.join("campaignd.db")).unwrap();
+    let mut late = Vec::new();
+    let mut seen = 0;
+    let mut rows = Vec::new();
+    let columns = review
+        .runs(None, None, |_, cells| -> Result<(), campaignd::store::StoreError> {
+            rows.push(cells);
+            Ok(())
+        })
+        .unwrap();
+    let place = |name: &str| columns.iter().position(|column| column == name).unwrap();
+    let (campaign, late_ms) = (place("campaign"), place("late_ms"));
+    // The newest comes first.
+    for cells in rows.iter().rev() {
+        if !cells[campaign].text().starts_with("small-") {
+            continue;
+        }
+        seen += 1;
+        if seen > after && !cells[late_ms].text().is_empty() {
+            late.push(cells[late_ms].number());
+        }
+    }
+    late.sort_unstable();
+    let percentile = late.get(late.len() * 99 / 100).copied().unwrap_or_default();
+    (seen, percentile, late.len())
+}
