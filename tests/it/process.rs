@@ -147,7 +147,7 @@ fn whoever_is_in_doubt_is_looked_up_until_everyone_has_it_once() {
     let office = Office::open(
         &[
             "--users",
-            "1000",
+            "1001",
             "--latency-ms",
             "2",
             "--cut-after",
@@ -169,6 +169,11 @@ fn whoever_is_in_doubt_is_looked_up_until_everyone_has_it_once() {
             soon(2)
         ),
     );
+    // Whoever is in doubt at the very end needs something that is sent later.
+    desk.write(
+        "campaigns/later.yaml",
+        "message: {contentType: text, content: {content: later}}\nrecvIDs: [u01001]\nschedules: [{every: 2s}]\n",
+    );
     let mut daemon = desk.serve();
     for accepted in [200, 500] {
         desk.until_newest("doubt", |_, so_far| so_far >= accepted);
@@ -176,7 +181,7 @@ fn whoever_is_in_doubt_is_looked_up_until_everyone_has_it_once() {
         desk.ends(&["db", "verify"], 0);
         daemon = desk.serve();
     }
-    daemon.hear(" completed: ");
+    daemon.hear(" completed: 999 of 1000 accepted");
     daemon.stop();
     // Whoever failed without a reason is asked alone, and then there is one.
     let expected = [("accepted", 999), ("refused", 1)].map(|(outcome, count)| (outcome.to_owned(), count));

@@ -32,10 +32,13 @@ use serde_json::{Value, json};
 
 use crate::{desk::Desk, journal::TestJournal};
 
+/// The headers of each request.
+type Heard = Arc<Mutex<Vec<Vec<(String, String)>>>>;
+
 /// Remembers the headers of each request.
 struct Listening {
     inside: InProcess,
-    heard: Arc<Mutex<Vec<Vec<(String, String)>>>>,
+    heard: Heard,
 }
 
 impl Transport for Listening {
@@ -50,7 +53,7 @@ impl Transport for Listening {
 struct Bench {
     world: Arc<World>,
     gateway: Arc<dyn Gateway>,
-    heard: Arc<Mutex<Vec<Vec<(String, String)>>>>,
+    heard: Heard,
 }
 
 impl Bench {
@@ -58,7 +61,7 @@ impl Bench {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let world = Arc::new(World::new(&Options::default(), clock.clone()));
         world.set_faults(faults);
-        let heard = Arc::<Mutex<Vec<Vec<(String, String)>>>>::default();
+        let heard = Heard::default();
         let text = "gateways: {n: {kind: netease, url: \"http://127.0.0.1:1/nimserver\", appKey: sandbox, \
              appSecret: {env: S}, defaults: {from: notice}}}";
         let (settings, problems) = settings::read("s.yaml", text.as_bytes(), std::path::Path::new(""));
