@@ -378,7 +378,6 @@ async fn begin_all(ledger: &Ledger, run: &RunID, batches: u32, now: Timestamp) -
             most_recipients: u64::MAX,
             addressing,
             stamp,
-            names_batches: false,
             caps: Default::default(),
         };
         ledger.call(move |store| store.batch_begin(&intent)).await.unwrap().unwrap();
