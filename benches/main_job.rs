@@ -46,6 +46,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 const RECIPIENTS: usize = 400_000;
 /// What campaigns say.
 const MESSAGE: &str = "message: {contentType: text, content: {content: hello}}\n";
+/// What the file says of a campaign whose run is made by hand.
+const SOME_DAY: &str = "recvIDs: [u1]\nschedules: [{at: 2099-01-01T00:00}]\n";
 /// Calls under way at once.
 const CONCURRENCY: u32 = 8;
 
@@ -265,7 +267,7 @@ async fn sealed_run(ledger: &Ledger, batch_size: u32, recipients: usize, now: Ti
         campaign: campaign.clone(),
         path: "bench.yaml".to_owned(),
         sha256: String::new(),
-        yaml: format!("{MESSAGE}recvIDs: [u1]\n").into_bytes(),
+        yaml: format!("{MESSAGE}{SOME_DAY}").into_bytes(),
         commit_id: None,
         dirty: None,
         gateway: "openim".to_owned(),
@@ -342,7 +344,7 @@ async fn whole_path(batch_size: usize, recipients: usize) -> Whole {
 async fn start(recipients: usize) {
     let folder = tempfile::tempdir_in(".").unwrap();
     std::fs::create_dir(folder.path().join("campaigns")).unwrap();
-    write_campaign(folder.path(), "bench", "recvIDs: [u1]\n");
+    write_campaign(folder.path(), "bench", SOME_DAY);
     let clock = SystemClock::new();
     let store = SqliteStore::open(&folder.path().join("ledger.db"), clock.now()).unwrap();
     let ledger = Ledger::threaded(Box::new(store)).unwrap();
