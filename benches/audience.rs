@@ -23,30 +23,25 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let after = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
     let ids: u64 = after("--ids").map_or(10_000_000, |text| text.parse().unwrap());
-    let folder = tempfile::tempdir_in(".").unwrap();
+    let lists = tempfile::tempdir_in(".").unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let path = |name: &str| folder.path().join(name);
-    std::fs::create_dir_all(path("campaigns/lists")).unwrap();
-    write_ids(&path("campaigns/lists/all.txt"), ids, 1);
-    write_ids(&path("campaigns/lists/out.txt"), ids, 2);
-    write_ids(&path("campaigns/lists/half.txt"), ids / 2, 1);
+    write_ids(&lists.path().join("all.txt"), ids, 1);
+    write_ids(&lists.path().join("out.txt"), ids, 2);
+    write_ids(&lists.path().join("half.txt"), ids / 2, 1);
 
     let start = clock.steady();
     let mut sort = Command::new("sort");
-    sort.args(["-u", "-o"]).arg(path("sorted.txt")).arg(path("campaigns/lists/all.txt")).env("LC_ALL", "C");
+    sort.arg("-u").arg("-o").args(["sorted.txt", "all.txt"]).current_dir(lists.path()).env("LC_ALL", "C");
     assert!(sort.status().unwrap().success());
     let sorted = clock.steady().duration_since(start).as_secs_f64();
     println!("sort -u: {ids} ids in {sorted:.1} s, {:.0}/s", ids as f64 / sorted);
 
-    write_settings(folder.path());
-    write_campaign(folder.path(), "all", "recipients: [{file: lists/all.txt}]");
-    write_campaign(
-        folder.path(),
-        "half",
-        "recipients: [{file: lists/half.txt}]\nexclude: [{file: lists/out.txt}]",
-    );
-    for (name, what) in [("all", format!("{ids} ids")), ("half", format!("{} ids, {ids} excluded", ids / 2))]
+    let all = ("all", "recipients: [{file: lists/all.txt}]");
+    let half = ("half", "recipients: [{file: lists/half.txt}]\nexclude: [{file: lists/out.txt}]");
+    for ((name, audience), what) in
+        [(all, format!("{ids} ids")), (half, format!("{} ids, {ids} excluded", ids / 2))]
     {
+        let folder = place(lists.path(), name, audience);
         let daemon = Daemon::start(folder.path());
         let took = open(folder.path(), name, clock.as_ref());
         println!(
@@ -55,16 +50,17 @@ fn main() {
             daemon.most_memory_kib() / 1024
         );
     }
-    explain(folder.path(), ids, clock.as_ref());
 
+    let folder = place(lists.path(), all.0, all.1);
+    explain(folder.path(), ids, clock.as_ref());
     for number in 0..SMALL {
         let text = format!(
             "{MESSAGE}\nrecvIDs: [u00001, u00002]\nschedules: [{{every: 2s}}]\nlateness: {{max: 1m}}\n"
         );
-        std::fs::write(path(&format!("campaigns/small-{number}.yaml")), text).unwrap();
+        std::fs::write(folder.path().join(format!("campaigns/small-{number}.yaml")), text).unwrap();
     }
     let _daemon = Daemon::start(folder.path());
-    std::thread::sleep(Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(10));
     let before = lateness(folder.path(), 0);
     let took = open(folder.path(), "all", clock.as_ref());
     let meanwhile = lateness(folder.path(), before.0);
@@ -73,6 +69,20 @@ fn main() {
          ({took:.1} s)",
         before.1, before.2, meanwhile.1, meanwhile.2
     );
+}
+
+/// A folder of its own with one campaign.
+fn place(lists: &Path, name: &str, audience: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    std::fs::create_dir_all(folder.path().join("campaigns/lists")).unwrap();
+    for list in ["all.txt", "out.txt", "half.txt"] {
+        std::fs::hard_link(lists.join(list), folder.path().join("campaigns/lists").join(list)).unwrap();
+    }
+    let settings =
+        "listen: off\ntimezone: UTC\ndefaultGateway: sandbox\ngateways: {sandbox: {kind: sandbox}}\n";
+    std::fs::write(folder.path().join("campaignd.yaml"), settings).unwrap();
+    write_campaign(folder.path(), name, audience);
+    folder
 }
 
 const MESSAGE: &str = "message: {contentType: text, content: {content: hi}}";
@@ -86,11 +96,6 @@ fn write_ids(path: &Path, count: u64, stride: u64) {
         writeln!(file, "u{number:010}").unwrap();
     }
     file.into_inner().unwrap().sync_all().unwrap();
-}
-
-fn write_settings(folder: &Path) {
-    let text = "listen: off\ntimezone: UTC\ndefaultGateway: sandbox\ngateways: {sandbox: {kind: sandbox}}\n";
-    std::fs::write(folder.join("campaignd.yaml"), text).unwrap();
 }
 
 /// A campaign that sends next to nothing: its opening is what is measured.
@@ -149,9 +154,7 @@ fn open(folder: &Path, name: &str, clock: &dyn Clock) -> f64 {
             other => panic!("{other}: {}", rows.cell(0, "reason").text()),
         }
     }
-    let took = clock.steady().duration_since(start).as_secs_f64();
-    assert!(command(folder, &["cancel", &run]).output().unwrap().status.success());
-    took
+    clock.steady().duration_since(start).as_secs_f64()
 }
 
 /// How long it takes to tell why one id is in, and another out.

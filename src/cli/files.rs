@@ -101,12 +101,25 @@ impl Source {
 
     /// The campaign, or what is wrong with it. Its list files are looked at.
     pub fn campaign(&self, settings: &Settings, now: Timestamp) -> (Option<Campaign>, Vec<Problem>) {
+        self.read(settings, now, Some(&|list| look_at_list(self.list_path(settings, &list.path), list)))
+    }
+
+    /// The same without a look at its list files, which may hold millions.
+    pub fn campaign_alone(&self, settings: &Settings, now: Timestamp) -> (Option<Campaign>, Vec<Problem>) {
+        self.read(settings, now, None)
+    }
+
+    fn read(
+        &self,
+        settings: &Settings,
+        now: Timestamp,
+        list_file: Option<&dyn Fn(&ListFile) -> ListFileState>,
+    ) -> (Option<Campaign>, Vec<Problem>) {
         let bytes = match &self.state {
             FileState::Read { bytes, .. } => bytes,
             FileState::Unreadable(reason) => return (None, vec![self.unreadable(reason)]),
         };
         let gateways = settings.dialects();
-        let look = |list: &ListFile| look_at_list(self.list_path(settings, &list.path), list);
         let dates = |path: &str| {
             let path = self.list_path(settings, path);
             read_dates(&path.map_err(|error| DatesFault::Unusable(error.to_string()))?)
@@ -116,7 +129,7 @@ impl Source {
             default_zone: settings.zone.clone(),
             default_gateway: settings.default_gateway.clone(),
             gateways: &gateways,
-            list_file: Some(&look),
+            list_file,
             dates: Some(&dates),
         };
         file::read(&self.name, bytes, &context)

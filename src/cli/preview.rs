@@ -84,7 +84,9 @@ struct Request {
 
 pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> Ended {
     let now = clock.now();
-    let (source, campaign) = find(&args.campaign, settings, now)?;
+    let (source, _) = find(&args.campaign, settings, now)?;
+    let (campaign, problems) = source.campaign(settings, now);
+    let Some(campaign) = campaign else { return Err(broken(&source, &problems)) };
     let gateway_settings = settings
         .gateways
         .get(&campaign.gateway)
@@ -130,13 +132,13 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
     Ok(Exit::Good)
 }
 
-/// The campaign of a name or a path, and the file it stands in.
+/// The campaign of a name or a path, and the file it stands in. Its lists are not looked at.
 pub fn find(name: &str, settings: &Settings, now: Timestamp) -> Result<(Source, Campaign), Failure> {
     let is_path = name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml");
     let sources = if is_path { Source::at(Path::new(name))? } else { Source::folder(&settings.campaigns)? };
     let mut known = Vec::new();
     for source in sources {
-        let (campaign, problems) = source.campaign(settings, now);
+        let (campaign, problems) = source.campaign_alone(settings, now);
         match campaign {
             Some(campaign) if is_path || campaign.id.as_str() == name => return Ok((source, campaign)),
             Some(campaign) => known.push(campaign.id.to_string()),
