@@ -54,14 +54,17 @@ impl Lane {
             self.learn(sign_before(answer.reply)).await;
             return Ok(false);
         }
-        let Some(sender) = self.gateway.stamps_send_time(message) else { return Ok(false) };
+        let sender = self.gateway.stamps_send_time(message);
         let now = self.parts.clock.now();
         let provider_now = now + self.gateway.clock_offset();
         let (run, batch, recipient) = (inquiry.run.clone(), inquiry.batch, probe.clone());
         let begun = self
             .parts
             .ledger
-            .call(move |store| store.probe_begin(&run, batch, &recipient, (&sender, provider_now), now))
+            .call(move |store| {
+                let stamp = sender.as_deref().map(|sender| (sender, provider_now));
+                store.probe_begin(&run, batch, &recipient, stamp, now)
+            })
             .await?;
         let call = Call {
             operation_id: begun.operation_id,

@@ -11,7 +11,7 @@ use crate::{
     gateway::{Addressing, Gateway},
     run::{Ending, RunEvent, RunID, inquiry::Doubt, reply::Reason, screen::Screen},
     schedule::Window,
-    store::{Begun, Intent, RunRecord, Store, StoreError, Stored},
+    store::{AttemptEnd, Begun, Intent, RunRecord, Store, StoreError, Stored},
 };
 
 /// Why a call that names nobody is not made.
@@ -109,8 +109,7 @@ impl Assignment {
     /// Commits the intent of the run's next batch. A call that names nobody is not begun when somebody
     /// has been suppressed meanwhile, unless the campaign says so: then the run fails.
     pub fn begin(&self, store: &mut dyn Store, intent: &Intent) -> Stored<Option<Begun>> {
-        let reaches_anybody = self.is_unlisted() && !self.campaign.delivery.ignore_suppressions;
-        if reaches_anybody && store.any_suppressed(intent.at)? {
+        if self.reaches_suppressed(store, intent.at)? {
             let reason = SUPPRESSED.to_owned();
             let stop = RunEvent::Stop { ending: Ending::Failed, reason };
             return match store.run_event(&intent.run, stop, None, intent.at) {
@@ -120,6 +119,23 @@ impl Assignment {
             };
         }
         store.batch_begin(intent)
+    }
+
+    /// Ends an attempt whose answer was lost, and commits that its request is made again: gives the new attempt.
+    /// None, and nothing has changed, when nothing may be asked now.
+    pub fn begin_replay(
+        &self,
+        store: &mut dyn Store,
+        end: &AttemptEnd,
+        at: Timestamp,
+    ) -> Stored<Option<i64>> {
+        if self.reaches_suppressed(store, at)? { Ok(None) } else { store.batch_replay(end, at) }
+    }
+
+    /// Whether its call names nobody, and so reaches somebody who is suppressed now.
+    fn reaches_suppressed(&self, store: &mut dyn Store, at: Timestamp) -> Stored<bool> {
+        let reaches_anybody = self.is_unlisted() && !self.campaign.delivery.ignore_suppressions;
+        Ok(reaches_anybody && store.any_suppressed(at)?)
     }
 
     /// Recipients a call: a group is written to by itself.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::{assignment::Assignment, lane::Lane, record::end_of, turn::Turn};
+use super::{assignment::Assignment, lane::Lane, replay::Sent, turn::Turn};
 use crate::{
     gateway::{Addressees, Call},
     run::{
@@ -12,7 +12,7 @@ use crate::{
         failures::{Judged, too_many},
         inquiry::Doubt,
         refusals::AfterRefusal,
-        reply::{Answer, Reply},
+        reply::Reply,
         retry::chance,
         settlement::{Trying, settle_trying},
     },
@@ -48,8 +48,8 @@ impl Lane {
             to: Addressees::new(begun.addressing, begun.recipients),
             send_time_ms: begun.send_time_ms,
         };
-        let answer = self.gateway.send(&call).await;
-        let end = end_of(attempt, clock.now(), &answer);
+        let Sent { end, reply, aside, told } = self.send(turn, attempt, &call).await;
+        let attempt = end.attempt;
         let (doubt, held) = assignment.doubt(self.gateway.as_ref(), begun.addressing);
         let trying = Trying {
             retry: &assignment.campaign.delivery.retry,
@@ -57,9 +57,9 @@ impl Lane {
             counts: !turn.tries,
             at: end.at,
             chance: chance(&assignment.run, batch, attempt),
-            after_refusal: self.after_refusal(assignment, &answer, asked.len(), others),
+            after_refusal: self.after_refusal(assignment, &reply, asked.len(), others),
         };
-        let settlement = match settle_trying(&asked, answer.reply, doubt, trying) {
+        let settlement = match settle_trying(&asked, reply, doubt, trying) {
             Ok(mut settlement) => {
                 if let Some(why) = held {
                     settlement.hold_because(&why);
@@ -73,6 +73,9 @@ impl Lane {
                 settlement.may_end_run = settlement.unexplained.is_empty()
                     && !assignment.campaign.delivery.confirm
                     && self.turns().is_alone(&assignment.run);
+                if let Some(verdict) = aside {
+                    settlement.verdict = verdict;
+                }
                 Arc::new(settlement)
             }
             Err(error) => {
@@ -81,7 +84,9 @@ impl Lane {
                 return true;
             }
         };
-        self.learn(settlement.sign.clone()).await;
+        if !told {
+            self.learn(settlement.sign.clone()).await;
+        }
         let state = self.settle(assignment, end, Arc::clone(&settlement)).await;
         if doubt == Doubt::Inquire {
             self.inquiries.notify_one();
@@ -116,12 +121,12 @@ impl Lane {
     fn after_refusal(
         &self,
         assignment: &Assignment,
-        answer: &Answer,
+        reply: &Reply,
         recipients: usize,
         others: u64,
     ) -> AfterRefusal {
         let mut turns = self.turns();
-        match answer.reply {
+        match reply {
             Reply::Answered(_) => turns.answered(&assignment.run),
             Reply::Rejected(_) => return turns.refused(&assignment.run, recipients, others),
             Reply::NothingDone(..) | Reply::Unanswered(_) => {}

@@ -181,6 +181,7 @@ impl Inquirer {
                     send_time_ms: *send_time_ms,
                     operation_id: inquiry.operation_id.clone(),
                     asked_at: inquiry.asked_at,
+                    asked_last_at: inquiry.asked_last_at,
                     seen_until: places.get(&(inquiry.id, recipient.clone())).copied(),
                 })
             })
@@ -291,6 +292,7 @@ impl Inquirer {
                 send_time_ms: witness.send_time_ms,
                 operation_id: witness.operation_id,
                 asked_at: witness.asked_at,
+                asked_last_at: witness.asked_last_at,
                 seen_until: None,
             };
             group.push((place, sought));

@@ -34,6 +34,7 @@ mod opening;
 mod questions;
 mod reading;
 mod record;
+mod replay;
 mod report;
 mod scanning;
 mod steps;

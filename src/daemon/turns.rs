@@ -4,6 +4,7 @@
 //! never know: how a batch is made or sent.
 
 mod probe;
+pub mod replay;
 
 use std::{
     collections::{HashMap, VecDeque},

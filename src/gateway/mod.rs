@@ -163,6 +163,12 @@ pub trait Gateway: Send + Sync {
         false
     }
 
+    /// For how long after a request left the same one, under the same operation id, is answered again instead of
+    /// being done again. None: it would be done again.
+    fn replays_within(&self) -> Option<SignedDuration> {
+        None
+    }
+
     /// The provider's clock minus ours, as far as known.
     fn clock_offset(&self) -> SignedDuration;
 

@@ -45,6 +45,8 @@ pub struct Sought {
     pub operation_id: String,
     /// When that request's intent was committed.
     pub asked_at: Timestamp,
+    /// The same of its last replay, where it had any.
+    pub asked_last_at: Timestamp,
     /// How far an earlier look has read the recipient's conversation without finding it.
     pub seen_until: Option<u64>,
 }

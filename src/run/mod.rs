@@ -14,6 +14,7 @@ pub mod inquiry;
 pub mod look;
 pub mod quiet;
 pub mod refusals;
+pub mod replay;
 pub mod reply;
 pub mod retry;
 pub mod screen;

@@ -77,7 +77,11 @@ pub enum Sign {
 }
 
 /// The words of `attempt_log.verdict`.
-pub const VERDICTS: [&str; 4] = ["answered", "nothing_done", "rejected", "unanswered"];
+pub const VERDICTS: [&str; 4] = ["answered", "nothing_done", "rejected", UNANSWERED];
+/// Of a request without an answer that settles it.
+pub const UNANSWERED: &str = "unanswered";
+/// Of a request that was taken back before it left.
+pub const WITHDRAWN: &str = "withdrawn";
 
 /// The code of a call that failed for everyone without a reason.
 pub const EVERYONE_FAILED: &str = "everyoneFailed";

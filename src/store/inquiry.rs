@@ -16,7 +16,10 @@ pub struct Inquiry {
     pub attempt: i64,
     pub operation_id: String,
     pub addressing: Addressing,
+    /// When its request was committed, or that of the attempt which it repeats.
     pub asked_at: Timestamp,
+    /// When its own request was committed.
+    pub asked_last_at: Timestamp,
     pub ended_at: Timestamp,
     /// Whether the attempt was answered, and told nothing of those who are sought.
     pub answered: bool,
@@ -32,6 +35,7 @@ pub struct Witness {
     pub addressing: Addressing,
     pub operation_id: String,
     pub asked_at: Timestamp,
+    pub asked_last_at: Timestamp,
     pub recipient: RecipientID,
     /// Unix milliseconds.
     pub send_time_ms: Option<i64>,

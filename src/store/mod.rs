@@ -259,6 +259,10 @@ pub trait Store: Send {
     /// Records an answer with everything that follows from it; gives the run's state after it. A run
     /// of which nothing is pending or in flight is over, where the settlement allows it.
     fn batch_settle(&mut self, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState>;
+    /// Ends an attempt whose answer was lost, and commits that the very same request is made again: gives the new
+    /// attempt. None, and nothing changes, when the run does not run, it is too late, or somebody has been
+    /// suppressed meanwhile.
+    fn batch_replay(&mut self, end: &AttemptEnd, at: Timestamp) -> Stored<Option<i64>>;
     /// The request never left: as if it had not been begun, but for the record.
     fn batch_withdraw(&mut self, attempt: i64, now: Timestamp) -> Stored<()>;
     /// Commits a request that reads what became of recipients of a batch: its attempt, its operation id.
@@ -306,13 +310,13 @@ pub trait Store: Send {
         now: Timestamp,
     ) -> Stored<()>;
     /// Commits a message to an account that is none of a run's recipients: it is to be seen again for the
-    /// sake of a batch. `stamp`: its sender, and the provider's time now.
+    /// sake of a batch. `stamp`: its sender, and the provider's time now, where it is to bear a time of its own.
     fn probe_begin(
         &mut self,
         run: &RunID,
         batch: u64,
         probe: &RecipientID,
-        stamp: (&str, Timestamp),
+        stamp: Option<(&str, Timestamp)>,
         now: Timestamp,
     ) -> Stored<Begun>;
     /// Records how that ended, with a word of [`crate::run::settlement::VERDICTS`].

@@ -6,6 +6,7 @@ mod inquiring;
 mod opening;
 mod people;
 mod reading;
+mod replaying;
 mod slots;
 mod stopping;
 mod suppressing;

@@ -27,7 +27,7 @@ use super::{
     faults as openim_faults,
     truth::{Fate, Filter},
     users::Users,
-    world::{Outcome, World},
+    world::{Outcome, State, World},
 };
 
 /// The application's key, and its secret.
@@ -171,12 +171,20 @@ impl World {
         if request.method != "POST" {
             return Outcome::Answered(Response::text(405, "method not allowed"));
         }
+        let dropped = openim_faults::take(&mut state.faults.drop_answer, path).is_some();
+        let outcome = self.judge_netease(state, &request, body);
+        if dropped { Outcome::Closed } else { outcome }
+    }
+
+    /// Whether the request is one of the application's, and what comes of it.
+    fn judge_netease(&self, state: &mut State, request: &Request<'_>, body: &[u8]) -> Outcome {
+        let path = request.path;
         let begun_at = self.now_ms();
         let now_ms = begun_at + state.faults.netease.clock_ahead_s.saturating_mul(1_000);
         let as_text = state.faults.netease.code_as_text;
         let refuse = |refused: Refused| Outcome::Answered(refusal(&refused, as_text));
         let unsigned = path == SEND_TO_ALL && state.faults.netease.unsigned;
-        if !unsigned && let Err(refused) = Signed::of(&request).check(now_ms) {
+        if !unsigned && let Err(refused) = Signed::of(request).check(now_ms) {
             return refuse(refused);
         }
         if state.faults.netease.suspended {
@@ -199,7 +207,6 @@ impl World {
         if let Some(fault) = faults::take(&mut state.faults.netease.code_before, path) {
             return refuse(Refused::new(fault.code, fault.desc));
         }
-        let dropped = openim_faults::take(&mut state.faults.drop_answer, path).is_some();
         let after = faults::take(&mut state.faults.netease.code_after, path);
         let truncated = faults::take(&mut state.faults.netease.truncate, path).is_some();
         let plan = state.faults.clone();
@@ -211,7 +218,7 @@ impl World {
             now_ms,
             begun_at,
         };
-        let answered = match desk.work(&request, body) {
+        let answered = match desk.work(request, body) {
             Ok(Some(answered)) => answered,
             Ok(None) => return Outcome::Answered(Response::text(404, "404 page not found")),
             Err(refused) => return refuse(refused),
@@ -223,9 +230,6 @@ impl World {
             if state.netease.remembered.len() < MOST_REMEMBERED {
                 state.netease.remembered.insert(key, (begun_at + REMEMBERED_MS, response.clone()));
             }
-        }
-        if dropped {
-            return Outcome::Closed;
         }
         match (after, truncated) {
             (Some(fault), _) => refuse(Refused::new(fault.code, fault.desc)),

@@ -17,7 +17,7 @@ use crate::{
         inquiry::Doubt,
         look::Addressing,
         reply::{Reason, Reply},
-        settlement::settle as settled,
+        settlement::{WITHDRAWN, settle as settled},
     },
 };
 
@@ -286,22 +286,22 @@ pub fn stamp(connection: &Connection, run: &RunID, sender: &str, provider_now: T
 }
 
 /// An attempt that is under way, with its batch.
-struct UnderWay {
+pub struct UnderWay {
     run: i64,
-    run_name: String,
-    batch: i64,
+    pub run_name: String,
+    pub batch: i64,
     number: u64,
     attempts: u32,
     send_time_ms: Option<i64>,
     /// How many recipients it asked.
-    asked: u64,
+    pub asked: u64,
 }
 
 pub const UNDER_WAY: &str = "SELECT b.run, r.run, b.id, b.number, b.attempts, a.send_time, b.count
      FROM attempt a JOIN batch b ON b.run = a.run AND b.number = a.batch JOIN run r ON r.id = a.run
      WHERE a.attempt = ?1 AND a.finished_at IS NULL AND b.attempt = a.attempt";
 
-fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
+pub fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
     let mut statement = connection.prepare_cached(UNDER_WAY)?;
     let mut rows = statement.query([attempt])?;
     let row = rows
@@ -318,10 +318,20 @@ fn under_way(connection: &Connection, attempt: i64) -> Stored<UnderWay> {
     })
 }
 
+/// Who stands in a batch.
+pub fn recipients_of(connection: &Connection, batch: i64) -> Stored<Vec<RecipientID>> {
+    let text: String = connection
+        .prepare_cached("SELECT recipients FROM batch WHERE id = ?1")?
+        .query_row([batch], |row| row.get(0))?;
+    recipients(&text)
+}
+
 pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement) -> Stored<RunState> {
     let batch = under_way(connection, end.attempt)?;
     let mut counts = Counts::default();
-    let mut deliveries = Deliveries::of_batch(connection, batch.run, batch.number, batch.attempts, end.at)?;
+    // A replay that never left is no attempt.
+    let attempts = batch.attempts.saturating_sub(u32::from(settlement.verdict == WITHDRAWN));
+    let mut deliveries = Deliveries::of_batch(connection, batch.run, batch.number, attempts, end.at)?;
     deliveries.send_time_ms = batch.send_time_ms;
     let unknown: Vec<RecipientID> = settlement
         .outcomes
@@ -367,7 +377,7 @@ pub fn settle(connection: &Connection, end: &AttemptEnd, settlement: &Settlement
             ":unknown": counts.unknown,
         })?;
     if let Doubt::SendAgain { most_attempts } = settlement.doubt
-        && batch.attempts < most_attempts
+        && attempts < most_attempts
     {
         reopening::reopen(connection, batch.run, &unknown, false)?;
     }
@@ -411,7 +421,7 @@ fn end_without_answer(attempt: i64, at: Timestamp) -> AttemptEnd {
 
 pub fn withdraw(connection: &Connection, attempt: i64, now: Timestamp) -> Stored<()> {
     let batch = under_way(connection, attempt)?;
-    end_attempt(connection, &end_without_answer(attempt, now), &Counts::default(), "withdrawn")?;
+    end_attempt(connection, &end_without_answer(attempt, now), &Counts::default(), WITHDRAWN)?;
     connection
         .prepare_cached(
             "UPDATE batch SET state = 'pending', attempt = NULL, attempts = attempts - 1 WHERE id = ?1",

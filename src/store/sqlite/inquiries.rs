@@ -109,7 +109,8 @@ pub fn begin(connection: &Connection, run: i64, purpose: Purpose, now: Timestamp
 
 pub const DUE: &str =
     "SELECT i.inquiry, i.run AS run_row, r.run, i.attempt, i.purpose, i.first, i.last, i.opened_at, i.appeared_at,
-        i.looks, a.batch, a.operation_id, a.addressing, a.started_at, a.finished_at, a.verdict
+        i.looks, a.batch, a.operation_id, a.addressing, a.started_at, a.finished_at, a.verdict,
+        coalesce((SELECT f.started_at FROM attempt f WHERE f.attempt = a.repeats), a.started_at) AS asked_at
      FROM inquiry i JOIN attempt a ON a.attempt = i.attempt JOIN run r ON r.id = i.run
      WHERE i.gateway = ?1 AND i.next_look_at <= ?2 ORDER BY i.next_look_at, i.inquiry LIMIT ?3";
 
@@ -159,7 +160,7 @@ fn inquiry(connection: &Connection, row: &Row<'_>) -> Stored<Inquiry> {
         sought.push((recipient(row.get_ref(0)?)?, row.get(1)?));
     }
     let verdict: Option<String> = row.get("verdict")?;
-    let asked_at = time(row.get("started_at")?)?;
+    let asked_last_at = time(row.get("started_at")?)?;
     Ok(Inquiry {
         id,
         run: RunID::from_text(row.get::<_, String>("run")?),
@@ -167,8 +168,9 @@ fn inquiry(connection: &Connection, row: &Row<'_>) -> Stored<Inquiry> {
         attempt: row.get("attempt")?,
         operation_id: row.get("operation_id")?,
         addressing: addressing(row.get("addressing")?)?,
-        asked_at,
-        ended_at: optional_time(row.get("finished_at")?)?.unwrap_or(asked_at),
+        asked_at: time(row.get("asked_at")?)?,
+        asked_last_at,
+        ended_at: optional_time(row.get("finished_at")?)?.unwrap_or(asked_last_at),
         answered: verdict.as_deref() == Some("answered"),
         progress: Progress {
             purpose,

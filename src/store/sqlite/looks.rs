@@ -42,10 +42,11 @@ pub fn probe_begin(
     run: &RunID,
     batch: u64,
     probe: &RecipientID,
-    (sender, provider_now): (&str, Timestamp),
+    stamped: Option<(&str, Timestamp)>,
     now: Timestamp,
 ) -> Stored<Begun> {
-    let send_time_ms = stamp(connection, run, sender, provider_now)?;
+    let send_time_ms =
+        stamped.map(|(sender, provider_now)| stamp(connection, run, sender, provider_now)).transpose()?;
     connection
         .prepare_cached(
             "INSERT INTO attempt (kind, run, batch, gateway, operation_id, sender, send_time, started_at,
@@ -59,7 +60,7 @@ pub fn probe_begin(
         .execute(params![
             run.as_str(),
             batch as i64,
-            sender,
+            stamped.map(|(sender, _)| sender),
             send_time_ms,
             now.as_millisecond(),
             Addressing::Users.as_str(),
@@ -76,7 +77,7 @@ pub fn probe_begin(
         tries: 0,
         others: 0,
         recipients: vec![probe.clone()],
-        send_time_ms: Some(send_time_ms),
+        send_time_ms,
     })
 }
 

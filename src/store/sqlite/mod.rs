@@ -19,6 +19,7 @@ mod looks;
 mod people;
 mod received;
 mod reopening;
+mod replays;
 pub mod review;
 mod runs;
 mod schema;
@@ -290,6 +291,10 @@ impl Store for SqliteStore {
         batches::settle(&self.connection, end, settlement)
     }
 
+    fn batch_replay(&mut self, end: &AttemptEnd, at: Timestamp) -> Stored<Option<i64>> {
+        replays::begin(&self.connection, end, at)
+    }
+
     fn batch_withdraw(&mut self, attempt: i64, now: Timestamp) -> Stored<()> {
         batches::withdraw(&self.connection, attempt, now)
     }
@@ -351,7 +356,7 @@ impl Store for SqliteStore {
         run: &RunID,
         batch: u64,
         probe: &RecipientID,
-        stamp: (&str, Timestamp),
+        stamp: Option<(&str, Timestamp)>,
         now: Timestamp,
     ) -> Stored<Begun> {
         looks::probe_begin(&self.connection, run, batch, probe, stamp, now)

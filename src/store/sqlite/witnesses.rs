@@ -11,10 +11,11 @@ use crate::{campaign::RecipientID, run::RunID};
 
 pub const LATER: &str =
     "SELECT a.run AS run_row, r.run, a.batch, a.operation_id, a.addressing, a.started_at, a.send_time,
-        a.first, a.last, a.probe
+        a.first, a.last, a.probe,
+        coalesce((SELECT f.started_at FROM attempt f WHERE f.attempt = a.repeats), a.started_at) AS asked_at
      FROM attempt a JOIN run r ON r.id = a.run
      WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.started_at > ?2
-        AND a.accepted > 0 AND a.send_time IS NOT NULL
+        AND a.accepted > 0
      ORDER BY a.finished_at LIMIT ?3";
 
 /// How many attempts are searched for witnesses.
@@ -34,7 +35,8 @@ pub fn later(connection: &Connection, gateway: &str, inquiry: &Inquiry, most: us
     {
         let mut own = connection.prepare_cached(
             "SELECT a.run AS run_row, r.run, a.batch, a.operation_id, a.addressing, a.started_at, a.send_time,
-                a.first, a.last, a.probe
+                a.first, a.last, a.probe,
+                coalesce((SELECT f.started_at FROM attempt f WHERE f.attempt = a.repeats), a.started_at) AS asked_at
              FROM attempt a JOIN run r ON r.id = a.run WHERE a.attempt = ?1",
         )?;
         let mut rows = own.query([inquiry.attempt])?;
@@ -68,7 +70,8 @@ fn accepted(
             run: RunID::from_text(row.get::<_, String>("run")?),
             addressing: addressing(row.get("addressing")?)?,
             operation_id: row.get("operation_id")?,
-            asked_at: time(row.get("started_at")?)?,
+            asked_at: time(row.get("asked_at")?)?,
+            asked_last_at: time(row.get("started_at")?)?,
             recipient,
             send_time_ms,
         })

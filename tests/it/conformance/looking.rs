@@ -43,6 +43,7 @@ fn look_for(call: &Call) -> Look {
         send_time_ms: call.send_time_ms,
         operation_id: call.operation_id.clone(),
         asked_at: SystemClock::new().now(),
+        asked_last_at: SystemClock::new().now(),
         seen_until: None,
     };
     Look {

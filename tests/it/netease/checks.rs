@@ -97,6 +97,7 @@ impl Bench {
             send_time_ms: None,
             operation_id: "r".to_owned(),
             asked_at: SystemClock::new().now(),
+            asked_last_at: SystemClock::new().now(),
             seen_until: None,
         });
         let look = Look {

@@ -23,6 +23,7 @@ fn gateways() -> String {
         gateway("batch", "secret", "    call: batch\n    concurrency: 1\n"),
         gateway("single", "secret", "    call: single\n"),
         gateway("attach", "secret", "    call: attach\n"),
+        gateway("looked", "secret", "    replayWithin: off\n"),
         gateway("wrong", "wrong", ""),
     ]
     .concat()
@@ -105,22 +106,64 @@ fn each_call_reaches_whom_it_says_although_the_first_host_is_down() {
     assert_eq!(office.taken("broadcast"), BTreeMap::from([("*".to_owned(), 1)]));
 }
 
+/// The verdicts of a campaign's attempts, in their order.
+fn attempts(office: &Office, campaign: &str) -> Vec<String> {
+    let run = office.desk.review().newest_run(campaign).unwrap().unwrap();
+    let ledger = rusqlite::Connection::open(office.desk.path("campaignd.db")).unwrap();
+    let mut statement = ledger
+        .prepare("SELECT kind || ' ' || verdict FROM attempt_log WHERE run = ?1 ORDER BY attempt")
+        .unwrap();
+    statement.query_map([run], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
 #[test]
-fn a_lost_answer_is_found_in_the_history_and_nobody_gets_it_twice() {
+fn a_lost_answer_is_asked_for_again_by_the_very_same_request() {
+    let office = Office::open(&gateways());
+    office.desk.write("campaigns/people.txt", &numbered(1, 30));
+    // The answer of the first replay is lost as well.
+    office.faults(json!({"dropAnswer": {"times": 2}}));
+    let campaign =
+        "gateway: batch\nmessage: {type: 0, body: {msg: lost}}\nrecipients: [{file: people.txt}]\n";
+    office.write("lost", campaign);
+    let daemon = office.desk.serve();
+    office.desk.until_newest("lost", |state, accepted| state == "completed" && accepted == 30);
+    assert_eq!(counts(office.compare("lost", "lost")), all("accepted", 30));
+    assert_eq!(attempts(&office, "lost"), ["send unanswered", "send unanswered", "send answered"]);
+    let lost = calls(&office, "lost");
+    assert!(lost.iter().all(|call| *call == lost[0]), "{lost:?}");
+    // Notifications leave no trace, and yet are not in doubt.
+    office.faults(json!({"dropAnswer": {"times": 1}}));
+    office.write("note", "gateway: attach\nmessage: {attach: note}\nrecvIDs: [u00001]\n");
+    office.desk.until_newest("note", |state, accepted| state == "completed" && accepted == 1);
+    assert_eq!(counts(office.compare("note", "note")), all("accepted", 1));
+    // Whoever holds has nothing sent that nobody has looked at.
+    office.faults(json!({"dropAnswer": {"times": 1}}));
+    let held = "gateway: attach\nmessage: {attach: held}\nrecvIDs: [u00001]\ndelivery: {onUnknown: hold}\n";
+    office.write("held", held);
+    office.desk.until_newest("held", |state, _| state == "completed");
+    assert_eq!(counts(office.compare("held", "held")), all("unknown noAnswer", 1));
+    assert_eq!(attempts(&office, "held"), ["send unanswered"]);
+    daemon.stop();
+}
+
+#[test]
+fn where_no_replay_is_wanted_the_history_tells_what_became_of_a_lost_answer() {
     let office = Office::open(&gateways());
     office.desk.write("campaigns/people.txt", &numbered(1, 30));
     office.faults(json!({"dropAnswer": {"times": 1}}));
     let campaign =
-        "gateway: batch\nmessage: {type: 0, body: {msg: lost}}\nrecipients: [{file: people.txt}]\n";
+        "gateway: looked\nmessage: {type: 0, body: {msg: lost}}\nrecipients: [{file: people.txt}]\n";
     office.write("lost", campaign);
-    // Notifications leave no trace: what is not answered is held.
     let daemon = office.desk.serve();
     office.desk.until_newest("lost", |state, accepted| state == "completed" && accepted == 30);
     assert_eq!(counts(office.compare("lost", "lost")), all("accepted", 30));
-    office.faults(json!({"dropAnswer": {"times": 1}}));
-    office.write("note", "gateway: attach\nmessage: {attach: note}\nrecvIDs: [u00001]\n");
-    office.desk.until_newest("note", |state, _| state == "completed");
-    assert_eq!(counts(office.compare("note", "note")), all("unknown noAnswer", 1));
+    assert_eq!(calls(&office, "lost").len(), 1);
+    // What the provider has said in so many words is no answer that was lost.
+    office.faults(json!({"netease": {"codeAfter": {"code": 500, "times": 1}}}));
+    office.write("failed", &campaign.replace("looked", "batch").replace("lost", "failed"));
+    office.desk.until_newest("failed", |state, accepted| state == "completed" && accepted == 30);
+    assert_eq!(counts(office.compare("failed", "failed")), all("accepted", 30));
+    assert_eq!(calls(&office, "failed").len(), 1);
     daemon.stop();
 }
 

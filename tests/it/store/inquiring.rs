@@ -345,7 +345,8 @@ fn witnesses_were_accepted_later_each_once() {
         let probe = campaignd::campaign::RecipientID::new("probe").unwrap();
         let run = doubted.clone();
         let begun =
-            change(store, |store| store.probe_begin(&run, 1, &probe, ("notice", at(20)), at(20))).unwrap();
+            change(store, |store| store.probe_begin(&run, 1, &probe, Some(("notice", at(20))), at(20)))
+                .unwrap();
         change(store, |store| store.probe_end(&end(begun.attempt, 21), true, "answered")).unwrap();
         assert_eq!(witnesses(store, &inquiry, 9).last(), Some(&probe));
     });

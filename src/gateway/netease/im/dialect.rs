@@ -72,6 +72,8 @@ pub struct IMDialect {
     pub defaults: Map<String, Value>,
     pub batch_size: u32,
     pub concurrency: u32,
+    /// Whether an identical request tells what became of it.
+    pub replays: bool,
 }
 
 impl Dialect for IMDialect {
@@ -129,9 +131,9 @@ impl Dialect for IMDialect {
         self.concurrency
     }
 
-    /// Notifications leave no trace.
+    /// Notifications leave no trace: only an identical request tells what became of them, for a while.
     fn can_be_asked(&self) -> bool {
-        self.call != CallKind::Attach
+        self.replays || self.call != CallKind::Attach
     }
 
     fn lists_everyone(&self) -> bool {

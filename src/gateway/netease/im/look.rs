@@ -163,9 +163,11 @@ struct Window {
 
 impl Window {
     fn of(sought: &Sought, offset: SignedDuration, timeout: std::time::Duration) -> Window {
-        let asked_at = sought.asked_at + offset;
         let timeout = SignedDuration::try_from(timeout).unwrap_or(TAKEN_WITHIN);
-        Window { begin: asked_at - SLACK, end: asked_at + timeout + TAKEN_WITHIN }
+        Window {
+            begin: sought.asked_at + offset - SLACK,
+            end: sought.asked_last_at + offset + timeout + TAKEN_WITHIN,
+        }
     }
 }
 
@@ -241,6 +243,7 @@ mod tests {
             send_time_ms: None,
             operation_id: "r".into(),
             asked_at: Timestamp::from_millisecond(ASKED_AT).unwrap(),
+            asked_last_at: Timestamp::from_millisecond(ASKED_AT).unwrap(),
             seen_until: None,
         };
         let window = Window::of(&sought, SignedDuration::ZERO, Duration::from_secs(20));

@@ -38,6 +38,8 @@ pub struct IM {
     clock: Arc<dyn Clock>,
     /// How long one call may take.
     timeout: Duration,
+    /// For how long an identical request is taken to be answered again.
+    replay_within: Option<SignedDuration>,
 }
 
 impl IM {
@@ -47,8 +49,9 @@ impl IM {
         caller: Caller,
         clock: Arc<dyn Clock>,
         timeout: Duration,
+        replay_within: Option<SignedDuration>,
     ) -> IM {
-        IM { url, dialect, caller, clock, timeout }
+        IM { url, dialect, caller, clock, timeout, replay_within }
     }
 }
 
@@ -77,6 +80,10 @@ impl Gateway for IM {
     /// The provider answers a repeated id again instead of sending twice, for a minute.
     fn names_batches(&self) -> bool {
         true
+    }
+
+    fn replays_within(&self) -> Option<SignedDuration> {
+        self.replay_within
     }
 
     fn preview(&self, call: &Call) -> RequestPreview {

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use jiff::SignedDuration;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Map;
 
@@ -10,8 +11,11 @@ use super::{
     dialect::{CallKind, IMDialect, MAX_BATCH_SIZE},
 };
 use crate::{
-    campaign::Dialect,
-    document::fields::{Fields, Report},
+    campaign::{Dialect, file::duration},
+    document::{
+        Code, Value,
+        fields::{Cursor, Fields, Report},
+    },
     gateway::{
         Gateway,
         kind::{CannotOpen, Figures, GatewaySettings, Kind, Means},
@@ -19,6 +23,7 @@ use crate::{
         reading::{BatchSizes, asking_figures},
     },
     limits::Limits,
+    run::replay::{PAUSE, TRANSIT},
 };
 
 /// The keys of its part of the settings.
@@ -33,12 +38,18 @@ const KEYS: &[&str] = &[
     "concurrency",
     "batchSize",
     "timeout",
+    "replayWithin",
     "settle",
     "probe",
     "caFile",
     "proxy",
     "insecure",
 ];
+
+/// For how long the provider is observed to answer a repeated `RequestId` again with the success of before.
+const REMEMBERED: SignedDuration = SignedDuration::from_secs(60);
+/// The most that a setting may claim.
+const MOST_REMEMBERED: SignedDuration = SignedDuration::from_mins(10);
 
 /// Recipients a call.
 const BATCH_SIZES: BatchSizes = BatchSizes { default: MAX_BATCH_SIZE, max: MAX_BATCH_SIZE };
@@ -52,6 +63,8 @@ pub struct IMSettings {
     pub account: AccountSettings,
     /// The call for named people.
     pub call: CallKind,
+    /// For how long the provider answers a repeated `RequestId` again; None: that is not relied on.
+    pub replay_within: Option<SignedDuration>,
     pub figures: Figures,
 }
 
@@ -81,10 +94,13 @@ impl Kind for IMKind {
             })
         });
         let figures = asking_figures(fields, Map::new(), BATCH_SIZES, report);
-        let (account, call, figures) = (account?, call?, figures?);
+        let replay_within = fields
+            .get("replayWithin")
+            .map_or(Some(Some(REMEMBERED)), |cursor| replay_within(&cursor, report));
+        let (account, call, replay_within, figures) = (account?, call?, replay_within?, figures?);
         // Whoever says nothing has what the vendor documents for every plan.
         let limits = if fields.get("limits").is_some() { figures.limits } else { quota(call) };
-        Some(Arc::new(IMSettings { account, call, figures: Figures { limits, ..figures } }))
+        Some(Arc::new(IMSettings { account, call, replay_within, figures: Figures { limits, ..figures } }))
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
@@ -94,6 +110,19 @@ impl Kind for IMKind {
     fn new_message(&self, all: bool) -> &'static str {
         if all { NEW_MESSAGE_ALL } else { NEW_MESSAGE }
     }
+}
+
+/// A duration, or off (the inner None). The outer None: something is wrong.
+fn replay_within(cursor: &Cursor<'_>, report: &mut Report) -> Option<Option<SignedDuration>> {
+    if matches!(&cursor.node.value, Value::Scalar { text, .. } if text == "off") {
+        return Some(None);
+    }
+    let within = duration(cursor, report, TRANSIT + PAUSE)?;
+    if within > MOST_REMEMBERED {
+        cursor.error(report, Code::Settings, "a repeated request is known for 10m at most", None);
+        return None;
+    }
+    Some(Some(within))
 }
 
 /// The calls that an application may make, for the vendor's smallest plan.
@@ -113,6 +142,7 @@ impl IMSettings {
             defaults: self.figures.defaults.clone(),
             batch_size: self.figures.batch_size,
             concurrency: self.figures.concurrency,
+            replays: self.replay_within.is_some(),
         }
     }
 }
@@ -134,7 +164,14 @@ impl GatewaySettings for IMSettings {
         let url = self.account.urls.first().cloned().unwrap_or_default();
         let caller = self.account.caller(means)?;
         let clock = Arc::clone(&means.clock);
-        Ok(Arc::new(IM::new(url, self.own_dialect(), caller, clock, self.account.timeout)))
+        Ok(Arc::new(IM::new(
+            url,
+            self.own_dialect(),
+            caller,
+            clock,
+            self.account.timeout,
+            self.replay_within,
+        )))
     }
 }
 
@@ -172,6 +209,9 @@ mod schema {
         batch_size: Option<u32>,
         /// Of one call. Default: 20s.
         timeout: Option<Duration>,
+        /// For how long the provider answers a repeated RequestId again instead of sending again; off: a lost
+        /// answer is looked up, never asked for again. Default: 60s.
+        replay_within: Option<DurationOrOff>,
         /// How long a message may stay unseen before its absence can be proven. Default: 10m.
         settle: Option<Duration>,
         /// A throw-away account that is written to when nothing else shows how far the provider is.
@@ -195,6 +235,20 @@ mod schema {
     enum OneOrMore {
         One(Text),
         More(Vec<Text>),
+    }
+
+    /// Like 60s.
+    #[derive(JsonSchema)]
+    #[schemars(untagged)]
+    enum DurationOrOff {
+        Duration(Duration),
+        Off(Off),
+    }
+
+    #[derive(JsonSchema)]
+    #[schemars(rename_all = "lowercase")]
+    enum Off {
+        Off,
     }
 
     #[derive(JsonSchema)]

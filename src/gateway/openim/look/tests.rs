@@ -80,6 +80,7 @@ fn sought(recipient: &str) -> Sought {
         send_time_ms: Some(SENT),
         operation_id: format!("send-{recipient}"),
         asked_at: Timestamp::from_millisecond(SENT).unwrap(),
+        asked_last_at: Timestamp::from_millisecond(SENT).unwrap(),
         seen_until: None,
     }
 }

@@ -14,6 +14,7 @@ fn sought(recipient: &str, seen_until: Option<u64>) -> Sought {
         send_time_ms: Some(SENT),
         operation_id: "op".into(),
         asked_at: Timestamp::from_millisecond(SENT).unwrap(),
+        asked_last_at: Timestamp::from_millisecond(SENT).unwrap(),
         seen_until,
     }
 }
