@@ -35,6 +35,13 @@ pub struct InForce {
     pub rejected: bool,
 }
 
+impl InForce {
+    /// Whether its file was there when it was last looked for.
+    pub fn is_there(&self) -> bool {
+        self.gone_since.is_none() && self.held_since.is_none()
+    }
+}
+
 /// What the folder holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {

@@ -61,7 +61,7 @@ impl Source {
             let path = root.join::<String>(relative);
             Source { name: path.display().to_string(), path: Some(path), root: Some(root.to_owned()), state }
         };
-        Ok(snapshot.files.into_iter().map(source).collect())
+        Ok(snapshot.files.clone().into_iter().map(source).collect())
     }
 
     /// What a path names: a file, or all files of a folder.

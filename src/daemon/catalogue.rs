@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -27,6 +27,9 @@ pub struct Entry {
     attended_since: Timestamp,
 }
 
+/// Revisions, read, by their campaign.
+pub type Campaigns = HashMap<CampaignID, Arc<Campaign>>;
+
 /// The campaigns, the order in which they are due, and their open runs.
 #[derive(Debug, Default)]
 pub struct Catalogue {
@@ -39,32 +42,36 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Takes what the ledger holds. `read` gives the campaign of a revision that was not known.
-    pub fn refresh(
-        &mut self,
-        records: Vec<CampaignRecord>,
-        now: Timestamp,
-        mut read: impl FnMut(&CampaignRecord) -> Option<Arc<Campaign>>,
-    ) {
-        let mut before = std::mem::take(&mut self.entries);
+    /// Takes all that the ledger holds.
+    pub fn refresh(&mut self, records: Vec<CampaignRecord>, campaigns: Campaigns, now: Timestamp) {
+        let held: HashSet<&CampaignID> = records.iter().map(|record| &record.id).collect();
+        self.entries.retain(|id, _| held.contains(id));
+        self.take(records, campaigns, now);
+    }
+
+    /// Takes what the ledger holds of some campaigns.
+    pub fn take(&mut self, records: Vec<CampaignRecord>, mut campaigns: Campaigns, now: Timestamp) {
         for record in records {
             let id = record.id.clone();
-            let known = before.remove(&id);
-            let attended = known.as_ref().filter(|entry| hold(&entry.record) == Hold::None);
+            let known = self.entries.get(&id);
+            // Nothing of it has changed, nor when it wants a decision.
+            if known.is_some_and(|entry| entry.record == record) {
+                continue;
+            }
+            let attended = known.filter(|entry| hold(&entry.record) == Hold::None);
             let attended_since = attended.map_or(now, |entry| entry.attended_since);
-            let known = known.filter(|entry| entry.record.revision == record.revision);
-            let campaign = match known {
-                // Nothing of it has changed, nor when it wants a decision.
-                Some(entry) if entry.record == record => {
-                    self.entries.insert(id, entry);
-                    continue;
-                }
-                Some(entry) => entry.campaign,
-                None => read(&record),
+            let campaign = match known.filter(|entry| entry.record.revision == record.revision) {
+                Some(entry) => entry.campaign.clone(),
+                None => campaigns.remove(&id),
             };
             self.entries.insert(id.clone(), Entry { record, campaign, next_at: None, attended_since });
             self.wake_at(&id, Some(now));
         }
+    }
+
+    /// Whether a record's revision is not the one that is known.
+    pub fn is_news(&self, record: &CampaignRecord) -> bool {
+        self.entries.get(&record.id).is_none_or(|entry| entry.record.revision != record.revision)
     }
 
     pub fn get(&self, campaign: &CampaignID) -> Option<&Entry> {

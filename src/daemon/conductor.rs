@@ -4,12 +4,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Parts, ServeError,
     assignment::Assignment,
-    catalogue::Catalogue,
+    catalogue::{Campaigns, Catalogue},
     claim::{advance_generation, keep_ahead_of_copies},
     handover::{await_end, by_steady_clock, give_turns, open_and_hand_over},
     inquirer::{Inquirer, doubts},
@@ -67,6 +68,7 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
             biased;
             () = &mut stopped => break,
             () = parts.signals.folder.notified() => conductor.scanning.folder_changes(&parts),
+            () = parts.signals.rescan.notified() => conductor.scanning.rescan(&parts),
             Some(over) = runs_over.recv() => {
                 conductor.catalogue.run_over(&over.campaign, &over.run, parts.clock.now());
             }
@@ -155,17 +157,25 @@ impl Conductor {
         Ok(conductor)
     }
 
+    /// Looks at every campaign of the ledger.
     pub(super) async fn refresh(&mut self) -> Stored<()> {
         let records = self.parts.ledger.call(|store| store.campaigns()).await?;
-        self.take(records);
+        let campaigns = self.read(&records);
+        self.catalogue.refresh(records, campaigns, self.parts.clock.now());
         Ok(())
     }
 
-    pub(super) fn take(&mut self, records: Vec<CampaignRecord>) {
-        let parts = &self.parts;
-        self.catalogue.refresh(records, parts.clock.now(), |record| {
-            read_revision(parts, &record.path, &record.yaml, record.id.as_str())
-        });
+    /// The campaigns of those revisions that are not known yet: as the folder has them, where it does.
+    pub(super) fn read(&self, records: &[CampaignRecord]) -> Campaigns {
+        let news: Vec<&CampaignRecord> =
+            records.iter().filter(|record| self.catalogue.is_news(record)).collect();
+        let read = |record: &&CampaignRecord| {
+            let campaign = self.intake.campaign_of(record);
+            let campaign = campaign
+                .or_else(|| read_revision(&self.parts, &record.path, &record.yaml, record.id.as_str()));
+            Some((record.id.clone(), campaign?))
+        };
+        news.par_iter().filter_map(read).collect()
     }
 
     /// Goes on with a run that is not over.

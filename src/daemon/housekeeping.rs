@@ -9,7 +9,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use super::Signals;
 
-/// How often the folder is read again, whatever file events say.
+/// How often the folder is read again, whatever file events say; a large one less often.
 const RESCAN: &str = "*/5 * * * * *";
 
 /// The running jobs; they end when this is dropped and its runtime ends.
@@ -21,7 +21,7 @@ pub struct Housekeeping {
 pub async fn start(signals: &Arc<Signals>) -> Result<Housekeeping, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     let woken = Arc::clone(signals);
-    scheduler.add(Job::new(RESCAN, move |_, _| woken.folder.notify_one())?).await?;
+    scheduler.add(Job::new(RESCAN, move |_, _| woken.rescan.notify_one())?).await?;
     scheduler.start().await?;
     Ok(Housekeeping { _scheduler: scheduler })
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::{Parts, catalogue::Catalogue, reading::context};
 use crate::{
@@ -18,13 +19,13 @@ use crate::{
     folder::{Commit, FileState, Snapshot},
     plan,
     revision::{Change, Content, Found, InForce},
-    store::{CampaignMark, DecidedSlots, NewRevision, ProblemRecord, Store, Stored},
+    store::{CampaignMark, CampaignRecord, DecidedSlots, NewRevision, ProblemRecord, Store, Stored},
 };
 
 /// The files of the folder as they were read last; one that has not changed is not read again.
 #[derive(Default)]
 pub struct Intake {
-    files: HashMap<String, ReadFile>,
+    files: BTreeMap<String, ReadFile>,
     /// What `problem_status` holds, once it has been written.
     written_problems: Option<Vec<ProblemRecord>>,
 }
@@ -49,40 +50,59 @@ struct ReadFile {
     problems: Vec<Problem>,
 }
 
+impl ReadFile {
+    fn new(parts: &Parts, path: &str, state: &FileState, now: Timestamp) -> ReadFile {
+        match state {
+            FileState::Unreadable(reason) => ReadFile {
+                sha256: "".into(),
+                content: Content::Broken(None),
+                campaign: None,
+                problems: vec![unreadable(path, reason)],
+            },
+            FileState::Read { sha256, bytes } => {
+                let (campaign, problems) = read(path, bytes, &context(parts, now));
+                let content = match &campaign {
+                    Some(campaign) => Content::Campaign(campaign.id.clone()),
+                    None => Content::Broken(identity(path, bytes)),
+                };
+                let campaign = campaign.map(Arc::new);
+                ReadFile { sha256: sha256.clone(), content, campaign, problems }
+            }
+        }
+    }
+}
+
 impl Intake {
     /// Reads every file that has changed since it was last read.
     pub fn read(&mut self, parts: &Parts, snapshot: &Snapshot, now: Timestamp) -> Vec<Found> {
         self.files.retain(|path, _| snapshot.files.contains_key(path));
-        let mut found = Vec::with_capacity(snapshot.files.len());
-        for (path, state) in &snapshot.files {
-            let file = match state {
-                FileState::Unreadable(reason) => ReadFile {
-                    sha256: "".into(),
-                    content: Content::Broken(None),
-                    campaign: None,
-                    problems: vec![unreadable(path, reason)],
-                },
-                FileState::Read { sha256, bytes } => match self.files.remove(path) {
-                    Some(known) if known.sha256 == *sha256 => known,
-                    _ => {
-                        let (campaign, problems) = read(path, bytes, &context(parts, now));
-                        let content = match &campaign {
-                            Some(campaign) => Content::Campaign(campaign.id.clone()),
-                            None => Content::Broken(identity(path, bytes)),
-                        };
-                        let campaign = campaign.map(Arc::new);
-                        ReadFile { sha256: sha256.clone(), content, campaign, problems }
-                    }
-                },
-            };
-            found.push(Found {
+        let is_known =
+            |path: &str, sha256: &Arc<str>| self.files.get(path).is_some_and(|known| known.sha256 == *sha256);
+        let news: Vec<(&String, &FileState)> = snapshot
+            .files
+            .iter()
+            .filter(
+                |(path, state)| !matches!(state, FileState::Read { sha256, .. } if is_known(path, sha256)),
+            )
+            .collect();
+        let read =
+            |(path, state): &(&String, &FileState)| ((*path).clone(), ReadFile::new(parts, path, state, now));
+        let read: Vec<(String, ReadFile)> = news.par_iter().map(read).collect();
+        self.files.extend(read);
+        self.files
+            .iter()
+            .map(|(path, file)| Found {
                 path: path.clone(),
                 sha256: file.sha256.to_string(),
                 content: file.content.clone(),
-            });
-            self.files.insert(path.clone(), file);
-        }
-        found
+            })
+            .collect()
+    }
+
+    /// The campaign of a revision in force, where a file of the folder is that.
+    pub fn campaign_of(&self, record: &CampaignRecord) -> Option<Arc<Campaign>> {
+        let file = self.files.get(&record.path).filter(|file| *file.sha256 == *record.sha256)?;
+        file.campaign.as_ref().filter(|campaign| campaign.id == record.id).cloned()
     }
 
     /// What is wrong in the folder now, when that has changed. `duplicates`: files whose id another file

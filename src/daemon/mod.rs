@@ -110,6 +110,8 @@ impl Gateways for Posts {
 pub struct Signals {
     /// Something in the folder may have changed.
     pub folder: Notify,
+    /// It may be time to read the folder again, whatever file events say.
+    pub rescan: Notify,
     /// A file of the folder is being written, as far as events tell.
     pub folder_is_written: AtomicBool,
     /// How much may vanish from the folder at once and be obeyed.
@@ -129,6 +131,7 @@ impl Default for Signals {
     fn default() -> Signals {
         Signals {
             folder: Notify::new(),
+            rescan: Notify::new(),
             folder_is_written: AtomicBool::new(false),
             guard: watch::Sender::default(),
             ready: watch::Sender::new(false),

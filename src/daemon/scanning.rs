@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{LEDGER_RETRY, Parts, conductor::Conductor};
 use crate::{
+    campaign::CampaignID,
     folder::{Commit, FileState, Snapshot},
     revision::{self, Change, Guard, Seen, Wishes},
     store::Stored,
@@ -18,6 +19,8 @@ const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
 /// The folder is read after so long, should the jobs that keep house have fallen silent: the one who
 /// calls them does when the clock is set back.
 const LONGEST_UNREAD: SignedDuration = SignedDuration::from_secs(15);
+/// Reading it again, unasked, comes after so many times what that took: a large folder costs little as well.
+const REST: i32 = 300;
 /// How long git may take to tell a commit; a change takes effect without one then.
 const GIT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -30,6 +33,10 @@ pub struct Scanning {
     unrest: Option<Unrest>,
     /// When it was read last, by the steady clock.
     read_at: Option<Timestamp>,
+    /// How long that took.
+    took: SignedDuration,
+    /// What it held, and the guard, when it last asked for nothing more.
+    obeyed: Option<(Arc<Snapshot>, Guard)>,
     /// What keeps removals from being obeyed, as it was told last.
     told: Option<String>,
 }
@@ -50,6 +57,14 @@ impl Scanning {
         let is_written = parts.signals.folder_is_written.load(Ordering::Relaxed);
         let quiet_at = if is_written { give_up_at } else { give_up_at.min(steady + QUIET) };
         self.unrest = Some(Unrest { quiet_at, give_up_at });
+    }
+
+    /// It may be time to read the folder again: when it has rested for long enough.
+    pub fn rescan(&mut self, parts: &Parts) {
+        let rest = (self.took * REST).min(LONGEST_UNREAD);
+        if self.read_at.is_none_or(|at| parts.clock.steady().duration_since(at) >= rest) {
+            self.folder_changes(parts);
+        }
     }
 
     /// How long until the folder has been quiet, while it changes.
@@ -91,7 +106,7 @@ impl Conductor {
     /// Reads the folder and obeys it.
     pub async fn scan(&mut self) {
         self.scanning.unrest = None;
-        self.scanning.read_at = Some(self.parts.clock.steady());
+        let began = self.parts.clock.steady();
         let folder = Arc::clone(&self.parts.folder);
         let scanned = tokio::task::spawn_blocking(move || folder.scan()).await;
         let obeyed = match scanned {
@@ -99,9 +114,11 @@ impl Conductor {
                 let blank = snapshot.files.is_empty().then(|| "the campaigns folder is empty".to_owned());
                 self.obey(snapshot, blank).await
             }
-            Ok(Err(fault)) => self.obey(Snapshot::default(), Some(fault.to_string())).await,
-            Err(error) => self.obey(Snapshot::default(), Some(error.to_string())).await,
+            Ok(Err(fault)) => self.obey(Arc::default(), Some(fault.to_string())).await,
+            Err(error) => self.obey(Arc::default(), Some(error.to_string())).await,
         };
+        let ended = self.parts.clock.steady();
+        (self.scanning.read_at, self.scanning.took) = (Some(ended), ended.duration_since(began));
         if let Err(error) = obeyed {
             tracing::error!(%error, "a change of the folder cannot be recorded, and waits");
             self.scanning.at = Some(self.parts.clock.now() + LEDGER_RETRY);
@@ -110,12 +127,18 @@ impl Conductor {
 
     /// Compares the folder with what is in force and records the difference. `blank`: why there is nothing
     /// to see.
-    async fn obey(&mut self, snapshot: Snapshot, blank: Option<String>) -> Stored<()> {
-        let now = self.parts.clock.now();
+    async fn obey(&mut self, snapshot: Arc<Snapshot>, blank: Option<String>) -> Stored<()> {
+        let guard = *self.parts.signals.guard.borrow();
+        self.scanning.at = None;
+        let is_obeyed = |(before, guard_before): &(_, _)| *before == snapshot && *guard_before == guard;
+        if blank.is_none() && self.scanning.obeyed.as_ref().is_some_and(is_obeyed) {
+            return Ok(());
+        }
+        self.scanning.obeyed = None;
+        let (now, is_blank) = (self.parts.clock.now(), blank.is_some());
         let files = self.intake.read(&self.parts, &snapshot, now);
         let in_force = self.catalogue.in_force();
-        let guard = *self.parts.signals.guard.borrow();
-        let seen = Seen { files: &files, blank: blank.is_some(), unsettled: snapshot.git_is_changing };
+        let seen = Seen { files: &files, blank: is_blank, unsettled: snapshot.git_is_changing };
         let wishes = revision::compare(&in_force, seen, guard, now);
         self.scanning.at = wishes.look_again_at;
         let nothing_in_force = in_force.values().all(|known| known.removed);
@@ -126,6 +149,9 @@ impl Conductor {
             self.intake.problems_written(problems);
         }
         if wishes.changes.is_empty() {
+            // Whoever is missing may count as removed later, without any change of the folder.
+            let is_settled = !is_blank && in_force.values().all(|known| known.removed || known.is_there());
+            self.scanning.obeyed = is_settled.then_some((snapshot, guard));
             return Ok(());
         }
         let commit = self.commit(&wishes, &snapshot).await;
@@ -145,6 +171,8 @@ impl Conductor {
         while self.catalogue.next_at().is_some_and(|at| at <= self.parts.clock.now()) {
             self.decide().await?;
         }
+        let changed: Vec<CampaignID> =
+            wishes.changes.iter().map(|change| change.campaign().clone()).collect();
         let steps = wishes.changes.into_iter();
         let steps: Vec<_> = steps
             .flat_map(|change| {
@@ -158,10 +186,11 @@ impl Conductor {
                 for step in &steps {
                     step.take(store, now)?;
                 }
-                store.campaigns()
+                store.campaigns_named(&changed)
             })
             .await?;
-        self.take(records);
+        let campaigns = self.read(&records);
+        self.catalogue.take(records, campaigns, self.parts.clock.now());
         Ok(())
     }
 

@@ -18,6 +18,7 @@ pub use checkout::Commit;
 pub use watching::FolderWatch;
 
 use jiff::civil::Date;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use sha2::{Digest, Sha256};
 
 use crate::{campaign::file::DatesFault, schedule::Except};
@@ -55,8 +56,9 @@ pub struct FolderFault {
 
 /// Whatever holds campaign files.
 pub trait Folder: Send + Sync {
-    /// Reads every campaign file. Takes the time of reading them: call it where blocking is allowed.
-    fn scan(&self) -> Result<Snapshot, FolderFault>;
+    /// Reads every campaign file. Takes the time of reading them: call it where blocking is allowed. While
+    /// nothing changes it may give the same snapshot again.
+    fn scan(&self) -> Result<Arc<Snapshot>, FolderFault>;
 
     /// The commit that the folder is at, and which of these files (paths with their bytes) differ from it;
     /// None where that cannot be told. Takes the time of a process: call it where blocking is allowed.
@@ -82,17 +84,22 @@ pub struct DiskFolder {
 #[derive(Debug, Default)]
 struct Known {
     files: HashMap<String, ReadBefore>,
+    /// The same files, as they were told last.
+    snapshot: Arc<Snapshot>,
     scans: u32,
 }
 
 /// A file that was read before.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct ReadBefore {
-    stamp: Stamp,
+    /// None of one that could not be read: it is tried again.
+    stamp: Option<Stamp>,
     state: FileState,
     /// Whether two scans have read it so. A file that changes within a tick of the file system's clock, and
     /// while it is read, can keep its stamp.
     twice: bool,
+    /// The scan that found it last.
+    found_by: u32,
 }
 
 /// What changes when a file does: its device, its number there, its size, its times of change.
@@ -134,12 +141,12 @@ impl DiskFolder {
     }
 
     /// `seen` holds the folders that have been looked into: a link that leads back is not followed.
-    fn scan_folder(
+    fn look_into(
         &self,
         folder: &Path,
         prefix: &str,
         seen: &mut BTreeSet<PathBuf>,
-        scan: &mut Scan,
+        scan: &mut Scan<'_>,
     ) -> io::Result<()> {
         if !seen.insert(std::fs::canonicalize(folder)?) {
             return Ok(());
@@ -155,21 +162,21 @@ impl DiskFolder {
             let metadata = std::fs::metadata(&path);
             if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
                 let inner = format!("{relative}/");
-                match self.scan_folder(&path, &inner, seen, scan) {
+                match self.look_into(&path, &inner, seen, scan) {
                     Ok(()) => {}
                     // One that vanishes meanwhile holds nothing.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => {
-                        scan.files.insert(inner, FileState::Unreadable(error.to_string()));
-                    }
+                    Err(error) => scan.found(inner, None, FileState::Unreadable(error.to_string())),
                 }
             } else if is_campaign_file(&name) {
-                let state = match metadata {
-                    Ok(metadata) if metadata.is_file() => scan.read(&path, &relative, &metadata),
-                    Ok(_) => FileState::Unreadable("it is no regular file".to_owned()),
-                    Err(error) => FileState::Unreadable(error.to_string()),
-                };
-                scan.files.insert(relative, state);
+                match metadata {
+                    Ok(metadata) if metadata.is_file() => scan.look_at(path, relative, &metadata),
+                    Ok(_) => {
+                        let reason = "it is no regular file".to_owned();
+                        scan.found(relative, None, FileState::Unreadable(reason));
+                    }
+                    Err(error) => scan.found(relative, None, FileState::Unreadable(error.to_string())),
+                }
             }
         }
         Ok(())
@@ -177,30 +184,57 @@ impl DiskFolder {
 }
 
 /// A scan under way.
-struct Scan {
-    before: HashMap<String, ReadBefore>,
-    after: HashMap<String, ReadBefore>,
+struct Scan<'a> {
+    known: &'a mut HashMap<String, ReadBefore>,
+    number: u32,
     everything: bool,
-    files: BTreeMap<String, FileState>,
+    unread: Vec<Unread>,
+    /// Those that are not as they were.
+    changed: Vec<(String, FileState)>,
 }
 
-impl Scan {
-    /// Reads a file, unless it is surely as it was.
-    fn read(&mut self, path: &Path, relative: &str, metadata: &std::fs::Metadata) -> FileState {
+/// A file that is to be read.
+struct Unread {
+    path: PathBuf,
+    relative: String,
+    stamp: Stamp,
+    length: u64,
+}
+
+impl Scan<'_> {
+    /// Leaves a file to be read, unless it is surely as it was.
+    fn look_at(&mut self, path: PathBuf, relative: String, metadata: &std::fs::Metadata) {
         let stamp = stamp(metadata);
-        let before = self.before.remove(relative).filter(|before| before.stamp == stamp);
-        let known = match before {
-            Some(before) if before.twice && !self.everything => before,
-            before => {
-                let state = read(path, metadata.len());
-                ReadBefore { stamp, twice: before.is_some_and(|before| before.state == state), state }
+        match self.known.get_mut(&relative) {
+            Some(known) if known.twice && known.stamp == Some(stamp) && !self.everything => {
+                known.found_by = self.number;
             }
-        };
-        let state = known.state.clone();
-        if matches!(state, FileState::Read { .. }) {
-            self.after.insert(relative.to_owned(), known);
+            _ => self.unread.push(Unread { path, relative, stamp, length: metadata.len() }),
         }
-        state
+    }
+
+    /// Reads what is left to be read: thousands at once at the start, and when another branch is checked out.
+    fn read(&mut self) {
+        let unread = std::mem::take(&mut self.unread);
+        let read: Vec<FileState> = unread.par_iter().map(|file| read(&file.path, file.length)).collect();
+        for (file, state) in unread.into_iter().zip(read) {
+            let stamp = matches!(state, FileState::Read { .. }).then_some(file.stamp);
+            self.found(file.relative, stamp, state);
+        }
+    }
+
+    fn found(&mut self, relative: String, stamp: Option<Stamp>, state: FileState) {
+        let found_by = self.number;
+        match self.known.get_mut(&relative) {
+            Some(known) if known.state == state => {
+                known.twice = stamp.is_some() && known.stamp == stamp;
+                (known.stamp, known.found_by) = (stamp, found_by);
+            }
+            _ => {
+                self.changed.push((relative.clone(), state.clone()));
+                self.known.insert(relative, ReadBefore { stamp, state, twice: false, found_by });
+            }
+        }
     }
 }
 
@@ -227,21 +261,38 @@ impl FileState {
 }
 
 impl Folder for DiskFolder {
-    fn scan(&self) -> Result<Snapshot, FolderFault> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scan = Scan {
-            before: std::mem::take(&mut known.files),
-            after: HashMap::new(),
-            everything: known.scans % READ_EVERYTHING == READ_EVERYTHING - 1,
-            files: BTreeMap::new(),
-        };
+    fn scan(&self) -> Result<Arc<Snapshot>, FolderFault> {
+        let mut guard = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // A scan that fails forgets everything.
+        let mut known = std::mem::take(&mut *guard);
         known.scans = known.scans.wrapping_add(1);
+        guard.scans = known.scans;
         // Before the files are looked at: a change that ends meanwhile is waited for once more.
         let git_is_changing = checkout::is_changing(&self.root);
-        self.scan_folder(&self.root, "", &mut BTreeSet::new(), &mut scan)
+        let mut scan = Scan {
+            known: &mut known.files,
+            number: known.scans,
+            everything: known.scans.is_multiple_of(READ_EVERYTHING),
+            unread: Vec::new(),
+            changed: Vec::new(),
+        };
+        self.look_into(&self.root, "", &mut BTreeSet::new(), &mut scan)
             .map_err(|error| FolderFault { path: self.root.display().to_string(), error })?;
-        known.files = scan.after;
-        Ok(Snapshot { files: scan.files, git_is_changing })
+        scan.read();
+        let changed = scan.changed;
+        let gone: Vec<String> =
+            known.files.extract_if(|_, file| file.found_by != known.scans).map(|(path, _)| path).collect();
+        if !changed.is_empty() || !gone.is_empty() || known.snapshot.git_is_changing != git_is_changing {
+            let snapshot = Arc::make_mut(&mut known.snapshot);
+            snapshot.git_is_changing = git_is_changing;
+            for path in &gone {
+                snapshot.files.remove(path);
+            }
+            snapshot.files.extend(changed);
+        }
+        let snapshot = Arc::clone(&known.snapshot);
+        *guard = known;
+        Ok(snapshot)
     }
 
     fn commit(&self, files: &[(&str, &[u8])]) -> Option<Commit> {
@@ -301,6 +352,38 @@ mod tests {
         let FileState::Read { sha256, .. } = &snapshot.files["a.yaml"] else { panic!() };
         assert_eq!(&**sha256, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881");
         assert!(matches!(snapshot.files["dangling.yaml"], FileState::Unreadable(_)));
+    }
+
+    /// What a folder holds after each of these changes is what a first scan would find.
+    #[test]
+    fn a_scan_tells_what_is_there_now_and_nothing_new_when_nothing_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let disk = DiskFolder::new(folder.path());
+        let check = |changes: bool| {
+            let before = disk.known.lock().unwrap().snapshot.clone();
+            let now = disk.scan().unwrap();
+            assert_eq!(now, DiskFolder::new(folder.path()).scan().unwrap());
+            assert_eq!(Arc::ptr_eq(&before, &now), !changes);
+        };
+        check(false);
+        std::fs::write(path("a.yaml"), "1").unwrap();
+        std::fs::write(path("b.yaml"), "1").unwrap();
+        check(true);
+        // Also by the scan that reads everything.
+        (0..=READ_EVERYTHING).for_each(|_| check(false));
+        std::fs::write(path("a.yaml"), "2").unwrap();
+        check(true);
+        std::fs::remove_file(path("b.yaml")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("c.yaml")).unwrap();
+        check(true);
+        check(false);
+        std::fs::write(path("nowhere"), "1").unwrap();
+        check(true);
+        std::fs::create_dir(path(".git")).unwrap();
+        check(false);
+        std::fs::write(path(".git/index.lock"), "").unwrap();
+        check(true);
     }
 
     #[test]

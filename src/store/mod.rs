@@ -182,6 +182,8 @@ pub trait Store: Send {
 
     // Campaigns
     fn campaigns(&mut self) -> Stored<Vec<CampaignRecord>>;
+    /// Those of these that are known.
+    fn campaigns_named(&mut self, campaigns: &[CampaignID]) -> Stored<Vec<CampaignRecord>>;
     fn campaign_apply(&mut self, revision: &NewRevision) -> Stored<i64>;
     fn campaign_mark(&mut self, campaign: &CampaignID, mark: &CampaignMark) -> Stored<()>;
     /// A person says that the removals that are held shall be obeyed; gives the campaigns.

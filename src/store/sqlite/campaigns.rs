@@ -3,22 +3,36 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Rows, params};
 
 use super::{
     super::{Act, CampaignMark, CampaignRecord, NewRevision, ProblemRecord, StoreError, Stored},
-    campaign_id, optional_time, people, time,
+    campaign_id, json, optional_time, people, time,
 };
 use crate::campaign::CampaignID;
 
+/// A campaign with its revision in force.
+const KNOWN: &str =
+    "SELECT c.campaign, c.revision, c.path, v.sha256, v.yaml, c.state, c.rejected, c.gone_since,
+        coalesce(c.paused_reason, (SELECT paused_reason FROM ledger)) AS paused, c.decided_until,
+        c.in_force_since, c.held_since, c.removal_allowed, c.queued_slot, c.counts_from
+     FROM campaign c JOIN revision v ON v.revision = c.revision";
+
 pub fn all(connection: &Connection) -> Stored<Vec<CampaignRecord>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT c.campaign, c.revision, c.path, v.sha256, v.yaml, c.state, c.rejected, c.gone_since,
-            coalesce(c.paused_reason, (SELECT paused_reason FROM ledger)) AS paused, c.decided_until,
-            c.in_force_since, c.held_since, c.removal_allowed, c.queued_slot, c.counts_from
-         FROM campaign c JOIN revision v ON v.revision = c.revision ORDER BY c.campaign",
-    )?;
+    let mut statement = connection.prepare_cached(&format!("{KNOWN} ORDER BY c.campaign"))?;
     let mut rows = statement.query([])?;
+    read(&mut rows)
+}
+
+pub fn named(connection: &Connection, names: &[CampaignID]) -> Stored<Vec<CampaignRecord>> {
+    let names: Vec<&str> = names.iter().map(CampaignID::as_str).collect();
+    let mut statement = connection
+        .prepare_cached(&format!("{KNOWN} WHERE c.campaign IN (SELECT value FROM json_each(?1))"))?;
+    let mut rows = statement.query([json(&names)?])?;
+    read(&mut rows)
+}
+
+fn read(rows: &mut Rows<'_>) -> Stored<Vec<CampaignRecord>> {
     let mut campaigns = Vec::new();
     while let Some(row) = rows.next()? {
         campaigns.push(record(row)?);
@@ -27,24 +41,25 @@ pub fn all(connection: &Connection) -> Stored<Vec<CampaignRecord>> {
 }
 
 fn record(row: &Row<'_>) -> Stored<CampaignRecord> {
-    let state: String = row.get("state")?;
+    // By place: looking for names in thousands of rows takes as long as reading them.
+    let state: String = row.get(5)?;
     Ok(CampaignRecord {
-        id: campaign_id(&row.get::<_, String>("campaign")?)?,
-        revision: row.get("revision")?,
-        path: row.get("path")?,
-        sha256: row.get("sha256")?,
-        yaml: row.get("yaml")?,
+        id: campaign_id(&row.get::<_, String>(0)?)?,
+        revision: row.get(1)?,
+        path: row.get(2)?,
+        sha256: row.get(3)?,
+        yaml: row.get(4)?,
         enabled: state == "active",
         removed: state == "removed",
-        rejected: row.get("rejected")?,
-        gone_since: optional_time(row.get("gone_since")?)?,
-        in_force_since: time(row.get("in_force_since")?)?,
-        held_since: optional_time(row.get("held_since")?)?,
-        removal_allowed: row.get("removal_allowed")?,
-        paused: row.get("paused")?,
-        decided_until: time(row.get("decided_until")?)?,
-        queued: optional_time(row.get("queued_slot")?)?,
-        counts_from: time(row.get("counts_from")?)?,
+        rejected: row.get(6)?,
+        gone_since: optional_time(row.get(7)?)?,
+        paused: row.get(8)?,
+        decided_until: time(row.get(9)?)?,
+        in_force_since: time(row.get(10)?)?,
+        held_since: optional_time(row.get(11)?)?,
+        removal_allowed: row.get(12)?,
+        queued: optional_time(row.get(13)?)?,
+        counts_from: time(row.get(14)?)?,
     })
 }
 

@@ -179,6 +179,10 @@ impl Store for SqliteStore {
         campaigns::all(&self.connection)
     }
 
+    fn campaigns_named(&mut self, campaigns: &[CampaignID]) -> Stored<Vec<CampaignRecord>> {
+        campaigns::named(&self.connection, campaigns)
+    }
+
     fn campaign_apply(&mut self, revision: &NewRevision) -> Stored<i64> {
         campaigns::apply(&self.connection, revision)
     }

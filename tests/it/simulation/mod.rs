@@ -73,14 +73,14 @@ struct MemoryFolder {
 }
 
 impl Folder for MemoryFolder {
-    fn scan(&self) -> Result<Snapshot, FolderFault> {
+    fn scan(&self) -> Result<Arc<Snapshot>, FolderFault> {
         let files = self.files.lock().unwrap();
         let read =
             |(path, text): (&String, &String)| (path.clone(), FileState::of(text.clone().into_bytes()));
-        Ok(Snapshot {
+        Ok(Arc::new(Snapshot {
             files: files.iter().map(read).collect(),
             git_is_changing: self.git_is_changing.load(Ordering::Relaxed),
-        })
+        }))
     }
 
     fn list_path(&self, _: &str, list: &str) -> std::io::Result<PathBuf> {

@@ -20,6 +20,7 @@ fn mark(store: &mut dyn Store, mark: CampaignMark) -> CampaignRecord {
 fn only(store: &mut dyn Store) -> CampaignRecord {
     let mut campaigns = store.campaigns().unwrap();
     assert_eq!(campaigns.len(), 1);
+    assert_eq!(store.campaigns_named(&[campaign("nobody"), campaign("sale")]).unwrap(), campaigns);
     campaigns.remove(0)
 }
 
