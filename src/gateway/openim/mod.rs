@@ -329,7 +329,10 @@ impl Gateway for OpenIM {
         look: &'a Look,
         journal: &'a dyn Journal,
     ) -> Pending<'a, Result<Vec<Sighting>, ReadFault>> {
-        Box::pin(self.look_up(look, journal))
+        Box::pin(async move {
+            self.can_be_asked(&look.message, look.addressing).map_err(ReadFault)?;
+            self.look_up(look, journal).await
+        })
     }
 
     fn works(&self) -> Pending<'_, Result<(), ReadFault>> {

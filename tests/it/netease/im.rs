@@ -24,6 +24,7 @@ fn gateways() -> String {
         gateway("single", "secret", "    call: single\n"),
         gateway("attach", "secret", "    call: attach\n"),
         gateway("looked", "secret", "    replayWithin: off\n"),
+        gateway("banners", "secret", "    replayWithin: off\n"),
         gateway("wrong", "wrong", ""),
     ]
     .concat()
@@ -164,6 +165,12 @@ fn where_no_replay_is_wanted_the_history_tells_what_became_of_a_lost_answer() {
     office.desk.until_newest("failed", |state, accepted| state == "completed" && accepted == 30);
     assert_eq!(counts(office.compare("failed", "failed")), all("accepted", 30));
     assert_eq!(calls(&office, "failed").len(), 1);
+    // A broadcast stands in the list of broadcasts.
+    office.faults(json!({"dropAnswer": {"times": 1}}));
+    office.write("banner", "gateway: banners\nmessage: {body: {banner: lostbanner}}\nisSendAll: true\n");
+    office.desk.until_newest("banner", |state, accepted| state == "completed" && accepted == 1);
+    assert_eq!(counts(office.compare("banner", "lostbanner")), all("accepted", 1));
+    assert_eq!(attempts(&office, "banner"), ["send unanswered", "look answered"]);
     daemon.stop();
 }
 

@@ -24,7 +24,7 @@ const LONGER: &[(&str, usize, &str)] = &[
 const SLEEPERS: &[(&str, &str)] = &[
     ("tests/it/desk.rs", "another process's ledger tells nobody when it changes; it is asked, with a limit"),
     (
-        "tests/it/conformance/looking.rs",
+        "tests/it/conformance/",
         "a server stores what it accepted some time later and tells nobody; it is asked, with a limit",
     ),
     ("tests/it/walking.rs", "the pace of people and programs that change files is part of what is rehearsed"),

@@ -72,8 +72,6 @@ pub struct IMDialect {
     pub defaults: Map<String, Value>,
     pub batch_size: u32,
     pub concurrency: u32,
-    /// Whether an identical request tells what became of it.
-    pub replays: bool,
 }
 
 impl Dialect for IMDialect {
@@ -131,9 +129,10 @@ impl Dialect for IMDialect {
         self.concurrency
     }
 
-    /// Notifications leave no trace: only an identical request tells what became of them, for a while.
+    /// Notifications leave no trace, but an identical request tells what became of them, for a while; and
+    /// broadcasts are listed.
     fn can_be_asked(&self) -> bool {
-        self.replays || self.call != CallKind::Attach
+        true
     }
 
     fn lists_everyone(&self) -> bool {

@@ -8,11 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{IM, dialect::CallKind, wire};
+use super::{IM, broadcasts, dialect::CallKind, wire};
 use crate::{
     campaign::Message,
     gateway::{
-        Addressing, Journal, Look, ReadEnd, ReadFault, netease::codes, scrub::Scrub, transport::no_answer,
+        Addressing, Journal, Look, ReadEnd, ReadFault,
+        netease::codes::{self, Told},
+        scrub::Scrub,
+        transport::no_answer,
     },
     run::{
         look::{Sighting, Sought},
@@ -32,11 +35,14 @@ const TAKEN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// Whether what became of a call with this message can be read; why not.
 pub fn can_be_asked(message: &Message, addressing: Addressing, call: CallKind) -> Result<(), Reason> {
     let cannot = |why: &str| Err(Reason::new("cannotBeAsked", why));
-    if call == CallKind::Attach {
-        return cannot("nothing keeps a notification");
-    }
-    if matches!(addressing, Addressing::Unlisted | Addressing::Group) {
-        return cannot("nobody is named whose conversation could be read");
+    match addressing {
+        // Whatever the call for named people is, this one is a broadcast.
+        Addressing::Unlisted => return Ok(()),
+        Addressing::Group => return cannot("the history of teams is not read"),
+        Addressing::Users | Addressing::User if call == CallKind::Attach => {
+            return cannot("nothing keeps a notification");
+        }
+        Addressing::Users | Addressing::User => {}
     }
     let option = message.0.get("option").and_then(Value::as_str);
     let option: Option<Value> = option.and_then(|text| serde_json::from_str(text).ok());
@@ -73,7 +79,11 @@ impl IM {
         }
         let mut sightings: Vec<Sighting> = Vec::with_capacity(look.sought.len());
         for sought in &look.sought {
-            match self.session(&look.message, sought, journal).await {
+            let sighting = match look.addressing {
+                Addressing::Unlisted => self.broadcasts(&look.message, sought, journal).await,
+                _ => self.session(&look.message, sought, journal).await,
+            };
+            match sighting {
                 Ok(sighting) => sightings.push(sighting),
                 // A fault before anything was seen says nothing of any of them.
                 Err(fault) if sightings.is_empty() => return Err(fault),
@@ -98,8 +108,35 @@ impl IM {
         let now = self.clock.now() + self.caller.clock_offset();
         let end = window.end.min(now + SLACK);
         let form = wire::session(from, sought.recipient.as_str(), window.begin, end, PAGE);
+        match self.read(wire::SESSION, &form, journal).await? {
+            Ok(told) => Ok(judge(kept(&told.body["msgs"]), message, from, &window, now)),
+            Err(answer) => unread(answer, sought, now),
+        }
+    }
+
+    /// The newest messages to everyone.
+    async fn broadcasts(
+        &self,
+        message: &Message,
+        sought: &Sought,
+        journal: &dyn Journal,
+    ) -> Result<Sighting, ReadFault> {
+        let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
+        match self.read(wire::BROADCASTS, &wire::broadcasts(PAGE), journal).await? {
+            Ok(told) => Ok(broadcasts::judge(&told.body["msgs"], message, &window, PAGE)),
+            Err(answer) => Err(ReadFault(reason_of(answer))),
+        }
+    }
+
+    /// Makes one request that reads. The inner error is an answer that is none.
+    async fn read(
+        &self,
+        path: &str,
+        form: &str,
+        journal: &dyn Journal,
+    ) -> Result<Result<Told, Answer>, ReadFault> {
         let operation_id = journal.begin(1).await?;
-        let posted = self.caller.post(wire::SESSION, wire::FORM, form.as_bytes(), Some(&operation_id)).await;
+        let posted = self.caller.post(path, wire::FORM, form.as_bytes(), Some(&operation_id)).await;
         let read = match posted {
             Ok(raw) => {
                 let secrets = self.caller.secrets();
@@ -129,19 +166,20 @@ impl IM {
             },
         };
         journal.end(&operation_id, end).await;
-        match read {
-            Ok(told) => Ok(judge(kept(&told.body["msgs"]), message, from, &window, now)),
-            Err(answer) => unread(answer, sought, now),
-        }
+        Ok(read)
+    }
+}
+
+fn reason_of(answer: Answer) -> Reason {
+    match answer.reply {
+        Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
+        Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
     }
 }
 
 /// An account that does not exist has no conversation; all else that is no answer says nothing.
 fn unread(answer: Answer, sought: &Sought, now: Timestamp) -> Result<Sighting, ReadFault> {
-    let reason = match answer.reply {
-        Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
-        Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
-    };
+    let reason = reason_of(answer);
     let words = reason.text.to_lowercase();
     let is_stranger = words.contains("not register") && words.contains(sought.recipient.as_str());
     if reason.code == "414" && is_stranger {
@@ -156,9 +194,9 @@ fn place(now: Timestamp) -> u64 {
 }
 
 /// When the message may have been taken, by the provider's clock.
-struct Window {
-    begin: Timestamp,
-    end: Timestamp,
+pub(super) struct Window {
+    pub begin: Timestamp,
+    pub end: Timestamp,
 }
 
 impl Window {
@@ -221,7 +259,7 @@ fn judge(
 }
 
 /// A text as the JSON that it is, or as itself.
-fn json_or_text(text: &str) -> Value {
+pub(super) fn json_or_text(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
 

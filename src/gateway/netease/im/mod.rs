@@ -4,6 +4,7 @@
 //! message may hold is [`dialect`]'s, what an answer means is [`answer`]'s, reading back is [`look`]'s.
 
 pub mod answer;
+mod broadcasts;
 pub mod dialect;
 mod look;
 mod parameters;

@@ -142,7 +142,6 @@ impl IMSettings {
             defaults: self.figures.defaults.clone(),
             batch_size: self.figures.batch_size,
             concurrency: self.figures.concurrency,
-            replays: self.replay_within.is_some(),
         }
     }
 }

@@ -15,6 +15,7 @@ pub const SEND_BATCH: &str = "/msg/sendBatchMsg.action";
 pub const SEND_ATTACH: &str = "/msg/sendBatchAttachMsg.action";
 pub const BROADCAST: &str = "/msg/broadcastMsg.action";
 pub const SESSION: &str = "/history/querySessionMsg.action";
+pub const BROADCASTS: &str = "/history/queryBroadcastMsg.action";
 
 /// A request before it is signed.
 pub struct Request {
@@ -73,5 +74,14 @@ pub fn session(from: &str, to: &str, begin: Timestamp, end: Timestamp, limit: us
         .append_pair("endtime", &end.as_millisecond().to_string())
         .append_pair("limit", &limit.to_string())
         .append_pair("reverse", "1")
+        .finish()
+}
+
+/// The newest messages to everyone, kept for clients that are offline or not.
+pub fn broadcasts(limit: usize) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("broadcastId", "0")
+        .append_pair("limit", &limit.to_string())
+        .append_pair("type", "1")
         .finish()
 }

@@ -5,7 +5,7 @@ use super::*;
 fn read(call: CallKind, message: Value, to: AddressedTo) -> (Option<Map<String, Value>>, Vec<String>) {
     let Value::Object(message) = message else { panic!("{message} is no mapping") };
     let Value::Object(defaults) = json!({"type": 0}) else { unreachable!() };
-    let dialect = IMDialect { call, defaults, batch_size: 500, concurrency: 4, replays: true };
+    let dialect = IMDialect { call, defaults, batch_size: 500, concurrency: 4 };
     let (message, faults) = dialect.read_message(&message, to);
     (message.map(|message| message.0), faults.into_iter().map(|fault| fault.message).collect())
 }
@@ -89,8 +89,7 @@ fn mistakes_are_told_before_anything_is_sent() {
 
 #[test]
 fn message_ids_make_batches_smaller() {
-    let dialect =
-        |call| IMDialect { call, defaults: Map::new(), batch_size: 500, concurrency: 4, replays: true };
+    let dialect = |call| IMDialect { call, defaults: Map::new(), batch_size: 500, concurrency: 4 };
     let with_ids = Message(Map::from_iter([("returnMsgid".to_owned(), true.into())]));
     assert_eq!(dialect(CallKind::Batch).max_batch_size_of(&Message::default()), 500);
     assert_eq!(dialect(CallKind::Batch).max_batch_size_of(&with_ids), 100);
@@ -100,13 +99,7 @@ fn message_ids_make_batches_smaller() {
 
 #[test]
 fn an_account_is_one_however_it_is_written() {
-    let dialect = IMDialect {
-        call: CallKind::Batch,
-        defaults: Map::new(),
-        batch_size: 500,
-        concurrency: 4,
-        replays: true,
-    };
+    let dialect = IMDialect { call: CallKind::Batch, defaults: Map::new(), batch_size: 500, concurrency: 4 };
     assert_eq!(dialect.recipient("U1001").unwrap().as_str(), "u1001");
     for bad in ["*", "u 1", "a:b", &"x".repeat(33)] {
         assert!(dialect.recipient(bad).is_err(), "{bad}");

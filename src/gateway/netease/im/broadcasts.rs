@@ -1,0 +1,121 @@
+//! What the list of messages to everyone tells of one of them.
+//!
+//! Pure. As everywhere in the history, a message has no mark of ours: it is recognised by its body, its sender
+//! and its time. How long the provider lists what it does not keep for clients that are offline, nobody tells, and
+//! of those that it keeps it lists only the latest. So that one is *not* there is said only where all of this
+//! holds: it was to be kept, the list reaches back beyond it, and it has come further than it already.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::look::{Window, json_or_text};
+use crate::{
+    campaign::Message,
+    gateway::netease::codes,
+    run::{
+        look::Sighting,
+        reply::{Reason, Receipt},
+    },
+};
+
+/// What the newest messages to everyone, `most` at most, tell of one that was taken within the window.
+pub fn judge(told: &Value, message: &Message, window: &Window, most: usize) -> Sighting {
+    let no_answer = |code: &str, text: &str| Sighting::NoAnswer(Reason::new(code, text));
+    let parsed;
+    let list = match told {
+        Value::String(text) => {
+            parsed = json_or_text(text);
+            &parsed
+        }
+        other => other,
+    };
+    let Some(list) = list.as_array() else { return no_answer("unreadable", "the broadcasts cannot be read") };
+    let created = |shown: &Value| {
+        codes::code_of(&shown["createTime"]).and_then(|ms| Timestamp::from_millisecond(ms).ok())
+    };
+    let Some(times) = list.iter().map(created).collect::<Option<Vec<Timestamp>>>() else {
+        return no_answer("unreadable", "a broadcast without a time");
+    };
+    let ours = message.0.get("body").and_then(Value::as_str).map(json_or_text);
+    let from = message.0.get("from").and_then(Value::as_str);
+    let is_ours = |shown: &Value| {
+        let body = shown["body"].as_str().map(json_or_text).unwrap_or_else(|| shown["body"].clone());
+        let sender = shown["from"].as_str().unwrap_or_default();
+        Some(body) == ours && from.is_none_or(|from| from.eq_ignore_ascii_case(sender))
+    };
+    let within = |time: &Timestamp| (window.begin..=window.end).contains(time);
+    if let Some((found, _)) = list.iter().zip(&times).find(|(shown, time)| within(time) && is_ours(shown)) {
+        return Sighting::Found(Receipt {
+            server_msg_id: codes::exact(&found["broadcastId"]),
+            client_msg_id: None,
+            send_time_ms: codes::code_of(&found["createTime"]),
+        });
+    }
+    let is_kept = message.0.get("isOffline").is_some_and(codes::truth);
+    let (oldest, newest) = (times.iter().min(), times.iter().max());
+    match (oldest, newest) {
+        _ if !is_kept => {
+            no_answer("notKept", "nobody tells how long a broadcast without isOffline is listed")
+        }
+        (Some(oldest), _) if list.len() >= most && *oldest >= window.begin => {
+            no_answer("longList", "more broadcasts were made since than one page holds")
+        }
+        (_, Some(newest)) if *newest > window.end => {
+            Sighting::Nothing { seen_until: u64::try_from(newest.as_millisecond()).unwrap_or(0) }
+        }
+        _ => no_answer("notFurther", "no later broadcast shows that the list has come so far"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    const AT: i64 = 1_700_000_000_000;
+
+    #[track_caller]
+    fn check(is_offline: bool, msgs: Value, expected: &str) {
+        let at = |ms| Timestamp::from_millisecond(AT + ms).unwrap();
+        let window = Window { begin: at(0), end: at(80_000) };
+        let message = Message(Map::from_iter([
+            ("from".to_owned(), json!("bot")),
+            ("body".to_owned(), json!(r#"{"banner": 1}"#)),
+            ("isOffline".to_owned(), json!(is_offline)),
+        ]));
+        let found = match judge(&msgs, &message, &window, 3) {
+            Sighting::Found(receipt) => format!("found {}", receipt.server_msg_id.unwrap()),
+            Sighting::Nothing { .. } => "nothing".to_owned(),
+            Sighting::NoAnswer(reason) | Sighting::Contradiction(reason) => reason.code,
+        };
+        assert_eq!(found, expected, "{msgs}");
+    }
+
+    fn shown(after_ms: i64, body: &str) -> Value {
+        json!({"broadcastId": 48_174_900_000_001_i64, "from": "Bot", "body": body, "createTime": AT + after_ms})
+    }
+
+    #[test]
+    fn ours_is_found_and_its_absence_is_hard_to_prove() {
+        let ours = shown(500, r#"{"banner":1}"#);
+        check(false, json!([ours]), "found 48174900000001");
+        check(true, json!([shown(90_000, "x"), ours]), "found 48174900000001");
+        check(true, json!([ours]).to_string().into(), "found 48174900000001");
+        // Another text, another time, another sender.
+        let other = shown(500, r#"{"banner":2}"#);
+        check(true, json!([other]), "notFurther");
+        check(true, json!([shown(90_000, "x"), other]), "nothing");
+        check(true, json!([shown(90_000, r#"{"banner":1}"#)]), "nothing");
+        let mut stranger = ours.clone();
+        stranger["from"] = "another".into();
+        check(true, json!([shown(90_000, "x"), stranger]), "nothing");
+        check(true, json!([]), "notFurther");
+        check(false, json!([shown(90_000, "x")]), "notKept");
+        // A full page that does not reach back so far.
+        check(true, vec![shown(90_000, "x"); 3].into(), "longList");
+        check(true, json!([shown(90_000, "x"), shown(90_000, "x"), shown(-1, "x")]), "nothing");
+        check(true, Value::Null, "unreadable");
+        check(true, json!([{"body": "x"}]), "unreadable");
+    }
+}
