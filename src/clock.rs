@@ -41,6 +41,29 @@ impl Clock for SystemClock {
     }
 }
 
+/// The computer's clock and an error that a file tells, in milliseconds: so that a test can set the clock
+/// of the real program. Builds for release do not have it.
+#[cfg(debug_assertions)]
+#[derive(Debug, Clone)]
+pub struct MisledClock {
+    pub clock: SystemClock,
+    pub error: std::path::PathBuf,
+}
+
+#[cfg(debug_assertions)]
+impl Clock for MisledClock {
+    fn now(&self) -> Timestamp {
+        let text = std::fs::read_to_string(&self.error).unwrap_or_default();
+        let error_ms = text.trim().parse().unwrap_or(0);
+        let now = self.clock.now();
+        now.checked_add(jiff::SignedDuration::from_millis(error_ms)).unwrap_or(now)
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.clock.steady()
+    }
+}
+
 /// A chosen start plus the runtime's elapsed time. Under tokio's paused time a month passes at
 /// once; in real time it is a clock that nobody steps.
 #[derive(Debug, Clone, Copy)]

@@ -132,6 +132,13 @@ pub fn logs_to_journal() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
+/// The file that misleads the clock in a test: see [`crate::clock::MisledClock`]. Builds for release ask nobody.
+#[cfg(debug_assertions)]
+pub fn clock_error() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "the settings read the environment")]
+    std::env::var_os("CAMPAIGND_TEST_CLOCK").map(PathBuf::from)
+}
+
 /// Whether the user wants no colours (<https://no-color.org>).
 pub fn no_colour() -> bool {
     #[expect(clippy::disallowed_methods, reason = "the settings read the environment")]

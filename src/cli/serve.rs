@@ -55,7 +55,7 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     log_to_stderr(args);
     let Loaded { settings, origin, .. } = loaded;
     tell_origin(&origin, &settings);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let clock = clock();
     // With the host, since the ledger may stand on a disk that several hosts see.
     let (process, person) = (std::process::id(), settings::who());
     let who = format!("process {process} of {person} since {}", clock.now().strftime("%F %T UTC"));
@@ -98,6 +98,17 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     }
     eprintln!("campaignd: stopped");
     Ok(Exit::Good)
+}
+
+/// The computer's clock.
+fn clock() -> Arc<dyn Clock> {
+    let clock = SystemClock::new();
+    #[cfg(debug_assertions)]
+    if let Some(error) = settings::clock_error() {
+        tracing::warn!("a test misleads the clock by {}", error.display());
+        return Arc::new(crate::clock::MisledClock { clock, error });
+    }
+    Arc::new(clock)
 }
 
 fn log_to_stderr(args: &ServeArgs) {

@@ -46,7 +46,8 @@ impl Conductor {
     /// In slices: while one is committed the next is planned, so that of a thousand campaigns that are
     /// due at once the first do not wait for the last.
     pub async fn decide(&mut self) -> Stored<()> {
-        let now = self.parts.clock.now();
+        // What a step of the clock has jumped over just now must not pass for attended.
+        let now = self.look_at_clock().await;
         let due = self.catalogue.take_due(now);
         let mut commits = JoinSet::new();
         let mut result = Ok(());

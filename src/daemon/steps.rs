@@ -29,10 +29,11 @@ impl ClockSteps {
 
 impl Conductor {
     /// Notices a step of the clock. Slots that it has jumped over are caught up as after a downtime; slots
-    /// that it comes to again have been decided already, but for those that had no chance to run.
-    pub async fn look_at_clock(&mut self) {
+    /// that it comes to again have been decided already, but for those that had no chance to run. Gives the
+    /// instant at which it looked: every step up to it is known.
+    pub async fn look_at_clock(&mut self) -> Timestamp {
         let (now, steady) = (self.parts.clock.now(), self.parts.clock.steady());
-        let Some(step) = self.steps.look(now, steady) else { return };
+        let Some(step) = self.steps.look(now, steady) else { return now };
         let seconds = step.abs().as_secs_f64();
         if step.is_positive() {
             tracing::warn!(
@@ -51,6 +52,7 @@ impl Conductor {
         }
         // What waits for an instant goes by the clock as it is now.
         self.catalogue.wake_all(now);
+        now
     }
 
     /// Takes back what was decided ahead of time by a clock that has been set back since.

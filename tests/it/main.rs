@@ -24,6 +24,7 @@ mod planning;
 mod process;
 mod sandbox;
 mod simulation;
+mod stepped_clock;
 mod store;
 mod tidy;
 mod transport;

@@ -142,18 +142,9 @@ pub fn mark(connection: &Connection, campaign: &CampaignID, mark: &CampaignMark)
     }
 }
 
-/// The error for a change of several campaigns of which not every one is known: names one that is not.
-pub fn unknown_among<'a>(
-    connection: &Connection,
-    campaigns: impl IntoIterator<Item = &'a CampaignID>,
-) -> Stored<StoreError> {
-    let mut known = connection.prepare_cached("SELECT 1 FROM campaign WHERE campaign = ?1")?;
-    for campaign in campaigns {
-        if !known.exists([campaign.as_str()])? {
-            return Ok(StoreError::NotFound { what: "campaign", name: campaign.to_string() });
-        }
-    }
-    Ok(StoreError::Corrupt("a campaign was named twice in one change".to_owned()))
+/// The error for a change of a campaign that is not known.
+pub fn unknown(campaign: &CampaignID) -> StoreError {
+    StoreError::NotFound { what: "campaign", name: campaign.to_string() }
 }
 
 pub fn removals_allow(connection: &Connection, act: &Act) -> Stored<Vec<CampaignID>> {

@@ -35,53 +35,25 @@ pub fn make(connection: &Connection, campaign: &CampaignID, new: &NewRun) -> Sto
         Trigger::Manual | Trigger::Test => runs_by_hand(connection, campaign, new)? + 1,
     };
     let run = RunID::new(campaign, new.slot, new.trigger, number);
-    make_all(connection, &[(campaign, &run, new)])?;
-    Ok(run)
-}
-
-/// A run to be made, as JSON: its columns by name.
-#[derive(serde::Serialize)]
-struct NewRow<'a> {
-    run: &'a str,
-    campaign: &'a str,
-    slot: i64,
-    trigger: &'a str,
-    gateway: &'a str,
-    only_to: Option<String>,
-    due_at: i64,
-    start_by: i64,
-    finish_by: i64,
-}
-
-/// Makes runs of these campaigns and names, by one statement: a thousand slots may be due at once.
-pub fn make_all(connection: &Connection, runs: &[(&CampaignID, &RunID, &NewRun)]) -> Stored<()> {
-    let rows = runs.iter().map(|(campaign, run, new)| {
-        Ok(NewRow {
-            run: run.as_str(),
-            campaign: campaign.as_str(),
-            slot: new.slot.as_millisecond(),
-            trigger: new.trigger.as_str(),
-            gateway: &new.gateway,
-            only_to: new.only_to.as_ref().map(json).transpose()?,
-            due_at: new.due_at.as_millisecond(),
-            start_by: new.start_by.as_millisecond(),
-            finish_by: new.finish_by.as_millisecond(),
-        })
-    });
     let made = connection
         .prepare_cached(
             "INSERT INTO run (run, campaign, slot, trigger, state, revision, gateway, only_to, due_at,
                 start_by, finish_by)
-             SELECT n.value ->> 'run', c.campaign, n.value ->> 'slot', n.value ->> 'trigger', 'pending',
-                c.revision, n.value ->> 'gateway', n.value ->> 'only_to', n.value ->> 'due_at',
-                n.value ->> 'start_by', n.value ->> 'finish_by'
-             FROM json_each(?1) n CROSS JOIN campaign c ON c.campaign = n.value ->> 'campaign'",
+             SELECT ?1, campaign, ?3, ?4, 'pending', revision, ?5, ?6, ?7, ?8, ?9
+             FROM campaign WHERE campaign = ?2",
         )?
-        .execute([json(&rows.collect::<Stored<Vec<_>>>()?)?])?;
-    match made == runs.len() {
-        true => Ok(()),
-        false => Err(campaigns::unknown_among(connection, runs.iter().map(|(campaign, ..)| *campaign))?),
-    }
+        .execute(params![
+            run.as_str(),
+            campaign.as_str(),
+            new.slot.as_millisecond(),
+            new.trigger.as_str(),
+            new.gateway,
+            new.only_to.as_ref().map(json).transpose()?,
+            new.due_at.as_millisecond(),
+            new.start_by.as_millisecond(),
+            new.finish_by.as_millisecond(),
+        ])?;
+    if made == 1 { Ok(run) } else { Err(campaigns::unknown(campaign)) }
 }
 
 /// Runs by hand of the same kind that carry the same second in their name.

@@ -1,115 +1,77 @@
 //! Slots: what has been decided about them, and the runs that come of it.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{
     super::{DecidedSlots, StoreError, Stored},
-    campaign_id, campaigns, json, runs, time,
+    campaign_id, campaigns, runs, time,
 };
 use crate::{
     campaign::CampaignID,
-    plan::Fate,
-    run::{RunID, Trigger},
+    plan::{Decision, Fate},
+    run::RunID,
 };
 
-/// A decision, as JSON: its columns by name.
-#[derive(serde::Serialize)]
-struct DecisionRow<'a> {
-    campaign: &'a str,
-    slot: i64,
-    due_at: i64,
-    until_at: i64,
-    count: u64,
-    decision: &'a str,
-    reason: Option<&'a str>,
-}
-
-/// How far a campaign is decided, as JSON: its columns by name.
-#[derive(serde::Serialize)]
-struct Progress<'a> {
-    campaign: &'a str,
-    decided_until: i64,
-    queued_slot: Option<i64>,
-    next_occurrence: Option<i64>,
-}
-
-/// Records plans by three statements, however many there are: a thousand slots may be due at once.
+/// Records plans. Ten thousand slots may be due at once: a few statements, prepared once, whose values are
+/// bound, not read out of JSON.
 pub fn decide(connection: &Connection, plans: &[DecidedSlots], now: Timestamp) -> Stored<Vec<Option<RunID>>> {
-    let new = insert(connection, plans, now)?;
-    let mut made: Vec<Option<RunID>> = Vec::with_capacity(plans.len());
-    let mut runs = Vec::new();
-    for plan in plans {
-        let mut run_of_plan = None;
-        for (decision, new_run) in &plan.decisions {
-            let is_new = new.contains(&(plan.campaign.as_str().to_owned(), decision.slot.as_millisecond()));
-            if is_new && decision.fate == Fate::Run {
-                let no_run = || StoreError::Corrupt("a slot that runs without a run".to_owned());
-                let new_run = new_run.as_ref().ok_or_else(no_run)?;
-                let run = RunID::new(&plan.campaign, new_run.slot, Trigger::Schedule, 0);
-                runs.push((&plan.campaign, run.clone(), new_run));
-                run_of_plan = Some(run);
-            }
+    plans.iter().map(|plan| record(connection, plan, now)).collect()
+}
+
+/// Records a plan and makes the run that comes of it, if one does that has not been made before.
+fn record(connection: &Connection, plan: &DecidedSlots, now: Timestamp) -> Stored<Option<RunID>> {
+    let mut made = None;
+    for (decision, new_run) in &plan.decisions {
+        let is_new = insert(connection, &plan.campaign, decision, now)?;
+        if is_new && decision.fate == Fate::Run {
+            let no_run = || StoreError::Corrupt("a slot that runs without a run".to_owned());
+            made = Some(runs::make(connection, &plan.campaign, new_run.as_ref().ok_or_else(no_run)?)?);
         }
-        made.push(run_of_plan);
     }
-    let runs: Vec<_> = runs.iter().map(|(campaign, run, new)| (*campaign, run, *new)).collect();
-    runs::make_all(connection, &runs)?;
-    note_progress(connection, plans)?;
+    note_progress(connection, plan)?;
     Ok(made)
 }
 
-/// Inserts the decisions on slots that have none yet; gives those by campaign and slot.
-fn insert(connection: &Connection, plans: &[DecidedSlots], now: Timestamp) -> Stored<HashSet<(String, i64)>> {
-    let rows: Vec<_> = plans
-        .iter()
-        .flat_map(|plan| plan.decisions.iter().map(|(decision, _)| (&plan.campaign, decision)))
-        .map(|(campaign, decision)| DecisionRow {
-            campaign: campaign.as_str(),
-            slot: decision.slot.as_millisecond(),
-            due_at: decision.due.as_millisecond(),
-            until_at: decision.until.as_millisecond(),
-            count: decision.count,
-            decision: decision.fate.name(),
-            reason: decision.fate.reason(),
-        })
-        .collect();
-    let mut statement = connection.prepare_cached(
-        "INSERT OR IGNORE INTO occurrence
-            (campaign, slot, due_at, until_at, count, decision, reason, decided_at)
-         SELECT value ->> 'campaign', value ->> 'slot', value ->> 'due_at', value ->> 'until_at',
-            value ->> 'count', value ->> 'decision', value ->> 'reason', ?2
-         FROM json_each(?1) WHERE 1
-         RETURNING campaign, slot",
-    )?;
-    let new = statement
-        .query_map(params![json(&rows)?, now.as_millisecond()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(new.collect::<Result<_, _>>()?)
+/// Inserts a decision; tells whether its slot had none yet.
+fn insert(
+    connection: &Connection,
+    campaign: &CampaignID,
+    decision: &Decision,
+    now: Timestamp,
+) -> Stored<bool> {
+    let inserted = connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO occurrence
+                (campaign, slot, due_at, until_at, count, decision, reason, decided_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            campaign.as_str(),
+            decision.slot.as_millisecond(),
+            decision.due.as_millisecond(),
+            decision.until.as_millisecond(),
+            decision.count,
+            decision.fate.name(),
+            decision.fate.reason(),
+            now.as_millisecond(),
+        ])?;
+    Ok(inserted == 1)
 }
 
-fn note_progress(connection: &Connection, plans: &[DecidedSlots]) -> Stored<()> {
-    let rows: Vec<_> = plans
-        .iter()
-        .map(|plan| Progress {
-            campaign: plan.campaign.as_str(),
-            decided_until: plan.decided_until.as_millisecond(),
-            queued_slot: plan.queued.map(Timestamp::as_millisecond),
-            next_occurrence: plan.next_occurrence.map(Timestamp::as_millisecond),
-        })
-        .collect();
+fn note_progress(connection: &Connection, plan: &DecidedSlots) -> Stored<()> {
     let known = connection
         .prepare_cached(
-            "UPDATE campaign SET decided_until = max(decided_until, p.value ->> 'decided_until'),
-                queued_slot = p.value ->> 'queued_slot', next_occurrence = p.value ->> 'next_occurrence'
-             FROM json_each(?1) p WHERE campaign = p.value ->> 'campaign'",
+            "UPDATE campaign SET decided_until = max(decided_until, ?2), queued_slot = ?3, next_occurrence = ?4
+             WHERE campaign = ?1",
         )?
-        .execute([json(&rows)?])?;
-    match known == plans.len() {
-        true => Ok(()),
-        false => Err(campaigns::unknown_among(connection, plans.iter().map(|plan| &plan.campaign))?),
-    }
+        .execute(params![
+            plan.campaign.as_str(),
+            plan.decided_until.as_millisecond(),
+            plan.queued.map(Timestamp::as_millisecond),
+            plan.next_occurrence.map(Timestamp::as_millisecond),
+        ])?;
+    if known == 1 { Ok(()) } else { Err(campaigns::unknown(&plan.campaign)) }
 }
 
 /// Takes back what was decided of slots that are still to come, but for runs: a slot that has one keeps it.
