@@ -6,7 +6,6 @@ use super::{
     assignment::Assignment,
     lane::Lane,
     record::{Record, end_of},
-    turn::Done,
     turns::Probe,
 };
 use crate::{
@@ -34,11 +33,8 @@ impl Lane {
             return Ok(());
         }
         let probed = self.ask_probe(inquiry, message, probe).await;
-        let done = match probed {
-            Ok(true) => Done::Sent { at: clock.steady(), recipients: 1 },
-            Ok(false) | Err(_) => Done::Nothing,
-        };
-        self.turns().end_probe(done);
+        let left = *probed.as_ref().unwrap_or(&false);
+        self.turns().end_probe(left.then(|| clock.steady()));
         self.changed.notify_waiters();
         probed.map(|_| ())
     }

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::{assignment::Assignment, lane::Lane, replay::Sent, turn::Turn};
+use super::{
+    assignment::Assignment,
+    lane::{BegunTurn, Lane, find},
+    replay::Sent,
+    turn::{Done, Turn},
+};
 use crate::{
     gateway::{Addressees, Call},
     run::{
@@ -14,30 +19,32 @@ use crate::{
         refusals::AfterRefusal,
         reply::Reply,
         retry::chance,
-        settlement::{Trying, settle_trying},
+        settlement::{Sign, Trying, settle_trying},
     },
-    store::{AttemptEnd, Begun, StoreError},
+    store::{AttemptEnd, Begun, Store, StoreError, Stored},
 };
 
 /// An intent that is older when its request would leave is taken back: time is checked again then.
 const OLDEST_INTENT: SignedDuration = SignedDuration::from_secs(5);
 
 impl Lane {
-    /// Makes the request whose intent is committed and records its answer. Tells whether it left.
-    pub(super) async fn ask(&self, turn: &Turn, begun: Begun) -> bool {
-        let (clock, assignment) = (&self.parts.clock, &turn.assignment);
+    /// Makes the request whose intent is committed and records its answer. The intent of the next turn, where
+    /// nothing stands in its way, is committed with that: it is given back.
+    pub(super) async fn ask(&self, turn: &mut Turn, begun: Begun) -> (Done, Option<BegunTurn>) {
+        let (clock, assignment) = (&self.parts.clock, Arc::clone(&turn.assignment));
         let attempt = begun.attempt;
+        let is_ready = self.is_ready().await;
         let age = clock.now().duration_since(begun.at);
-        if age > OLDEST_INTENT || age.is_negative() || !assignment.may_send_at(clock.now()) {
+        if !is_ready || age > OLDEST_INTENT || age.is_negative() || !assignment.may_send_at(clock.now()) {
             let now = clock.now();
             self.recorded(&assignment.run, move |store| store.batch_withdraw(attempt, now)).await;
-            return false;
+            return (Done::Withdrawn, None);
         }
         let message = match assignment.message_for(begun.values.as_ref(), self.gateway.dialect()) {
             Ok(message) => message,
             Err(what) => {
-                self.cannot_say(assignment, attempt, &what).await;
-                return false;
+                self.cannot_say(&assignment, attempt, &what).await;
+                return (Done::Withdrawn, None);
             }
         };
         let asked = begun.recipients.clone();
@@ -48,8 +55,9 @@ impl Lane {
             to: Addressees::new(begun.addressing, begun.recipients),
             send_time_ms: begun.send_time_ms,
         };
-        let Sent { end, reply, aside, told } = self.send(turn, attempt, &call).await;
+        let Sent { end, took, reply, aside, told } = self.send(turn, attempt, &call).await;
         let attempt = end.attempt;
+        let done = Done::Sent { at: clock.steady(), recipients: asked.len() as u64, took };
         let (doubt, held) = assignment.doubt(self.gateway.as_ref(), begun.addressing);
         let trying = Trying {
             retry: &assignment.campaign.delivery.retry,
@@ -57,7 +65,7 @@ impl Lane {
             counts: !turn.tries,
             at: end.at,
             chance: chance(&assignment.run, batch, attempt),
-            after_refusal: self.after_refusal(assignment, &reply, asked.len(), others),
+            after_refusal: self.after_refusal(&assignment, &reply, asked.len(), others),
         };
         let settlement = match settle_trying(&asked, reply, doubt, trying) {
             Ok(mut settlement) => {
@@ -81,26 +89,30 @@ impl Lane {
             Err(error) => {
                 // A fault of ours: what was asked stays in flight, and is unknown at the next start.
                 tracing::error!(run = %assignment.run, %error, "an answer cannot be recorded");
-                return true;
+                return (done, None);
             }
         };
         if !told {
             self.learn(settlement.sign.clone()).await;
         }
-        let state = self.settle(assignment, end, Arc::clone(&settlement)).await;
+        let next = match settlement.unexplained.is_empty() && settlement.sign == Sign::Works {
+            true => self.turns().follow(turn, done, clock.now(), clock.steady()),
+            false => None,
+        };
+        let (state, next) = self.settle_and_begin(&assignment, end, &settlement, next).await;
         if doubt == Doubt::Inquire {
             self.inquiries.notify_one();
         }
         if !settlement.unexplained.is_empty() {
-            self.explain(assignment, batch, &settlement).await;
+            self.explain(&assignment, batch, &settlement).await;
         }
         match state {
-            Some(state) if state.is_over() => self.finish(assignment).await,
+            Some(state) if state.is_over() => self.finish(&assignment).await,
             Some(RunState::Ending { .. }) => self.turns().drain_soon(&assignment.run),
             _ if !settlement.unexplained.is_empty() => self.turns().drain_soon(&assignment.run),
             _ => {}
         }
-        true
+        (done, next)
     }
 
     /// The message of a batch cannot be made: nothing leaves, and a person must see to it.
@@ -134,16 +146,46 @@ impl Lane {
         AfterRefusal::FailRun
     }
 
-    /// Records an answer with all that follows from it; a run of which too many have failed pauses.
-    async fn settle(
+    /// Records an answer and, in the same commit, what the next turn asks.
+    async fn settle_and_begin(
         &self,
         assignment: &Assignment,
         end: AttemptEnd,
-        settlement: Arc<Settlement>,
-    ) -> Option<RunState> {
-        let stop_when = assignment.campaign.delivery.stop_when;
+        settlement: &Arc<Settlement>,
+        next: Option<Turn>,
+    ) -> (Option<RunState>, Option<BegunTurn>) {
+        let settles = Arc::new(self.settles(assignment, end, settlement));
+        if let Some(turn) = &next {
+            let (settles, intent) = (Arc::clone(&settles), self.intent(turn));
+            let following = Arc::clone(&turn.assignment);
+            let both = self.parts.ledger.call(move |store| {
+                let state = settles(store)?;
+                Ok((state, find(store, &following, &intent)?))
+            });
+            if let Ok((state, found)) = both.await {
+                return (Some(state), next.map(|next| (next, found)));
+            }
+        }
+        // Nothing of both has happened. The answer must be recorded; the turn comes again, and keeps its place until
+        // then.
+        let state = self.recorded(&assignment.run, move |store| settles(store)).await;
+        if let Some(mut next) = next {
+            self.turns().end(&mut next, Done::Nothing);
+        }
+        (state, None)
+    }
+
+    /// The change that records an answer with all that follows from it; a run of which too many have failed
+    /// pauses.
+    fn settles(
+        &self,
+        assignment: &Assignment,
+        end: AttemptEnd,
+        settlement: &Arc<Settlement>,
+    ) -> impl Fn(&mut dyn Store) -> Stored<RunState> + Send + Sync + 'static {
+        let (stop_when, settlement) = (assignment.campaign.delivery.stop_when, Arc::clone(settlement));
         let (name, run) = (self.name.clone(), assignment.run.clone());
-        self.recorded(&assignment.run, move |store| {
+        move |store| {
             // What was seen of the gateway lasts as long as what is in doubt because of it.
             if settlement.is_unhealthy() {
                 store.gateway_unhealthy(&name, end.at)?;
@@ -154,7 +196,6 @@ impl Lane {
             let Some(reason) = too_many(stop_when, &record.counts, record.judged) else { return Ok(state) };
             store.run_judged(&run, Judged::of(&record.counts))?;
             store.run_event(&run, RunEvent::Pause { reason }, None, end.at)
-        })
-        .await
+        }
     }
 }

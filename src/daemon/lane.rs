@@ -60,15 +60,18 @@ pub struct Lane {
     over: mpsc::Sender<RunOver>,
 }
 
+/// A turn, and what it has found to send.
+pub(super) type BegunTurn = (Turn, Found);
+
 /// Why a turn began nothing although the run may have something to send.
-enum Hindrance {
+pub(super) enum Hindrance {
     /// The provider is not ready.
     Provider,
     Ledger(StoreError),
 }
 
 /// What a turn finds to send.
-enum Found {
+pub(super) enum Found {
     Batch(Begun),
     /// All that there is waits after a try, until this time of day.
     Later(Timestamp),
@@ -183,43 +186,49 @@ impl Lane {
         }
     }
 
-    /// Takes a turn, from the promise to the committed answer.
+    /// Takes a turn, from the promise to the committed answer, and those whose intents were committed with
+    /// the answers before.
     async fn take(&self, turn: Turn) {
-        let run = turn.assignment.run.clone();
-        if turn.drains {
-            self.drain(&turn).await;
-            self.turns().end(&turn, Done::Nothing);
-            self.changed.notify_waiters();
-            return;
+        let found = match (turn.drains, turn.gate) {
+            (false, None) => self.begin(&turn).await,
+            _ => return self.run_errand(turn).await,
+        };
+        let mut next = self.go_on(turn, found).await;
+        while let Some((turn, found)) = next {
+            next = self.go_on(turn, Ok(found)).await;
         }
-        if let Some(gate) = turn.gate {
-            self.tell_gate(&turn, gate).await;
-            self.turns().end(&turn, Done::Nothing);
-            self.changed.notify_waiters();
-            return;
+    }
+
+    async fn run_errand(&self, mut turn: Turn) {
+        match turn.gate {
+            Some(gate) => self.tell_gate(&turn, gate).await,
+            None => self.drain(&turn).await,
         }
-        match self.begin(&turn).await {
+        self.turns().end(&mut turn, Done::Nothing);
+        self.changed.notify_waiters();
+    }
+
+    /// Does what a turn has found to do. Gives the turn that was begun with its answer, if one was.
+    async fn go_on(&self, mut turn: Turn, found: Result<Found, Hindrance>) -> Option<BegunTurn> {
+        let mut next = None;
+        match found {
             Ok(Found::Batch(begun)) => {
-                let asked = begun.recipients.len() as u64;
-                let done = if self.ask(&turn, begun).await {
-                    Done::Sent { at: self.parts.clock.steady(), recipients: asked }
-                } else {
-                    Done::Withdrawn
-                };
-                self.turns().end(&turn, done);
+                let (done, begun_with_it) = self.ask(&mut turn, begun).await;
+                self.turns().end(&mut turn, done);
+                next = begun_with_it;
             }
             Ok(Found::Later(until)) => {
                 let clock = self.parts.clock.as_ref();
                 let until = clock.steady() + until.duration_since(clock.now());
                 let mut turns = self.turns();
-                turns.end(&turn, Done::Nothing);
+                turns.end(&mut turn, Done::Nothing);
                 turns.wait(&turn, until);
             }
             Ok(Found::Nothing) => {
                 // Another turn of the run may still be asking, or explaining what was answered.
                 let is_last = {
                     let mut turns = self.turns();
-                    let is_last = turns.end(&turn, Done::Nothing) == 0;
+                    let is_last = turns.end(&mut turn, Done::Nothing) == 0;
                     if !is_last {
                         turns.park(&turn);
                     }
@@ -230,12 +239,13 @@ impl Lane {
                 }
             }
             Err(Hindrance::Provider) => {
-                self.turns().end(&turn, Done::Nothing);
+                self.turns().end(&mut turn, Done::Nothing);
             }
             Err(Hindrance::Ledger(error)) => {
+                let run = turn.assignment.run.clone();
                 {
                     let mut turns = self.turns();
-                    turns.end(&turn, Done::Nothing);
+                    turns.end(&mut turn, Done::Nothing);
                     if turn.late.is_some() {
                         turns.not_told(&run);
                     }
@@ -245,14 +255,14 @@ impl Lane {
             }
         }
         self.changed.notify_waiters();
+        next
     }
 
     /// Commits the intent of the run's next batch, if it has one and may send now.
     async fn begin(&self, turn: &Turn) -> Result<Found, Hindrance> {
         let assignment = &turn.assignment;
-        let run = assignment.run.clone();
         if let Some(late) = turn.late {
-            let now = self.parts.clock.now();
+            let (run, now) = (assignment.run.clone(), self.parts.clock.now());
             let stopped =
                 self.parts.ledger.call(move |store| store.run_event(&run, late.event(), late.missed(), now));
             return match stopped.await {
@@ -261,29 +271,45 @@ impl Lane {
                 Err(error) => Err(Hindrance::Ledger(error)),
             };
         }
-        if let Err(answer) = self.gateway.prepare().await {
-            self.learn(sign_before(answer.reply)).await;
+        if !self.is_ready().await {
             return Err(Hindrance::Provider);
         }
         // Getting ready may have taken its time.
         if self.turns().is_stopping() {
             return Ok(Found::Nothing);
         }
-        let now = self.parts.clock.now();
-        let stamp = self
-            .gateway
-            .stamps_send_time(&assignment.message)
-            .map(|sender| (sender, now + self.gateway.clock_offset()));
-        let addressing = assignment.addressing();
-        let (most_recipients, caps) = (turn.most_recipients, assignment.caps());
-        let names_batches = self.gateway.names_batches();
-        let intent = Intent { run, at: now, names_batches, most_recipients, caps, addressing, stamp };
-        let assignment = Arc::clone(assignment);
-        let found = self.parts.ledger.call(move |store| match assignment.begin(store, &intent)? {
-            Some(begun) => Ok(Found::Batch(begun)),
-            None => Ok(store.run_waits_until(&intent.run)?.map_or(Found::Nothing, Found::Later)),
-        });
-        found.await.map_err(Hindrance::Ledger)
+        let (assignment, intent) = (Arc::clone(assignment), self.intent(turn));
+        self.parts
+            .ledger
+            .call(move |store| find(store, &assignment, &intent))
+            .await
+            .map_err(Hindrance::Ledger)
+    }
+
+    /// Whether the provider can be asked; what stands against it is learnt.
+    pub(super) async fn is_ready(&self) -> bool {
+        match self.gateway.prepare().await {
+            Ok(()) => true,
+            Err(answer) => {
+                self.learn(sign_before(answer.reply)).await;
+                false
+            }
+        }
+    }
+
+    /// What a turn wants to ask now.
+    pub(super) fn intent(&self, turn: &Turn) -> Intent {
+        let (assignment, now) = (&turn.assignment, self.parts.clock.now());
+        let sender = self.gateway.stamps_send_time(&assignment.message);
+        Intent {
+            run: assignment.run.clone(),
+            at: now,
+            names_batches: self.gateway.names_batches(),
+            most_recipients: turn.most_recipients,
+            caps: assignment.caps(),
+            addressing: assignment.addressing(),
+            stamp: sender.map(|sender| (sender, now + self.gateway.clock_offset())),
+        }
     }
 
     /// Asks the ledger whether a run without anything to send is over; gives what is pending of one
@@ -356,6 +382,14 @@ impl Lane {
                 }
             }
         }
+    }
+}
+
+/// The next batch of a run, its intent written down.
+pub(super) fn find(store: &mut dyn Store, assignment: &Assignment, intent: &Intent) -> Stored<Found> {
+    match assignment.begin(store, intent)? {
+        Some(begun) => Ok(Found::Batch(begun)),
+        None => Ok(store.run_waits_until(&intent.run)?.map_or(Found::Nothing, Found::Later)),
     }
 }
 

@@ -6,12 +6,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    lane::Lane,
-    record::end_of,
-    turn::{Done, Turn},
-    turns::replay::May,
-};
+use jiff::SignedDuration;
+
+use super::{lane::Lane, record::end_of, turn::Turn, turns::replay::May};
 use crate::{
     campaign::OnUnknown,
     gateway::Call,
@@ -27,6 +24,8 @@ use crate::{
 pub struct Sent {
     /// Of the last attempt.
     pub end: AttemptEnd,
+    /// How long the provider needed for the first: what the ledger needs besides tells nothing of it.
+    pub took: SignedDuration,
     /// What is known of the batch.
     pub reply: Reply,
     /// The last attempt's word in `attempt_log.verdict`, where it is not the reply's.
@@ -47,14 +46,15 @@ impl Lane {
         let left = self.instant();
         let answer = self.gateway.send(call).await;
         let end = end_of(attempt, self.parts.clock.now(), &answer);
+        let took = self.parts.clock.steady().duration_since(left.steady);
         // Whoever holds wants nothing sent that a person has not looked at.
         let holds = turn.assignment.campaign.delivery.on_unknown == OnUnknown::Hold;
         match (lost(&answer), self.gateway.replays_within()) {
             (Some(reason), Some(within)) if !holds => {
                 let reason = reason.clone();
-                self.replay(turn, call, Replays::of(within, left), (end, reason)).await
+                self.replay(turn, call, Replays::of(within, left), (end, took, reason)).await
             }
-            _ => Sent { end, reply: answer.reply, aside: None, told: false },
+            _ => Sent { end, took, reply: answer.reply, aside: None, told: false },
         }
     }
 
@@ -64,21 +64,18 @@ impl Lane {
         turn: &Turn,
         call: &Call,
         mut replays: Replays,
-        (mut end, reason): (AttemptEnd, Reason),
+        (mut end, took, reason): (AttemptEnd, SignedDuration, Reason),
     ) -> Sent {
         let asked = call.to.recipients().len() as u64;
         loop {
             self.learn(Sign::Outage(reason.clone())).await;
             if !self.promised(turn, &replays, asked).await {
-                return Sent { end, reply: Reply::Unanswered(reason), aside: None, told: true };
+                return Sent { end, took, reply: Reply::Unanswered(reason), aside: None, told: true };
             }
             let replayed = self.replay_once(turn, call, &mut replays, &end).await;
             let clock = &self.parts.clock;
-            let done = match &replayed {
-                Some(Replayed::Answered(..)) => Done::Sent { at: clock.steady(), recipients: asked },
-                Some(Replayed::Withdrawn(_)) | None => Done::Nothing,
-            };
-            self.turns().end_replay(turn, asked, done);
+            let left = matches!(replayed, Some(Replayed::Answered(..)));
+            self.turns().end_replay(turn, asked, left.then(|| clock.steady()));
             let answer = match replayed {
                 Some(Replayed::Answered(replay_end, answer)) => {
                     end = replay_end;
@@ -86,9 +83,9 @@ impl Lane {
                 }
                 Some(Replayed::Withdrawn(end)) => {
                     let reply = Reply::Unanswered(reason);
-                    return Sent { end, reply, aside: Some(WITHDRAWN), told: true };
+                    return Sent { end, took, reply, aside: Some(WITHDRAWN), told: true };
                 }
-                None => return Sent { end, reply: Reply::Unanswered(reason), aside: None, told: true },
+                None => return Sent { end, took, reply: Reply::Unanswered(reason), aside: None, told: true },
             };
             if lost(&answer).is_some() {
                 continue;
@@ -99,7 +96,7 @@ impl Lane {
             if let Some(aside) = aside {
                 self.learn(aside.sign).await;
             }
-            return Sent { end, reply, aside: verdict, told };
+            return Sent { end, took, reply, aside: verdict, told };
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{assignment::Assignment, gate::Gate, late::Late};
 
@@ -19,9 +19,12 @@ pub struct Turn {
     pub tries: bool,
     /// It only tells that the window has opened or closed.
     pub gate: Option<Gate>,
-    /// When it began, by the steady clock, and how many turns that send were under way then, itself included.
-    /// None: it sends nothing.
-    pub(super) began: Option<(Timestamp, u32)>,
+    /// How many turns that send were under way when it began, itself included. None: it sends nothing.
+    pub(super) beside: Option<u32>,
+    /// Its call is over, or it makes none.
+    pub(super) call_over: bool,
+    /// It counts among the calls at once.
+    pub(super) has_place: bool,
     pub(super) happened: u64,
 }
 
@@ -37,8 +40,9 @@ pub struct Before {
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
-    /// Its request left with so many recipients, and ended at this instant of the steady clock.
-    Sent { at: Timestamp, recipients: u64 },
+    /// Its request left with so many recipients. By the steady clock, its answer was recorded at this instant, and
+    /// the provider alone took so long.
+    Sent { at: Timestamp, recipients: u64, took: SignedDuration },
     /// Its intent was taken back before the request left.
     Withdrawn,
     /// There was no intent.

@@ -1,32 +1,36 @@
 //! Turns: which run of a gateway may send next, and how much.
 //!
 //! Pure: times are arguments. Knows: limits, lateness, the gateway's breaker, who has nothing to send. Must
-//! never know: how a batch is made or sent.
+//! never know: how a batch is made or sent. Thousands of runs may wait: whatever happens to one of them costs no look at
+//! the others.
 
+mod errands;
 mod probe;
 pub mod replay;
+mod sending;
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 pub use probe::Probe;
+
+use errands::Errands;
 
 use super::{
     assignment::Assignment,
     gate::Gate,
-    late::Late,
     turn::{Before, Done, Turn},
 };
 use crate::{
     campaign::CampaignID,
-    limits::{Allowance, Limits, Pace, SlidingLog},
+    limits::{Limits, Pace, SlidingLog},
     run::{
         RunID,
-        breaker::{Breaker, May},
+        breaker::Breaker,
         quiet::Quiet,
         refusals::{AfterRefusal, Refusals},
         reply::Reason,
@@ -39,9 +43,12 @@ use crate::{
 pub struct Turns {
     account: SlidingLog,
     campaigns: HashMap<CampaignID, (Limits, SlidingLog)>,
-    runs: VecDeque<Waiting>,
+    runs: HashMap<RunID, Waiting>,
+    /// All runs, in the order of their turns.
+    row: VecDeque<RunID>,
+    errands: Errands,
     pace: Pace,
-    /// Turns under way that send.
+    /// Places that turns under way take, of those that send.
     sending: u32,
     breaker: Breaker,
     quiet: Quiet,
@@ -53,6 +60,8 @@ struct Waiting {
     assignment: Arc<Assignment>,
     /// Turns of it that are under way.
     under_way: u32,
+    /// Those of them that have a place.
+    calling: u32,
     /// It had nothing to send when it was last asked; something must happen first.
     parked: bool,
     /// All that it has to send waits after a try, until this instant of the steady clock.
@@ -106,7 +115,9 @@ impl Turns {
         Turns {
             account: remember(limits, past),
             campaigns: HashMap::new(),
-            runs: VecDeque::new(),
+            runs: HashMap::new(),
+            row: VecDeque::new(),
+            errands: Errands::default(),
             pace: Pace::new(calls_at_once),
             sending: 0,
             breaker: Breaker::new(calls_at_once),
@@ -134,9 +145,11 @@ impl Turns {
             let log = remember(limits, past);
             self.campaigns.insert(assignment.campaign_id().clone(), (limits.clone(), log));
         }
-        self.runs.push_back(Waiting {
+        let run = assignment.run.clone();
+        let waiting = Waiting {
             assignment,
             under_way: 0,
+            calling: 0,
             parked: false,
             waits_until: None,
             happened: 0,
@@ -146,21 +159,27 @@ impl Turns {
             to_drain: false,
             gate: None,
             tells_gate: false,
-        });
+        };
+        self.errands.expect(&waiting);
+        if self.runs.insert(run.clone(), waiting).is_none() {
+            self.row.push_back(run);
+        }
     }
 
     /// Something may have happened to any run: each is asked again.
     pub fn look_again(&mut self) {
-        for waiting in &mut self.runs {
+        for waiting in self.runs.values_mut() {
             waiting.something_happened();
             waiting.to_drain = true;
         }
+        self.errands.look();
     }
 
     /// Something may have ended the run: it is asked as soon as none of its turns is under way.
     pub fn drain_soon(&mut self, run: &RunID) {
         if let Some(waiting) = self.waiting(run) {
             waiting.to_drain = true;
+            self.errands.look();
         }
     }
 
@@ -168,6 +187,7 @@ impl Turns {
     pub fn not_told(&mut self, run: &RunID) {
         if let Some(waiting) = self.waiting(run) {
             waiting.told_late = false;
+            self.errands.look();
         }
     }
 
@@ -236,152 +256,85 @@ impl Turns {
         }
     }
 
-    /// Who may send now: the runs take turns, and a run that its own limits hold back lets others pass.
+    /// What a worker does next: errands first, then the runs take turns.
     ///
     /// `now` is the time of day, for lateness; `steady` never jumps, for limits and rests.
     pub fn next(&mut self, now: Timestamp, steady: Timestamp) -> Next {
         if self.stopping {
             return Next::Stop;
         }
-        let may = match self.quiet.until(steady) {
-            Some(until) => May::WaitUntil(until),
-            None => self.breaker.may(steady),
-        };
-        let mut account_awaited = false;
-        let mut earliest: Option<Timestamp> = None;
-        let mut wake = |at: Timestamp| earliest = Some(earliest.map_or(at, |other| other.min(at)));
-        for place in 0..self.runs.len() {
-            let waiting = &mut self.runs[place];
-            let assignment = &waiting.assignment;
-            // A first call that is under way may have been asked in time.
-            let started = waiting.started || waiting.under_way > 0;
-            let late = Late::of(assignment, started, now).filter(|_| !waiting.told_late);
-            if late.is_none() && !waiting.told_late {
-                // Whatever holds it back, it is told when its time is over.
-                let limit = if started { assignment.finish_by } else { assignment.start_by };
-                wake(steady + limit.duration_since(now) + SignedDuration::from_millis(1));
-            }
-            let drains = late.is_none() && waiting.to_drain && waiting.under_way == 0;
-            waiting.gate = Gate::look(assignment, waiting.gate, now);
-            let gate = waiting.gate.filter(|gate| !gate.told && late.is_none() && !drains);
-            if let Some(at) = waiting.gate.and_then(|gate| gate.changes_at) {
-                wake(steady + at.duration_since(now));
-            }
-            if waiting.tells_gate && late.is_none() && !drains {
-                continue;
-            }
-            let sends = late.is_none() && !drains && gate.is_none();
-            if sends && waiting.gate.is_some_and(|gate| !gate.open) {
-                continue;
-            }
-            if sends && waiting.parked {
-                continue;
-            }
-            if let Some(until) = waiting.waits_until.filter(|until| sends && *until > steady) {
-                wake(until);
-                continue;
-            }
-            if waiting.under_way >= assignment.campaign.delivery.concurrency
-                || sends && self.sending >= self.pace.level()
-            {
-                continue;
-            }
-            let tries = match may {
-                _ if !sends => false,
-                May::Send => false,
-                May::Try => true,
-                May::Ask => {
-                    self.breaker.asks();
-                    return Next::Ask;
-                }
-                May::WaitUntil(until) => {
-                    wake(until);
-                    continue;
-                }
-                May::WaitForAnother => continue,
-            };
-            let Some((_, own)) = self.campaigns.get_mut(assignment.campaign_id()) else { continue };
-            // One that is too late, or only asked whether it is over, sends nothing.
-            let mut most_recipients = 0;
-            if sends {
-                let batch_size = if tries { 1 } else { assignment.batch_size() };
-                let whole = u64::from(batch_size)
-                    .min(self.account.most_recipients_a_call())
-                    .min(own.most_recipients_a_call());
-                // A batch is cut to what is free, but not into crumbs.
-                let least = whole.div_ceil(2);
-                match own.allowance(steady, least) {
-                    Allowance::Now => {}
-                    // Its own limits are its own affair: others pass.
-                    Allowance::At(at) => {
-                        wake(at);
-                        continue;
-                    }
-                    Allowance::AfterACall => continue,
-                }
-                // Whoever waits for the gateway's limits waits in the row, so that small batches do not take
-                // again and again what a large one waits for.
-                if account_awaited {
-                    continue;
-                }
-                account_awaited = match self.account.allowance(steady, least) {
-                    Allowance::Now => false,
-                    Allowance::At(at) => {
-                        wake(at);
-                        true
-                    }
-                    Allowance::AfterACall => true,
-                };
-                if account_awaited {
-                    continue;
-                }
-                most_recipients = whole.min(self.account.recipients_left()).min(own.recipients_left());
-            }
-            self.account.begin(most_recipients);
-            own.begin(most_recipients);
-            self.sending += u32::from(sends);
-            waiting.under_way += 1;
-            waiting.told_late |= late.is_some();
-            waiting.to_drain &= !drains;
-            if tries {
-                self.breaker.tries();
-            }
-            waiting.tells_gate |= gate.is_some();
-            let turn = Turn {
-                assignment: Arc::clone(assignment),
-                most_recipients,
-                late,
-                drains,
-                tries,
-                gate,
-                began: sends.then_some((steady, self.sending)),
-                happened: waiting.happened,
-            };
-            // To the back of the row: the others come first.
-            if let Some(waiting) = self.runs.remove(place) {
-                self.runs.push_back(waiting);
-            }
-            return Next::Turn(turn);
+        if let Some(errand) = self.errand(now) {
+            return Next::Turn(errand);
         }
-        earliest.map_or(Next::WhenChanged, Next::At)
+        let alarm = self.errands.at().map(|at| steady + at.duration_since(now));
+        match (self.send(steady), alarm) {
+            (Next::At(at), Some(alarm)) => Next::At(at.min(alarm)),
+            (Next::WhenChanged, Some(alarm)) => Next::At(alarm),
+            (next, _) => next,
+        }
     }
 
-    /// A turn is over. Gives how many turns of its run are still under way.
-    pub fn end(&mut self, turn: &Turn, done: Done) -> u32 {
+    /// The call of a turn is over. Gives the turn that follows in its place, where nothing else comes first: its
+    /// intent may share a commit with the answer.
+    pub fn follow(&mut self, turn: &mut Turn, done: Done, now: Timestamp, steady: Timestamp) -> Option<Turn> {
+        self.call_over(turn, done);
+        if self.stopping || self.errands.is_due(now) || !self.is_well(steady) {
+            return None;
+        }
+        self.leave_place(turn);
+        match self.send(steady) {
+            Next::Turn(next) => Some(next),
+            _ => {
+                self.take_place(turn);
+                None
+            }
+        }
+    }
+
+    /// The call of a turn is over, or it makes none: what that means for the limits. It keeps its place until what
+    /// it brought is recorded, so that nothing more leaves than could be recorded.
+    fn call_over(&mut self, turn: &mut Turn, done: Done) {
+        if std::mem::replace(&mut turn.call_over, true) {
+            return;
+        }
         let own = self.campaigns.get_mut(turn.assignment.campaign_id()).map(|(_, log)| log);
         for log in [Some(&mut self.account), own].into_iter().flatten() {
             match done {
-                Done::Sent { at, recipients } => log.end(at, turn.most_recipients, recipients),
+                Done::Sent { at, recipients, .. } => log.end(at, turn.most_recipients, recipients),
                 Done::Withdrawn | Done::Nothing => log.withdraw(turn.most_recipients),
             }
         }
-        if let Some((began, beside)) = turn.began {
-            self.sending = self.sending.saturating_sub(1);
-            // What one tries for all others tells nothing of a full batch.
-            if let (Done::Sent { at, recipients }, false) = (done, turn.tries) {
-                self.pace.ended(beside, recipients, at.duration_since(began).as_secs_f64());
-            }
+        // What one tries for all others tells nothing of a full batch.
+        if let (Some(beside), Done::Sent { recipients, took, .. }, false) = (turn.beside, done, turn.tries) {
+            self.pace.ended(beside, recipients, took.as_secs_f64());
         }
+        if let Some(waiting) = self.waiting(&turn.assignment.run) {
+            waiting.started |= matches!(done, Done::Sent { .. });
+        }
+    }
+
+    fn take_place(&mut self, turn: &mut Turn) {
+        turn.has_place = true;
+        self.sending += u32::from(turn.beside.is_some());
+        if let Some(waiting) = self.waiting(&turn.assignment.run) {
+            waiting.calling += 1;
+        }
+    }
+
+    fn leave_place(&mut self, turn: &mut Turn) {
+        if !std::mem::replace(&mut turn.has_place, false) {
+            return;
+        }
+        self.sending = self.sending.saturating_sub(u32::from(turn.beside.is_some()));
+        if let Some(waiting) = self.waiting(&turn.assignment.run) {
+            waiting.calling = waiting.calling.saturating_sub(1);
+        }
+    }
+
+    /// A turn is over, and what it has to say is recorded. Gives how many turns of its run are still under way.
+    pub fn end(&mut self, turn: &mut Turn, done: Done) -> u32 {
+        self.call_over(turn, done);
+        self.leave_place(turn);
         if turn.tries {
             // Where its call told something, that was heard before, and this changes nothing.
             self.breaker.tried_nothing();
@@ -392,15 +345,16 @@ impl Turns {
             waiting.tells_gate = false;
             waiting.something_happened();
         }
-        waiting.started |= matches!(done, Done::Sent { .. });
         if done != Done::Nothing {
             waiting.something_happened();
         }
-        waiting.under_way
+        let (under_way, asks_early) = (waiting.under_way, waiting.to_drain || !waiting.started);
+        self.errands.turn_ended(asks_early);
+        under_way
     }
 
     fn waiting(&mut self, run: &RunID) -> Option<&mut Waiting> {
-        self.runs.iter_mut().find(|waiting| waiting.assignment.run == *run)
+        self.runs.get_mut(run)
     }
 
     /// Whether only one turn of a run is under way.
@@ -426,9 +380,11 @@ impl Turns {
 
     /// The run is over. Tells whether it was here.
     pub fn remove(&mut self, run: &RunID) -> bool {
-        let before = self.runs.len();
-        self.runs.retain(|waiting| waiting.assignment.run != *run);
-        self.runs.len() < before
+        // Whoever had a turn stands at the back.
+        if let Some(place) = self.row.iter().rposition(|other| other == run) {
+            self.row.remove(place);
+        }
+        self.runs.remove(run).is_some()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{Done, Turns};
+use super::Turns;
 use crate::{limits::Allowance, run::breaker::May};
 
 /// Whether a call to an account of ours may leave.
@@ -41,11 +41,12 @@ impl Turns {
         }
     }
 
-    /// The call that [`Turns::begin_probe`] has promised is over.
-    pub fn end_probe(&mut self, done: Done) {
-        match done {
-            Done::Sent { at, recipients } => self.account.end(at, 1, recipients),
-            Done::Withdrawn | Done::Nothing => self.account.withdraw(1),
+    /// The call that [`Turns::begin_probe`] has promised is over: it ended at this instant of the steady clock, or
+    /// never left.
+    pub fn end_probe(&mut self, sent_at: Option<Timestamp>) {
+        match sent_at {
+            Some(at) => self.account.end(at, 1, 1),
+            None => self.account.withdraw(1),
         }
         // Where it told something, that was heard before, and this changes nothing.
         self.breaker.tried_nothing();

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Done, Turn, Turns};
+use super::{Turn, Turns};
 use crate::limits::Allowance;
 
 /// How long a replay waits for the end of another call that is in its way.
@@ -43,13 +43,14 @@ impl Turns {
         May::Leave
     }
 
-    /// The replay that [`Turns::begin_replay`] has promised is over.
-    pub fn end_replay(&mut self, turn: &Turn, promised: u64, done: Done) {
+    /// The replay that [`Turns::begin_replay`] has promised is over: it ended at this instant of the steady clock,
+    /// or never left.
+    pub fn end_replay(&mut self, turn: &Turn, recipients: u64, sent_at: Option<Timestamp>) {
         let own = self.campaigns.get_mut(turn.assignment.campaign_id()).map(|(_, log)| log);
         for log in [Some(&mut self.account), own].into_iter().flatten() {
-            match done {
-                Done::Sent { at, recipients } => log.end(at, promised, recipients),
-                Done::Withdrawn | Done::Nothing => log.withdraw(promised),
+            match sent_at {
+                Some(at) => log.end(at, recipients, recipients),
+                None => log.withdraw(recipients),
             }
         }
     }

@@ -1,4 +1,4 @@
-use jiff::tz::TimeZone;
+use jiff::{SignedDuration, tz::TimeZone};
 use proptest::prelude::*;
 
 use super::*;
@@ -84,9 +84,10 @@ fn play(turns: &mut Turns, length_ms: i64, call_ms: impl Fn(&str) -> i64) -> Vec
         match first.map(|(place, (_, ended_ms, _))| (place, *ended_ms)) {
             Some((place, ended_ms)) if ended_ms <= next_ms => {
                 now_ms = ended_ms;
-                let (began_ms, _, turn) = under_way.remove(place);
+                let (began_ms, _, mut turn) = under_way.remove(place);
                 let recipients = turn.most_recipients;
-                turns.end(&turn, Done::Sent { at: at(now_ms), recipients });
+                let took = SignedDuration::from_millis(ended_ms - began_ms);
+                turns.end(&mut turn, Done::Sent { at: at(now_ms), recipients, took });
                 made.push(Made { run: turn.assignment.run.to_string(), recipients, began_ms, ended_ms });
             }
             _ => {
@@ -150,12 +151,13 @@ fn calls_at_once_follow_the_provider() {
         let (mut now_ms, mut under_way, mut most) = (0, VecDeque::new(), 0);
         for number in 0..2_000 {
             while let Next::Turn(turn) = turns.next(at(now_ms), at(now_ms)) {
-                under_way.push_back(turn);
+                under_way.push_back((now_ms, turn));
             }
             // Of those under way one is done after its share of the time.
             now_ms += takes(under_way.len()) / under_way.len() as i64;
-            let turn = under_way.pop_front().unwrap();
-            turns.end(&turn, Done::Sent { at: at(now_ms), recipients: 100 });
+            let (began_ms, mut turn) = under_way.pop_front().unwrap();
+            let took = SignedDuration::from_millis(now_ms - began_ms);
+            turns.end(&mut turn, Done::Sent { at: at(now_ms), recipients: 100, took });
             most = if number < 1_500 { 0 } else { most.max(under_way.len() + 1) };
         }
         most
