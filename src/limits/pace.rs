@@ -3,7 +3,8 @@
 //! A provider that works through a queue of its own answers no faster for more pressure, only later; another one
 //! serves each further call beside the others. Which of the two it is shows in the latency a recipient: with `c`
 //! calls that take `l` seconds a recipient each, `c / l` recipients a second come through. So the pace steps up while
-//! that grows, steps back when it did not, and tries again from time to time. Pure: times are arguments.
+//! that grows, steps back when it did not, and tries again from time to time. Where calls are so quick that all of
+//! them together make no queue worth speaking of there is nothing to ease. Pure: times are arguments.
 
 /// A step up must bring so much of what it could bring if calls did not slow each other down.
 const WORTH: f64 = 0.2;
@@ -15,6 +16,8 @@ const NO_QUEUE: f64 = 1.3;
 const FORGETS: f64 = 1.02;
 /// When so much less comes through at the same level, fewer calls are tried at once.
 const SUDDENLY_LESS: f64 = 0.5;
+/// Calls that take no longer wait in no queue that matters to anybody, be they many: no level is too high then.
+const QUICK_SECONDS: f64 = 0.02;
 /// No call takes less time, however coarse the clock.
 const SHORTEST_SECONDS: f64 = 1e-6;
 
@@ -73,14 +76,19 @@ impl Pace {
         self.round.seconds += seconds.max(SHORTEST_SECONDS);
         if self.round.calls >= self.level.max(2) {
             let round = std::mem::take(&mut self.round);
-            self.judge(round.seconds / round.recipients);
+            let is_quick = round.seconds / f64::from(round.calls) <= QUICK_SECONDS;
+            self.judge(round.seconds / round.recipients, is_quick);
         }
     }
 
     /// A round at this level took `latency` seconds a recipient.
-    fn judge(&mut self, latency: f64) {
+    fn judge(&mut self, latency: f64, is_quick: bool) {
         self.shortest = latency.min(self.shortest * FORGETS);
         let here = f64::from(self.level) / latency;
+        if is_quick {
+            self.best = Some((self.level, here));
+            return self.step_up();
+        }
         let Some((best, there)) = self.best else {
             self.best = Some((self.level, here));
             return self.step_up();
@@ -162,6 +170,11 @@ mod tests {
         (f64::from(calls) / 1_500.0).max(0.0033)
     }
 
+    /// Works through a queue, but in a tenth of a millisecond each call.
+    fn quick(calls: u32) -> f64 {
+        f64::from(calls) / 1_000_000.0
+    }
+
     /// The average level, and the recipients a second, of the last half of so many calls of a hundred.
     fn play(pace: &mut Pace, provider: Provider, calls: u32) -> (f64, f64) {
         let (mut levels, mut rates, mut counted) = (0.0, 0.0, 0.0);
@@ -197,6 +210,10 @@ mod tests {
         check(never_slow, 16, 15.5..=16.0, 15_500.0);
         check(never_slow, 200, 190.0..=200.0, 190_000.0);
         check(five_at_once, 16, 4.0..=7.0, 1_350.0);
+        check(quick, 8, 8.0..=8.0, 1_000_000.0);
+        check(quick, 16, 16.0..=16.0, 1_000_000.0);
+        // Two hundred calls would wait 20 ms for each other: from there on pressure must help.
+        check(quick, 1_000, 100.0..=300.0, 990_000.0);
         check(never_slow, 1, 1.0..=1.0, 1_000.0);
         check(saturated, 1, 1.0..=1.0, 340.0);
     }
