@@ -33,6 +33,7 @@ pub fn judge(
     auditor.everybody_is_accounted_for();
     auditor.every_slot_is_accounted_for();
     auditor.the_limit_was_kept(world, recipients_a_second);
+    auditor.the_limits_of_netease_were_kept();
     auditor.whoever_is_to_be_left_alone_is(world, suppressions);
     Judgement { findings: auditor.findings, summary: auditor.looked_at.join(", ") }
 }
@@ -46,7 +47,61 @@ struct Auditor {
 /// How often each recipient of each run got the message.
 type Taken = BTreeMap<(String, String), u32>;
 
+/// A message that NetEase's side took.
+#[derive(Debug)]
+struct Message {
+    operation_id: String,
+    recipient: String,
+    received_at: Timestamp,
+}
+
+fn of_netease(world: &World) -> Vec<Message> {
+    let mut messages = Vec::new();
+    world.received_by_netease(&Filter::default(), None, |shown| {
+        let shown: serde_json::Value = serde_json::from_str(shown).unwrap();
+        let text = |key: &str| shown[key].as_str().unwrap().to_owned();
+        let received_at = Timestamp::from_millisecond(shown["receivedAt"].as_i64().unwrap()).unwrap();
+        messages.push(Message {
+            operation_id: text("operationID"),
+            recipient: text("recipient"),
+            received_at,
+        });
+    });
+    messages
+}
+
 impl Auditor {
+    /// Of each of NetEase's gateways, in every minute, replays among them.
+    fn the_limits_of_netease_were_kept(&mut self) {
+        let mut calls: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
+        let rows = self.rows(
+            "SELECT gateway, started_at FROM attempt_log
+             WHERE kind = 'send' AND gateway <> 'sandbox' AND verdict <> 'withdrawn' ORDER BY started_at",
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?.parse::<Timestamp>().unwrap())),
+        );
+        for (gateway, at) in rows {
+            calls.entry(gateway).or_default().push(at);
+        }
+        let most = super::netease::CALLS_A_MINUTE;
+        for (gateway, times) in &calls {
+            for window in times.windows(most + 1) {
+                if window[most].duration_since(window[0]).as_secs_f64() < 60.0 {
+                    self.findings.push(format!("more than {most} calls of {gateway} from {}", window[0]));
+                }
+            }
+        }
+        let again = self.rows(
+            "SELECT count(*) FROM attempt_log a JOIN attempt_log b ON b.operation_id = a.operation_id
+                AND b.attempt < a.attempt AND b.verdict = 'unanswered' WHERE a.kind = 'send'",
+            |row| row.get::<_, i64>(0),
+        );
+        self.looked_at.push(format!(
+            "{} calls to NetEase, {} replays",
+            calls.values().map(Vec::len).sum::<usize>(),
+            again[0]
+        ));
+    }
+
     fn rows<T>(&self, sql: &str, read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
         let mut statement = self.ledger.prepare(sql).unwrap();
         statement.query_map([], read).unwrap().map(Result::unwrap).collect()
@@ -79,6 +134,13 @@ impl Auditor {
                 self.findings.push(format!("a send time given twice: {received:?}"));
             }
         });
+        for message in of_netease(world) {
+            messages += 1;
+            match attempts.get(&message.operation_id) {
+                Some(run) => *taken.entry((run.clone(), message.recipient)).or_default() += 1,
+                None => self.findings.push(format!("a message of no attempt: {message:?}")),
+            }
+        }
         self.looked_at.push(format!("{messages} messages"));
         taken
     }
@@ -238,6 +300,28 @@ impl Auditor {
                 had.entry(id.to_owned()).or_default().push((at, campaign.clone()));
             }
         });
+        // Replays share an operation id: what counts is the last request before the message.
+        let asked: Vec<(String, Timestamp)> = self.rows(
+            "SELECT operation_id, started_at FROM attempt_log WHERE kind = 'send' ORDER BY attempt",
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?.parse().unwrap())),
+        );
+        let mut by_operation: BTreeMap<&str, Vec<Timestamp>> = BTreeMap::new();
+        for (operation_id, at) in &asked {
+            by_operation.entry(operation_id).or_default().push(*at);
+        }
+        for message in of_netease(world) {
+            let times = by_operation.get(message.operation_id.as_str());
+            let asked_at = times.and_then(|times| times.iter().rfind(|at| **at <= message.received_at));
+            let Some(asked_at) = asked_at else { continue };
+            let wrong = suppressions.iter().any(|one| {
+                one.id == message.recipient
+                    && *asked_at > one.from
+                    && one.until.is_none_or(|until| *asked_at < until)
+            });
+            if wrong {
+                findings.push(format!("{} is suppressed and was asked at {asked_at}", message.recipient));
+            }
+        }
         let mut sampled = BTreeSet::new();
         for (id, mut messages) in had {
             messages.sort();

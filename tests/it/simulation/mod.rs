@@ -7,6 +7,7 @@
 
 mod auditor;
 mod faults;
+mod netease;
 
 #[cfg(test)]
 mod clocks;
@@ -97,6 +98,8 @@ struct Simulation {
     database: PathBuf,
     story: Vec<String>,
     suppressions: Vec<Suppressed>,
+    /// The other provider; None: it has no part in this history.
+    netease: Option<netease::NetEase>,
 }
 
 /// When somebody was not to be written to.
@@ -124,6 +127,7 @@ impl Simulation {
             database: folder.join("ledger.db"),
             story: Vec::new(),
             suppressions: Vec::new(),
+            netease: None,
         }
     }
 
@@ -149,12 +153,16 @@ impl Simulation {
             clock: self.clock.clone(),
             ledger: Ledger::inline(Box::new(self.store())),
             folder: self.folder.clone(),
-            gateways: Posts(BTreeMap::from([("sandbox".to_owned(), post)])),
+            gateways: Posts([("sandbox".to_owned(), post)].into_iter().chain(self.netease_posts()).collect()),
             default_zone: Some(TimeZone::UTC),
             default_gateway: Some("sandbox".to_owned()),
             spill_folder: self.database.parent().unwrap().to_owned(),
             signals: signals.clone(),
         }
+    }
+
+    fn netease_posts(&self) -> Vec<(String, Post)> {
+        self.netease.as_ref().map(|netease| netease.posts(&self.world, &self.clock)).unwrap_or_default()
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -209,11 +217,22 @@ impl Simulation {
         );
     }
 
+    fn write_netease_campaigns(&self) {
+        if self.netease.is_some() {
+            for (path, text) in netease::NetEase::campaigns() {
+                self.write(path, &text);
+            }
+        }
+    }
+
     /// One random piece of trouble.
     fn trouble(&mut self) {
         match self.dice.up_to(16) {
             0..=5 => {
-                let faults = faults::faults(&mut self.dice, USERS);
+                let mut faults = faults::faults(&mut self.dice, USERS);
+                if let Some(netease) = &mut self.netease {
+                    netease.trouble(&mut faults);
+                }
                 let told = format!("faults {faults:?}").replace(" times: 4294967295", " times: for ever");
                 // Whom they refuse when it is everyone is too long to tell.
                 self.tell(told.chars().take(400).collect::<String>());
@@ -304,6 +323,7 @@ impl Simulation {
     /// Runs the history.
     async fn run(&mut self) {
         self.write_campaigns();
+        self.write_netease_campaigns();
         let end_of_trouble = self.clock.now() + TROUBLE;
         while self.clock.now() < end_of_trouble {
             let signals = Arc::new(Signals::default());
@@ -369,6 +389,9 @@ impl Simulation {
     async fn peace(&mut self) {
         self.tell("peace");
         self.world.set_faults(Faults::default());
+        if let Some(netease) = &self.netease {
+            netease.peace();
+        }
         self.write_campaigns();
         self.resume();
         let signals = Arc::new(Signals::default());
@@ -407,6 +430,7 @@ pub fn play_seed(seed: u64, begins: impl FnOnce(&ElapsedClock)) -> Judged {
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut simulation = Simulation::new(seed, folder.path());
+        simulation.netease = Some(netease::NetEase::new(seed));
         begins(&simulation.clock);
         simulation.run().await;
         let judgement = auditor::judge(

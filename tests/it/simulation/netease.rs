@@ -1,0 +1,193 @@
+//! The other provider of a history: gateways to NetEase's side of the same world, their campaigns, and what goes
+//! wrong there.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use campaignd::{
+    clock::{Clock, ElapsedClock},
+    daemon::Post,
+    gateway::{
+        Gateway, Pending,
+        kind::Means,
+        transport::{Post as Request, RawAnswer, Transport, TransportFault},
+    },
+    sandbox::{
+        faults::{Faults, HTTPStatus, Times},
+        netease::{
+            faults::{CodeFault, NetEaseFaults, Unregister},
+            transport::InProcess,
+        },
+        world::World,
+    },
+    settings,
+};
+
+use crate::dice::Dice;
+
+/// The gateways' limit, by which the auditor judges too.
+pub const CALLS_A_MINUTE: usize = 30;
+
+/// NetEase's side of a history.
+pub struct NetEase {
+    dice: Dice,
+    first_host_is_down: Arc<AtomicBool>,
+}
+
+/// The first of two hosts.
+struct FirstHost {
+    inside: InProcess,
+    is_down: Arc<AtomicBool>,
+}
+
+impl Transport for FirstHost {
+    fn post<'a>(&'a self, post: Request<'a>) -> Pending<'a, Result<RawAnswer, TransportFault>> {
+        if self.is_down.load(Ordering::Relaxed) {
+            let fault = TransportFault::NeverConnected("the first host is down".to_owned());
+            return Box::pin(std::future::ready(Err(fault)));
+        }
+        self.inside.post(post)
+    }
+}
+
+impl NetEase {
+    pub fn new(seed: u64) -> NetEase {
+        NetEase { dice: Dice::new(seed.wrapping_add(7_777)), first_host_is_down: Arc::default() }
+    }
+
+    /// The gateways, by their names.
+    pub fn posts(&self, world: &Arc<World>, clock: &Arc<ElapsedClock>) -> Vec<(String, Post)> {
+        let gateway = |name: &str, rest: &str| {
+            format!(
+                "  {name}: {{kind: netease, url: [\"http://127.0.0.1:1/nimserver\", \"http://127.0.0.1:2/nimserver\"], \
+                 appKey: sandbox, appSecret: {{env: S}}, defaults: {{from: notice}}, batchSize: 60, \
+                 limits: {{calls: {CALLS_A_MINUTE}/min}}{rest}}}\n"
+            )
+        };
+        let text = [
+            "gateways:\n".to_owned(),
+            gateway("batch", ""),
+            gateway("single", ", call: single"),
+            gateway("attach", ", call: attach"),
+            gateway("looks", ", replayWithin: off"),
+        ]
+        .concat();
+        let (settings, problems) = settings::read("s.yaml", text.as_bytes(), std::path::Path::new(""));
+        assert!(problems.is_empty(), "{problems:?}");
+        let settings = settings.unwrap();
+        let (world, first_host_is_down) = (world.clone(), self.first_host_is_down.clone());
+        let means = Means {
+            clock: clock.clone() as Arc<dyn Clock>,
+            secret: &|_| Ok("sandbox".to_owned().into()),
+            transport: &move |reach| {
+                let inside = InProcess::new(world.clone());
+                if reach.url.contains(":1/") {
+                    return Ok(Arc::new(FirstHost { inside, is_down: first_host_is_down.clone() }));
+                }
+                Ok(Arc::new(inside))
+            },
+        };
+        let post = |name: &str| {
+            let own = &settings.gateways[name];
+            let gateway: Arc<dyn Gateway> = own.open(&means).unwrap();
+            let figures = own.figures();
+            Post { gateway, limits: figures.limits.clone(), settle: figures.settle, probe: None }
+        };
+        ["batch", "single", "attach", "looks"].map(|name| (name.to_owned(), post(name))).into()
+    }
+
+    /// Campaign files: for each call one, and one whose lost answers are only looked up.
+    pub fn campaigns() -> Vec<(&'static str, String)> {
+        let few = |from: u32, to: u32| (from..=to).map(|n| format!("U{n:05}")).collect::<Vec<_>>().join(", ");
+        let list = "recipients: [{file: list.txt}]\nexclude: [{file: quiet.txt}]\nfinishWithin: 40m\n";
+        vec![
+            (
+                "netease-list.yaml",
+                format!(
+                    "gateway: batch\nmessage: {{type: 0, body: {{msg: list}}}}\n{list}schedules: [{{every: 45m}}]\n"
+                ),
+            ),
+            (
+                "netease-looks.yaml",
+                format!(
+                    "gateway: looks\nmessage: {{type: 0, body: {{msg: looks}}, returnMsgid: true}}\n{list}\
+                     schedules: [{{every: 50m}}]\n"
+                ),
+            ),
+            (
+                "netease-single.yaml",
+                format!(
+                    "gateway: single\nmessage: {{type: 0, body: {{msg: casino}}}}\nrecvIDs: [{}, ghost]\n\
+                     schedules: [{{every: 13m}}]\nlateness: {{max: 3m}}\n",
+                    few(1, 8)
+                ),
+            ),
+            (
+                "netease-note.yaml",
+                format!(
+                    "gateway: attach\nmessage: {{attach: {{event: note}}}}\nrecvIDs: [{}, ghost]\n\
+                     schedules: [{{every: 11m}}]\nlateness: {{max: 3m}}\n",
+                    few(290, 345)
+                ),
+            ),
+            (
+                "netease-everyone.yaml",
+                "gateway: batch\nmessage: {body: {banner: 1}, isOffline: true}\nisSendAll: true\n\
+                 delivery: {ignoreSuppressions: true}\nschedules: [{every: 17m}]\nlateness: {max: 3m}\n"
+                    .to_owned(),
+            ),
+            (
+                "netease-hold.yaml",
+                format!(
+                    "gateway: batch\nmessage: {{type: 0, body: {{msg: hold}}}}\nrecvIDs: [{}]\n\
+                     schedules: [{{every: 19m}}]\nlateness: {{max: 3m}}\ndelivery: {{onUnknown: hold}}\n",
+                    few(20, 60)
+                ),
+            ),
+        ]
+    }
+
+    /// What goes wrong until the next trouble, besides what hits all providers.
+    pub fn trouble(&mut self, faults: &mut Faults) {
+        self.first_host_is_down.store(self.dice.up_to(4) == 0, Ordering::Relaxed);
+        let few = self.dice.up_to(3) as u32 + 1;
+        let times = if self.dice.up_to(3) == 0 { u32::MAX } else { few };
+        let code = |code, desc: &str, times| Some(CodeFault::new(code, desc, times));
+        let sends = || Some("/nimserver/msg/".to_owned());
+        let mut netease = NetEaseFaults {
+            unregister: [Unregister::Text, Unregister::List][self.dice.up_to(2)],
+            big_ids: self.dice.up_to(2) == 0,
+            code_as_text: self.dice.up_to(3) == 0,
+            ..NetEaseFaults::default()
+        };
+        match self.dice.up_to(16) {
+            0..=3 => faults.drop_answer = Some(Times { times: few, path: sends() }),
+            4 => netease.quota = 1 + self.dice.up_to(3) as u32,
+            5 => netease.code_before = code(416, "query too fast", times),
+            6 => netease.clock_ahead_s = [3_600, -3_600, 301, -301][self.dice.up_to(4)],
+            7 => netease.antispam = "casino".to_owned(),
+            8 => netease.code_after = code([500, 431, 998][self.dice.up_to(3)], "", few),
+            9 => netease.code_before = code([503, 514, 449, 500][self.dice.up_to(4)], "", times),
+            10 => netease.truncate = code(0, "", few),
+            11 => netease.suspended = true,
+            12 => {
+                netease.repeated_is_431 = true;
+                faults.drop_answer = Some(Times { times: few, path: sends() });
+            }
+            13 => netease.no_broadcast = true,
+            14 => {
+                let status = [502, 503, 200][self.dice.up_to(3)];
+                faults.http_status = Some(HTTPStatus { status, times: few, path: sends() });
+            }
+            _ => faults.unreachable = Some(Times { times: few, path: Some("/nimserver".to_owned()) }),
+        }
+        faults.netease = netease;
+    }
+
+    /// Nothing is wrong any more.
+    pub fn peace(&self) {
+        self.first_host_is_down.store(false, Ordering::Relaxed);
+    }
+}
