@@ -8,9 +8,22 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
+use crate::document::examples::with_examples;
+
+/// Files that show every key; the tests hold them to be good.
+const EXAMPLES: &[&str] = &[
+    include_str!("../../tests/fixtures/campaigns/good/everything.yaml"),
+    include_str!("../../tests/fixtures/campaigns/good/timing.yaml"),
+    include_str!("../../tests/fixtures/campaigns/good/windows.yml"),
+    include_str!("../../tests/fixtures/campaigns/good/native.yaml"),
+    include_str!("../../examples/openim/group.yaml"),
+    include_str!("../../examples/openim/people-list.yaml"),
+    include_str!("../../examples/openim/documentation-request.yaml"),
+];
+
 /// The schema of a campaign file, draft 2020-12.
-pub fn schema() -> Schema {
-    schemars::schema_for!(CampaignFile)
+pub fn schema() -> Value {
+    with_examples(schemars::schema_for!(CampaignFile).to_value(), EXAMPLES)
 }
 
 /// A broadcast campaign of campaignd.
@@ -92,7 +105,9 @@ struct Source {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Expect {
+    /// So many at least.
     min: Option<u64>,
+    /// So many at most.
     max: Option<u64>,
 }
 
@@ -217,7 +232,9 @@ struct StopWhen {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Limits {
+    /// Recipients, like 200/s; several windows as a list.
     recipients: Option<Rates>,
+    /// Calls, like 100/min; several windows as a list.
     calls: Option<Rates>,
 }
 
@@ -294,7 +311,7 @@ mod tests {
     /// The keys that a schema knows under a definition, or at its top.
     #[track_caller]
     fn check(definition: Option<&str>, decoder: &[&str]) {
-        let schema = schema().to_value();
+        let schema = schema();
         let object = definition.map_or(&schema, |name| &schema["$defs"][name]);
         let mut keys: Vec<&str> =
             object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -324,6 +341,6 @@ mod tests {
 
     #[test]
     fn the_schema_names_its_draft() {
-        assert_eq!(schema().to_value()["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema()["$schema"], "https://json-schema.org/draft/2020-12/schema");
     }
 }

@@ -10,7 +10,7 @@ use super::{
     table::{Column, Format, FormatArgs, Kind, RowWriter},
 };
 use crate::{
-    document::{difference::changed_keys, yaml},
+    document::difference::{changed_keys, told},
     settings::Settings,
     store::sqlite::review::Review,
 };
@@ -90,15 +90,7 @@ fn difference(review: &Review, campaign: &str, from: i64, to: i64) -> Result<Str
         })
     };
     let (before, after) = (bytes(from)?, bytes(to)?);
-    let keys = match (yaml::parse("", &before), yaml::parse("", &after)) {
-        (Ok(before), Ok(after)) => changed_keys(&before, &after),
-        _ => Vec::new(),
-    };
-    let keys = match keys.as_slice() {
-        _ if before == after => "the same".to_owned(),
-        [] => "no key, only how it is written".to_owned(),
-        keys => keys.join(", "),
-    };
+    let keys = if before == after { "the same".to_owned() } else { told(&changed_keys(&before, &after)) };
     let (before, after) = (String::from_utf8_lossy(&before), String::from_utf8_lossy(&after));
     let diff = TextDiff::from_lines(before.as_ref(), after.as_ref());
     let name = |number: i64| format!("{campaign} revision {number}");

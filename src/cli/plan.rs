@@ -14,10 +14,12 @@ use tree::{Changed, Compared};
 use super::{
     Ended, Exit, Failure,
     output::{self, Look},
+    problems::printable,
     table::{Column, Format, FormatArgs, Kind, RowWriter, Sheet},
 };
 use crate::{
     campaign::{Campaign, duration},
+    document::difference::told,
     plan::{Expected, forecast},
     settings::Settings,
     store::sqlite::review::Cell,
@@ -28,7 +30,7 @@ use crate::{
 #[command(
     after_help = "The tree is compared with the ledger, which is only read; without one everything is added. An edit \
     that is rejected, and a removal that is held, leave the revision in force, whose occurrences are shown.\n\n\
-    JSON is {campaigns: [{campaign, change}], occurrences: [{campaign, due_at, local, zone, note}]}; CSV are the \
+    JSON is {campaigns: [{campaign, change, keys}], occurrences: [{campaign, due_at, local, zone, note}]}; CSV are the \
     occurrences.\n\n\
     Examples:\n  campaignd plan\n  campaignd plan campaigns/new-year.yaml --for 365d\n  \
     campaignd plan --for 7d --audience\n  campaignd plan --format json | jq '.campaigns[] | select(.change != \"same\")'"
@@ -153,17 +155,22 @@ fn write(
 ) -> Result<(), Failure> {
     let look = Look::new(settings);
     if format == Format::Table {
-        let told: Vec<Vec<String>> = changed
+        let keys = |changed: &Changed| match changed.change {
+            "changed" => printable(&told(&changed.keys)),
+            _ => String::new(),
+        };
+        let rows: Vec<Vec<String>> = changed
             .iter()
             .filter(|changed| changed.change != "same")
-            .map(|changed| vec![changed.campaign.clone(), changed.change.to_owned()])
+            .map(|changed| vec![changed.campaign.clone(), changed.change.to_owned(), keys(changed)])
             .collect();
-        let same = changed.len() - told.len();
-        if !told.is_empty() {
-            let headings = vec![("CAMPAIGN", Kind::Name, 0), ("CHANGE", Kind::Name, 0)];
-            output::write(&(Sheet::new(headings, &look).block(&told) + "\n"))?;
+        let same = changed.len() - rows.len();
+        if !rows.is_empty() {
+            let headings =
+                vec![("CAMPAIGN", Kind::Name, 0), ("CHANGE", Kind::Name, 0), ("KEYS", Kind::Text, 0)];
+            output::write(&(Sheet::new(headings, &look).block(&rows) + "\n"))?;
         }
-        output::say(format!("{} campaigns change, {same} stay as they are", told.len()));
+        output::say(format!("{} campaigns change, {same} stay as they are", rows.len()));
     }
     let layout = if args.audience { WITH_AUDIENCE } else { COLUMNS };
     let mut writer = RowWriter::new(format, layout, &look);

@@ -16,6 +16,10 @@ use crate::{
 const QUIET: SignedDuration = SignedDuration::from_millis(150);
 /// A folder that is never quiet is read all the same after so long.
 const NEVER_QUIET: SignedDuration = SignedDuration::from_secs(5);
+/// While git changes the checkout, and files of it have changed within this time, the change is not over; but
+/// whoever left a lock behind is not waited for for ever.
+const GIT_AT_WORK: SignedDuration = SignedDuration::from_secs(5);
+const GIT_LONGEST: SignedDuration = SignedDuration::from_secs(60);
 /// The folder is read after so long, should the jobs that keep house have fallen silent: the one who
 /// calls them does when the clock is set back.
 const LONGEST_UNREAD: SignedDuration = SignedDuration::from_secs(15);
@@ -46,6 +50,9 @@ pub struct Scanning {
 struct Unrest {
     quiet_at: Timestamp,
     give_up_at: Timestamp,
+    /// Until when git is waited for, and no longer than the last.
+    git_until: Timestamp,
+    git_at_the_latest: Timestamp,
 }
 
 impl Scanning {
@@ -54,16 +61,39 @@ impl Scanning {
     pub fn folder_changes(&mut self, parts: &Parts) {
         let steady = parts.clock.steady();
         let give_up_at = self.unrest.as_ref().map_or(steady + NEVER_QUIET, |unrest| unrest.give_up_at);
+        let git_at_the_latest =
+            self.unrest.as_ref().map_or(steady + GIT_LONGEST, |unrest| unrest.git_at_the_latest);
+        let git_until = git_at_the_latest.min(steady + GIT_AT_WORK);
         let is_written = parts.signals.folder_is_written.load(Ordering::Relaxed);
         let quiet_at = if is_written { give_up_at } else { give_up_at.min(steady + QUIET) };
-        self.unrest = Some(Unrest { quiet_at, give_up_at });
+        self.unrest = Some(Unrest { quiet_at, give_up_at, git_until, git_at_the_latest });
+    }
+
+    /// Git is changing the checkout: tells whether this unrest, in which the folder was read, goes on.
+    fn waits_for_git(&mut self, unrest: Option<Unrest>, parts: &Parts) -> bool {
+        let steady = parts.clock.steady();
+        let unrest = unrest.filter(|unrest| steady < unrest.git_until);
+        self.unrest = unrest.map(|unrest| Unrest {
+            quiet_at: steady + QUIET,
+            give_up_at: steady + NEVER_QUIET,
+            ..unrest
+        });
+        if self.unrest.is_some() {
+            let next = parts.clock.now() + QUIET;
+            self.at = self.at.map(|at| at.max(next));
+        }
+        self.unrest.is_some()
     }
 
     /// It may be time to read the folder again: when it has rested for long enough.
     pub fn rescan(&mut self, parts: &Parts) {
         let rest = (self.took * REST).min(LONGEST_UNREAD);
-        if self.read_at.is_none_or(|at| parts.clock.steady().duration_since(at) >= rest) {
+        let is_rested = self.read_at.is_none_or(|at| parts.clock.steady().duration_since(at) >= rest);
+        if is_rested && self.unrest.is_none() {
             self.folder_changes(parts);
+            // As far as anybody knows nothing has changed, so there is no change to wait for.
+            self.unrest =
+                self.unrest.take().map(|unrest| Unrest { git_until: parts.clock.steady(), ..unrest });
         }
     }
 
@@ -105,11 +135,16 @@ impl Scanning {
 impl Conductor {
     /// Reads the folder and obeys it.
     pub async fn scan(&mut self) {
-        self.scanning.unrest = None;
+        let unrest = self.scanning.unrest.take();
         let began = self.parts.clock.steady();
         let folder = Arc::clone(&self.parts.folder);
         let scanned = tokio::task::spawn_blocking(move || folder.scan()).await;
         let obeyed = match scanned {
+            Ok(Ok(snapshot))
+                if snapshot.git_is_changing && self.scanning.waits_for_git(unrest, &self.parts) =>
+            {
+                return;
+            }
             Ok(Ok(snapshot)) => {
                 let blank = snapshot.files.is_empty().then(|| "the campaigns folder is empty".to_owned());
                 self.obey(snapshot, blank).await

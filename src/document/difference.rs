@@ -1,13 +1,24 @@
 //! What differs between two documents, told by keys, whatever their order and comments.
 
-use super::{Entry, Node, Value, plain::Plain};
+use super::{Entry, Node, Value, plain::Plain, yaml};
 
 /// The paths of the keys whose values differ, in the order of the documents: those of `after`, then those
-/// that only `before` has. A list that has become longer or shorter differs as a whole.
-pub fn changed_keys(before: &Node, after: &Node) -> Vec<String> {
+/// that only `before` has. A list that has become longer or shorter differs as a whole. None of bytes that
+/// are no document.
+pub fn changed_keys(before: &[u8], after: &[u8]) -> Vec<String> {
     let mut changed = Vec::new();
-    compare(before, after, "", &mut changed);
+    if let (Ok(before), Ok(after)) = (yaml::parse("", before), yaml::parse("", after)) {
+        compare(&before, &after, "", &mut changed);
+    }
     changed
+}
+
+/// The keys, for people.
+pub fn told(keys: &[String]) -> String {
+    match keys {
+        [] => "no key, only how it is written".to_owned(),
+        keys => keys.join(", "),
+    }
 }
 
 fn compare(before: &Node, after: &Node, path: &str, changed: &mut Vec<String>) {
@@ -45,12 +56,10 @@ fn compare(before: &Node, after: &Node, path: &str, changed: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::yaml;
 
     #[track_caller]
     fn check(before: &str, after: &str, expected: &[&str]) {
-        let read = |text: &str| yaml::parse("x", text.as_bytes()).unwrap();
-        assert_eq!(changed_keys(&read(before), &read(after)), expected, "{before:?} {after:?}");
+        assert_eq!(changed_keys(before.as_bytes(), after.as_bytes()), expected, "{before:?} {after:?}");
     }
 
     #[test]

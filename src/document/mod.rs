@@ -5,6 +5,7 @@
 //! campaign or a setting means, files, clocks. Only [`yaml`] knows the YAML syntax.
 
 pub mod difference;
+pub mod examples;
 pub mod explanation;
 pub mod fields;
 pub mod nearest;

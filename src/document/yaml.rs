@@ -331,11 +331,7 @@ impl<'a, 'r> Builder<'a, 'r> {
         if self.refuse_tabs(line) {
             return;
         }
-        // What is missing at the end of a file stands behind its last character.
-        let last = count(self.line_lengths.len());
-        let length = self.line_lengths.last().copied().unwrap_or(0);
-        let (line, column) =
-            if line > last { (last, length + 1) } else { (line, count(error.marker().col()) + 1) };
+        let (line, column) = self.place(error.marker());
         let span = Span { line, column, end_column: column };
         let message = format!("this cannot be read as YAML: {}", error.info());
         self.report.error(span, Code::Syntax, "", message, None);
@@ -345,9 +341,19 @@ impl<'a, 'r> Builder<'a, 'r> {
         self.report.error(span, code, "", message, Some(hint.to_owned()));
     }
 
-    /// The parser counts lines from 1 and columns from 0, in characters.
+    /// The parser counts lines from 1 and columns from 0, in characters. What is missing at the end of a file
+    /// stands behind its last character.
+    fn place(&self, marker: &saphyr_parser::Marker) -> (u32, u32) {
+        let (line, last) = (count(marker.line()), count(self.line_lengths.len()));
+        if line > last {
+            (last, self.line_lengths.last().copied().unwrap_or(0) + 1)
+        } else {
+            (line, count(marker.col()) + 1)
+        }
+    }
+
     fn span(&mut self, span: saphyr_parser::Span) -> Span {
-        let (line, column) = (count(span.start.line()), count(span.start.col()) + 1);
+        let (line, column) = self.place(&span.start);
         let last_line = count(span.end.line());
         let end_column = if last_line > line {
             // The end of something that starts a line below its last one is of that line's start.
@@ -401,6 +407,13 @@ mod tests {
             Value::Scalar { text, plain } => (text, *plain),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_key_that_is_missing_at_the_end_stands_behind_the_last_character() {
+        let node = parse("x", b"? \n#  a comment").unwrap();
+        let Value::Mapping(entries) = &node.value else { panic!("{node:?}") };
+        assert_eq!(entries[0].key_span, Span { line: 2, column: 13, end_column: 13 });
     }
 
     #[test]

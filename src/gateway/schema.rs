@@ -22,7 +22,9 @@ pub(crate) enum Secret {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct GatewayLimits {
+    /// Recipients of sends, like 200/s; several windows as a list.
     recipients: Option<Rates>,
+    /// Requests that send, like 100/min; several windows as a list.
     calls: Option<Rates>,
     /// The part that is left unused, 0% to 90%.
     headroom: Option<String>,

@@ -119,9 +119,11 @@ mod schema {
     #[derive(JsonSchema)]
     #[schemars(rename_all = "camelCase", deny_unknown_fields)]
     pub struct Sandbox {
+        /// Which kind of service it is.
         kind: KindName,
         /// Fields of messages that do not say them.
         defaults: Option<Map<String, Value>>,
+        /// Its limits, never exceeded in any sliding window.
         limits: Option<GatewayLimits>,
         /// Calls under way at once, at most. Default: 4.
         concurrency: Option<u32>,

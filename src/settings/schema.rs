@@ -6,12 +6,25 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use serde_json::Value;
+
 use super::kinds::KINDS;
-use crate::campaign::schema::{NotYet, Text};
+use crate::{
+    campaign::schema::{NotYet, Text},
+    document::examples::with_examples,
+};
+
+/// Files that show every key; the tests hold them to be good.
+const EXAMPLES: &[&str] = &[
+    include_str!("../../tests/fixtures/settings/good/everything.yaml"),
+    include_str!("../../tests/fixtures/settings/good/netease.yaml"),
+    include_str!("../../tests/fixtures/settings/good/netease-send-to-all.yaml"),
+    include_str!("../../examples/settings/sandbox.yaml"),
+];
 
 /// The schema of a settings file, draft 2020-12.
-pub fn schema() -> Schema {
-    schemars::schema_for!(SettingsFile)
+pub fn schema() -> Value {
+    with_examples(schemars::schema_for!(SettingsFile).to_value(), EXAMPLES)
 }
 
 /// Settings of campaignd. Paths are relative to this file.
@@ -80,8 +93,8 @@ mod tests {
 
     #[test]
     fn the_schema_knows_the_keys_of_the_decoder() {
-        check(&schema(), file::KEYS);
-        let mut definitions = schema().to_value()["$defs"].take();
+        check(&Schema::try_from(schema()).unwrap(), file::KEYS);
+        let mut definitions = schema()["$defs"].take();
         let mut definition = |name: &str| Schema::try_from(definitions[name].take()).unwrap();
         check(&definition("Guard"), file::GUARD_KEYS);
         check(&definition("GatewayLimits"), GATEWAY_LIMIT_KEYS);
@@ -97,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_schema_knows_the_kinds() {
-        let schema = schema().to_value().to_string();
+        let schema = schema().to_string();
         for kind in KINDS {
             assert!(schema.contains(&format!("[\"{}\"]", kind.name())), "{}", kind.name());
         }

@@ -322,8 +322,64 @@ fn check_schema(schema: &Value, folders: &[&str]) {
 #[test]
 fn the_schemas_take_what_the_check_takes() {
     let campaigns = ["tests/fixtures/campaigns/good", "campaigns", "examples/openim", "examples/netease"];
-    check_schema(&campaign::schema::schema().to_value(), &campaigns);
-    check_schema(&settings::schema().to_value(), &["tests/fixtures/settings/good", "examples/settings"]);
+    check_schema(&campaign::schema::schema(), &campaigns);
+    check_schema(&settings::schema(), &["tests/fixtures/settings/good", "examples/settings"]);
+}
+
+/// Every key with where it stands, its description, and its part of the schema.
+fn keys<'a>(place: &str, schema: &'a Value, found: &mut Vec<(String, &'a Value)>) {
+    for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+        found.push((format!("{place}.{key}"), value));
+        keys(&format!("{place}.{key}"), value, found);
+    }
+    for word in ["items", "additionalProperties"] {
+        if let Some(part) = schema.get(word) {
+            keys(&format!("{place}[]"), part, found);
+        }
+    }
+    for word in ["anyOf", "oneOf"] {
+        // A choice that is explained itself has one key.
+        let choices = schema[word].as_array().into_iter().flatten();
+        choices
+            .filter(|choice| choice.get("description").is_none())
+            .for_each(|choice| keys(place, choice, found));
+    }
+    for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
+        keys(name, definition, found);
+    }
+}
+
+/// An editor explains and completes each key: it has a description, and examples or the words it takes.
+#[track_caller]
+fn check_explained(schema: &Value) {
+    let mut found = Vec::new();
+    keys("", schema, &mut found);
+    assert!(found.len() > 40);
+    let mut missing = Vec::new();
+    for (key, part) in found {
+        // What is not supported yet takes nothing.
+        if part.get("not").is_some() {
+            continue;
+        }
+        let text = part.to_string();
+        let completes = ["\"examples\"", "\"enum\"", "\"boolean\""].iter().any(|word| text.contains(word));
+        if !completes {
+            missing.push(format!("{key} has no example"));
+        }
+        for example in part["examples"].as_array().into_iter().flatten() {
+            assert!(takes(part, schema, example), "{key}: {example}");
+        }
+        if part.get("description").is_none() {
+            missing.push(format!("{key} has no description"));
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn the_schemas_explain_and_complete_each_key() {
+    check_explained(&campaign::schema::schema());
+    check_explained(&settings::schema());
 }
 
 fn openim<'a>(settings: &'a Settings, name: &str) -> &'a OpenIMSettings {
@@ -453,7 +509,7 @@ proptest! {
         file in 0_usize..100, place in 0_usize..10_000, with in proptest::option::of(0..VALUES.len()),
     ) {
         thread_local! {
-            static SCHEMA: Value = campaign::schema::schema().to_value();
+            static SCHEMA: Value = campaign::schema::schema();
         }
         let files = yaml_files("tests/fixtures/campaigns/good");
         let settings = one_gateway(Some(shanghai()));
@@ -468,7 +524,7 @@ proptest! {
         file in 0_usize..100, place in 0_usize..10_000, with in proptest::option::of(0..VALUES.len()),
     ) {
         thread_local! {
-            static SCHEMA: Value = settings::schema().to_value();
+            static SCHEMA: Value = settings::schema();
         }
         let files = yaml_files("tests/fixtures/settings/good");
         let taken = |text: &str| settings::read("changed.yaml", text.as_bytes(), Path::new("/etc")).0.is_some();

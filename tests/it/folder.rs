@@ -180,6 +180,108 @@ fn permissions_change_nothing_and_what_cannot_be_read_is_an_edit_rejected() {
     watched.check(&["one"], "active rejectedEdit");
 }
 
+/// The user and group called nobody.
+const NOBODY: u32 = 65_534;
+
+/// A watched desk whose daemon is held to permissions: where the tests run as root, it runs as nobody.
+fn watched_by_somebody() -> Watched {
+    use std::os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    };
+    let desk = Desk::new(SETTINGS, &[("a.yaml", &saying("one")), ("b.yaml", &saying("one"))]);
+    fs::create_dir(desk.path("campaigns/team")).unwrap();
+    desk.write("campaigns/team/c.yaml", &saying("one"));
+    let mut command = desk.command(&["serve"]);
+    if fs::metadata(desk.path("")).unwrap().uid() == 0 {
+        // Nobody need not reach the program where it was built.
+        let program = desk.path("program");
+        fs::copy(command.get_program(), &program).unwrap();
+        for name in ["", "campaignd.yaml", "campaigns", "campaigns/team"] {
+            chown(desk.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        for name in ["a.yaml", "b.yaml", "team/c.yaml"] {
+            chown(desk.path("campaigns").join(name), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        command = Command::new(program);
+        command.arg("serve").current_dir(desk.path("")).env("TZ", "UTC").env_remove("NOTIFY_SOCKET");
+        command.uid(NOBODY).gid(NOBODY).stdin(Stdio::null());
+    }
+    let daemon = Process::start(command, "ready: ");
+    Watched { desk, daemon }
+}
+
+#[test]
+fn a_file_without_permission_is_an_edit_rejected_and_a_folder_without_is_held() {
+    use std::os::unix::fs::PermissionsExt;
+    let watched = watched_by_somebody();
+    let permit = |name: &str, mode: u32| {
+        fs::set_permissions(watched.path(name), fs::Permissions::from_mode(mode)).unwrap()
+    };
+    let all = || ["a", "b", "c"].map(|id| watched.status(id));
+    let until = |expected: [&str; 3]| watched.desk.patiently(|| all() == expected);
+    until(["active ", "active ", "active "]);
+    permit("a.yaml", 0o000);
+    until(["active rejectedEdit", "active ", "active "]);
+    let problems = watched.desk.review().problems().unwrap();
+    assert!(problems.cell(0, "message").text().contains("Permission denied"));
+    permit("team", 0o000);
+    until(["active rejectedEdit", "active ", "active rejectedEdit"]);
+    permit("team", 0o755);
+    permit("a.yaml", 0o644);
+    until(["active ", "active ", "active "]);
+    permit("", 0o000);
+    until(["active removalHeld", "active removalHeld", "active removalHeld"]);
+    permit("", 0o755);
+    until(["active ", "active ", "active "]);
+    assert_eq!((watched.said("a"), watched.said("c")), (vec!["one".to_owned()], vec!["one".to_owned()]));
+    watched.daemon.stop();
+}
+
+/// Whether a program is there. Where CAMPAIGND_TEST_TOOLS says `required`, one that is not is a failure.
+fn there_is(program: &str) -> bool {
+    let is_there = Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
+    let required = std::env::var("CAMPAIGND_TEST_TOOLS").is_ok_and(|word| word == "required");
+    assert!(is_there || !required, "{program} is not installed");
+    if !is_there {
+        eprintln!("{program} is not installed: left out");
+    }
+    is_there
+}
+
+#[test]
+fn a_real_rsync_is_taken_as_it_ends() {
+    if !there_is("rsync") {
+        return;
+    }
+    let watched = Watched::new();
+    let source = watched.desk.path("source");
+    let copy = |flags: &[&str]| {
+        let mut command = Command::new("rsync");
+        command.args(flags).arg(format!("{}/", source.display())).arg(watched.path(""));
+        assert!(command.status().unwrap().success());
+    };
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("a.yaml"), saying("two") + "description: longer\n").unwrap();
+    fs::write(source.join("b.yaml"), saying("new")).unwrap();
+    copy(&["-a", "--delete"]);
+    watched.settle();
+    assert_eq!(
+        (watched.said("a"), watched.said("b")),
+        (vec!["two".into(), "one".into()], vec!["new".to_owned()])
+    );
+    // Written over in place, in pieces, and what is gone there is gone here.
+    fs::write(source.join("a.yaml"), saying("three") + &"# as slow as it is long\n".repeat(20_000)).unwrap();
+    fs::remove_file(source.join("b.yaml")).unwrap();
+    copy(&["-a", "--inplace", "--no-whole-file", "--bwlimit=2000"]);
+    watched.settle();
+    assert_eq!(watched.status("b"), "active ");
+    copy(&["-a", "--delete"]);
+    watched.settle();
+    assert_eq!(watched.status("b"), "active fileGone");
+    watched.check(&["three", "two", "one"], "active ");
+}
+
 #[test]
 fn a_config_map_is_swapped_by_one_link() {
     let desk = Desk::new(SETTINGS, &[]);
@@ -241,6 +343,57 @@ fn another_branch_is_taken_as_a_whole_with_its_commit() {
     git(&top, &["checkout", "-q", "-f", "main"]);
     watched.desk.patiently(|| watched.status("only-here") == "active ");
     watched.check(&["one", "three", "two", "one"], "active ");
+}
+
+/// A checkout that takes as long as it likes: git passes each file through a filter that does.
+#[test]
+fn a_slow_pull_is_taken_as_a_whole_with_its_commit() {
+    let desk = Desk::new(SETTINGS, &[]);
+    let upstream = desk.path("upstream");
+    fs::create_dir_all(upstream.join("campaigns")).unwrap();
+    let write =
+        |name: &str, text: &str| fs::write(upstream.join("campaigns").join(name), saying(text)).unwrap();
+    let commit = || {
+        git(&upstream, &["add", "-A", "."]);
+        git(&upstream, &["commit", "-qm", "more"]);
+        git(&upstream, &["rev-parse", "HEAD"])
+    };
+    git(&desk.path(""), &["init", "-q", "-b", "main", "upstream"]);
+    fs::write(upstream.join(".gitattributes"), "*.yaml filter=slow\n").unwrap();
+    write("a.yaml", "one");
+    write("gone.yaml", "one");
+    commit();
+    // The ledger stands beside the clone.
+    git(&desk.path(""), &["clone", "-q", "upstream", "clone"]);
+    let clone = desk.path("clone");
+    let settings = SETTINGS.to_owned() + "campaigns: clone/campaigns\n";
+    desk.write("campaignd.yaml", &settings);
+    git(&clone, &["config", "filter.slow.smudge", "sleep 0.5; cat"]);
+    git(&clone, &["config", "filter.slow.clean", "cat"]);
+    git(&clone, &["config", "remote.origin.uploadpack", "sleep 0.3; git-upload-pack"]);
+    let daemon = desk.serve();
+    let watched = Watched { desk, daemon };
+    for name in ["a.yaml", "b.yaml", "c.yaml", "d.yaml"] {
+        write(name, "two");
+    }
+    fs::remove_file(upstream.join("campaigns/gone.yaml")).unwrap();
+    let pulled = commit();
+    git(&clone, &["pull", "-q", "--ff-only"]);
+    let newest = |campaign: &str| watched.desk.json(&["history", campaign])[0].clone();
+    watched.desk.patiently(|| !watched.said("d").is_empty());
+    let times = ["a", "b", "c", "d"].map(|campaign| {
+        let newest = newest(campaign);
+        assert_eq!(
+            (&newest["commit_id"], &newest["dirty"]),
+            (&pulled.as_str().into(), &0.into()),
+            "{newest}"
+        );
+        newest["applied_at"].clone()
+    });
+    assert!(times.iter().all(|time| *time == times[0]), "{times:?}");
+    assert_eq!(watched.said("a"), ["two", "one"]);
+    watched.desk.patiently(|| watched.status("gone") == "active fileGone");
+    watched.daemon.stop();
 }
 
 #[test]

@@ -57,6 +57,59 @@ fn a_plan_tells_what_a_tree_would_change() {
     assert_eq!(changes(&desk.json(&["plan", "campaigns/changed.yaml"])), ["changed changed"]);
 }
 
+/// What a person reads before a branch is put in force.
+#[test]
+fn a_plan_of_another_branch_tells_which_keys_change() {
+    let named = |id: &str, rest: &str| daily(&format!("id: {id}\n{AT_NINE}\n{rest}"));
+    let desk = Desk::new(
+        SETTINGS,
+        &[
+            ("greeting.yaml", &named("greeting", "labels: {team: growth}")),
+            ("written-otherwise.yaml", &named("written-otherwise", "")),
+            ("only-on-main.yaml", &named("only-on-main", "")),
+            ("renamed.yaml", &named("renamed", "")),
+            ("same.yaml", &named("same", "")),
+        ],
+    );
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(args);
+        assert!(command.current_dir(desk.path("")).status().unwrap().success(), "{args:?}");
+    };
+    desk.write(".gitignore", "*.db*\n");
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "main"]);
+    git(&["checkout", "-qb", "autumn"]);
+    let changed = named("greeting", "labels: {team: reach}").replace("0 9 *", "30 9 *").replace("hi", "bye");
+    desk.write("campaigns/greeting.yaml", &changed.replace(", u00003]", ", u00003, u00004]"));
+    desk.write("campaigns/written-otherwise.yaml", &("# why\n".to_owned() + &named("written-otherwise", "")));
+    desk.write("campaigns/new.yaml", &named("new", ""));
+    desk.write("campaigns/broken.yaml", "message: [");
+    git(&["mv", "campaigns/renamed.yaml", "campaigns/moved.yaml"]);
+    git(&["rm", "-q", "campaigns/only-on-main.yaml"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "autumn"]);
+    git(&["checkout", "-q", "main"]);
+    desk.serve().stop();
+    git(&["checkout", "-q", "autumn"]);
+    let said = desk.ends(&["plan", "--now", "2099-10-24T00:00:00Z", "--for", "1d"], 0);
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!("plan_of_another_branch", said.out + &said.err);
+    });
+    let plan = desk.json(&["plan", "--now", "2099-10-24T00:00:00Z"]);
+    let keys = json!(["labels.team", "message.content.content", "recvIDs", "schedules[0].cron"]);
+    let told = plan["campaigns"].as_array().unwrap();
+    let greeting = told.iter().find(|row| row["campaign"] == "greeting").unwrap();
+    let mut sorted: Vec<&str> =
+        greeting["keys"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    sorted.sort_unstable();
+    assert_eq!(json!(sorted), keys);
+    // The other way round, from a tree elsewhere.
+    git(&["checkout", "-q", "main"]);
+    assert!(changes(&desk.json(&["plan", "campaigns"])).iter().all(|change| change.ends_with(" same")));
+}
+
 #[test]
 fn a_plan_shows_each_occurrence_in_local_time() {
     let rest = "timezone: Europe/Berlin\nschedules: [{cron: \"30 2 * * *\", except: [2026-10-24]}]\nwindow: {between: \"00:00-03:00\"}";

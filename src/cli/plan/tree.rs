@@ -1,7 +1,7 @@
 //! This tree against the ledger: what obeying it would do to the campaigns in force.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     campaign::{Campaign, CampaignID, file},
     cli::{Failure, files::Source, output},
+    document::difference::changed_keys,
     folder::FileState,
     revision::{self, Change, Content, Found, InForce, Seen},
     settings::Settings,
@@ -23,6 +24,9 @@ pub struct Changed {
     pub campaign: String,
     /// One of added, changed, removed, renamed, held, rejected, same.
     pub change: &'static str,
+    /// Of a changed campaign: the keys whose values are others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
 }
 
 /// The tree compared, and the campaigns that would be in force.
@@ -82,12 +86,20 @@ pub fn compare(path: Option<&Path>, settings: &Settings, now: Timestamp) -> Resu
     let wishes = revision::compare(&in_force, seen, settings.guard, now);
     let mut changes = words(&in_force, &wishes.changes);
     let newcomers: BTreeSet<&str> = wishes.duplicates.iter().map(|(newcomer, _)| newcomer.as_str()).collect();
+    let before: HashMap<&CampaignID, &CampaignRecord> =
+        records.iter().map(|record| (&record.id, record)).collect();
+    let mut keys: HashMap<CampaignID, Vec<String>> = HashMap::new();
     let mut would_be: BTreeMap<CampaignID, (Campaign, Source)> = BTreeMap::new();
     let mut rejected: Vec<String> = Vec::new();
     for (found, campaign, source) in read {
         match campaign {
             Some(campaign) if !newcomers.contains(found.path.as_str()) => {
-                changes.entry(campaign.id.clone()).or_insert("same");
+                let change = *changes.entry(campaign.id.clone()).or_insert("same");
+                if let ("changed", Some(known), Some(bytes)) =
+                    (change, before.get(&campaign.id), source.bytes())
+                {
+                    keys.insert(campaign.id.clone(), changed_keys(&known.yaml, bytes));
+                }
                 would_be.insert(campaign.id.clone(), (campaign, source));
             }
             _ => rejected.push(match &found.content {
@@ -103,11 +115,15 @@ pub fn compare(path: Option<&Path>, settings: &Settings, now: Timestamp) -> Resu
             would_be.extend(as_it_was(record, &root, settings, now));
         }
     }
-    let mut changed: Vec<Changed> =
-        changes.iter().map(|(id, change)| Changed { campaign: id.to_string(), change }).collect();
+    let told = |(id, change): (&CampaignID, &&'static str)| Changed {
+        campaign: id.to_string(),
+        change,
+        keys: keys.remove(id).unwrap_or_default(),
+    };
+    let mut changed: Vec<Changed> = changes.iter().map(told).collect();
     for name in rejected {
         if !changed.iter().any(|known| known.campaign == name && known.change == "rejected") {
-            changed.push(Changed { campaign: name, change: "rejected" });
+            changed.push(Changed { campaign: name, change: "rejected", keys: Vec::new() });
         }
     }
     changed.sort_by(|a, b| (&a.campaign, a.change).cmp(&(&b.campaign, b.change)));

@@ -180,6 +180,7 @@ mod schema {
     #[derive(JsonSchema)]
     #[schemars(rename_all = "camelCase", deny_unknown_fields)]
     pub struct OpenIM {
+        /// Which kind of service it is.
         kind: KindName,
         /// Like http://127.0.0.1:10002.
         url: String,

@@ -203,6 +203,35 @@ fn nothing_is_removed_while_git_changes_the_checkout() {
 }
 
 #[test]
+fn what_git_changes_is_taken_as_a_whole() {
+    play(async |simulation| {
+        simulation.write("a.yaml", &every(10));
+        let daemon = simulation.daemon();
+        seconds(1).await;
+        simulation.folder.git_is_changing.store(true, Ordering::Relaxed);
+        // A checkout that lasts.
+        for name in ["a.yaml", "b.yaml", "c.yaml"] {
+            simulation.write(name, &every(20));
+            daemon.changed().await;
+            seconds(3).await;
+            assert_eq!(simulation.ask(REVISIONS), ["a a.yaml"]);
+        }
+        simulation.folder.git_is_changing.store(false, Ordering::Relaxed);
+        seconds(1).await;
+        assert_eq!(simulation.ask(REVISIONS), ["a a.yaml", "a a.yaml", "b b.yaml", "c c.yaml"]);
+        // Whoever leaves a lock behind keeps nobody waiting for long.
+        simulation.folder.git_is_changing.store(true, Ordering::Relaxed);
+        simulation.write("a.yaml", &every(30));
+        daemon.changed().await;
+        seconds(4).await;
+        assert_eq!(simulation.ask(REVISIONS).len(), 4);
+        seconds(2).await;
+        assert_eq!(simulation.ask(REVISIONS).len(), 5);
+        daemon.stop().await;
+    });
+}
+
+#[test]
 fn nothing_is_removed_while_a_broken_file_may_be_it() {
     play(async |simulation| {
         simulation.write("a.yaml", &format!("id: sale\n{}", every(10)));

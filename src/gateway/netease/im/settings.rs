@@ -189,6 +189,7 @@ mod schema {
     #[derive(JsonSchema)]
     #[schemars(rename_all = "camelCase", deny_unknown_fields)]
     pub struct NetEase {
+        /// Which kind of service it is.
         kind: KindName,
         /// Like https://api.yunxinapi.com/nimserver, or a list: the next one when one cannot be reached.
         url: OneOrMore,

@@ -270,6 +270,7 @@ mod schema {
     #[derive(JsonSchema)]
     #[schemars(rename_all = "camelCase", deny_unknown_fields)]
     pub struct NetEaseSendToAll {
+        /// Which kind of service it is.
         kind: KindName,
         /// The whole address.
         url: Text,
@@ -300,6 +301,7 @@ mod schema {
         antispam: Option<Text>,
         /// Fields of messages that do not say them.
         defaults: Option<Map<String, Value>>,
+        /// Its limits, never exceeded in any sliding window.
         limits: Option<GatewayLimits>,
         /// Calls under way at once, at most. Default: 4.
         concurrency: Option<u32>,
@@ -384,6 +386,7 @@ mod schema {
     struct Success {
         /// A JSON pointer.
         pointer: Text,
+        /// What stands there after a success.
         equals: Value,
     }
 }
