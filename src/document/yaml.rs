@@ -331,10 +331,17 @@ impl<'a, 'r> Builder<'a, 'r> {
         if self.refuse_tabs(line) {
             return;
         }
-        let (line, column) = self.place(error.marker());
+        let (mut line, mut column) = self.place(error.marker());
+        let mut hint = None;
+        // What the parser misses below the last text is missing right behind it.
+        let last = self.line_lengths.iter().rposition(|length| *length > 0);
+        if let Some(last) = last.filter(|last| line > count(*last) + 1) {
+            (line, column) = (count(last) + 1, self.line_lengths[last] + 1);
+            hint = Some("a bracket, a brace or a quote may not be closed".to_owned());
+        }
         let span = Span { line, column, end_column: column };
         let message = format!("this cannot be read as YAML: {}", error.info());
-        self.report.error(span, Code::Syntax, "", message, None);
+        self.report.error(span, Code::Syntax, "", message, hint);
     }
 
     fn error(&mut self, span: Span, code: Code, message: impl Into<String>, hint: &str) {
@@ -417,6 +424,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_closed_is_missing_behind_the_last_text() {
+        check("a: [1\n\n\n", &[(Code::Syntax, 1, 6)]);
+        // An open quote is told where it opens.
+        check("a: 1\nb: \"x\n", &[(Code::Syntax, 2, 4)]);
+    }
+
+    #[test]
     fn values_keep_their_text_and_place() {
         let node = parse("x", "\u{feff}a: 012\r\nb:\r\n  - \"多 \\n x\"\r\n  - 你: {y: 0x1f}\r\n".as_bytes())
             .unwrap();
@@ -460,7 +474,7 @@ mod tests {
         check("a: [\n\t1]\n", &[(Code::Forbidden, 2, 1)]);
         check("a: |\n  code:\n  \tindented\n", &[]);
         check("? [a]\n: 1\n", &[(Code::Syntax, 1, 3)]);
-        check("a: [1\n", &[(Code::Syntax, 2, 1)]);
+        check("a: [1\n", &[(Code::Syntax, 1, 6)]);
         check("a: 1\n20%", &[(Code::Syntax, 2, 4)]);
         check("a: *x\n", &[(Code::Syntax, 1, 4)]);
         check("a: &x [*x]\n", &[(Code::Syntax, 1, 8)]);

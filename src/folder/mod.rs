@@ -120,11 +120,13 @@ fn stamp(metadata: &std::fs::Metadata) -> Stamp {
 /// A path that leads nowhere out of a folder, by links neither; one that leads to nothing (yet) is as it is.
 pub fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
     match std::fs::canonicalize(path) {
-        Ok(real) if !real.starts_with(std::fs::canonicalize(root)?) => {
-            Err(io::Error::other("a link leads out of the campaigns folder"))
-        }
+        Ok(real) if !real.starts_with(std::fs::canonicalize(root)?) => Err(leads_out()),
         _ => Ok(path.to_owned()),
     }
+}
+
+fn leads_out() -> io::Error {
+    io::Error::other("a link leads out of the campaigns folder")
 }
 
 /// Whether a file of this name is a campaign's.
@@ -140,15 +142,15 @@ impl DiskFolder {
         DiskFolder { root: root.to_owned(), known: Mutex::default(), asking: Mutex::default() }
     }
 
-    /// `seen` holds the folders that have been looked into: a link that leads back is not followed.
-    fn look_into(
-        &self,
-        folder: &Path,
-        prefix: &str,
-        seen: &mut BTreeSet<PathBuf>,
-        scan: &mut Scan<'_>,
-    ) -> io::Result<()> {
-        if !seen.insert(std::fs::canonicalize(folder)?) {
+    /// A link that leads back is not followed; one that leads out of the root would bring what nobody has put
+    /// here.
+    fn look_into(&self, folder: &Path, prefix: &str, seen: &mut Seen, scan: &mut Scan<'_>) -> io::Result<()> {
+        let real = std::fs::canonicalize(folder)?;
+        if seen.root.as_ref().is_some_and(|root| !real.starts_with(root)) {
+            return Err(leads_out());
+        }
+        seen.root.get_or_insert_with(|| real.clone());
+        if !seen.folders.insert(real) {
             return Ok(());
         }
         for entry in std::fs::read_dir(folder)? {
@@ -181,6 +183,13 @@ impl DiskFolder {
         }
         Ok(())
     }
+}
+
+/// The folders that a scan has looked into, by their real paths.
+#[derive(Default)]
+struct Seen {
+    root: Option<PathBuf>,
+    folders: BTreeSet<PathBuf>,
 }
 
 /// A scan under way.
@@ -276,7 +285,7 @@ impl Folder for DiskFolder {
             unread: Vec::new(),
             changed: Vec::new(),
         };
-        self.look_into(&self.root, "", &mut BTreeSet::new(), &mut scan)
+        self.look_into(&self.root, "", &mut Seen::default(), &mut scan)
             .map_err(|error| FolderFault { path: self.root.display().to_string(), error })?;
         scan.read();
         let changed = scan.changed;
@@ -345,9 +354,14 @@ mod tests {
         write("d.yaml/e.yaml", "");
         std::os::unix::fs::symlink("nowhere", folder.path().join("dangling.yaml")).unwrap();
         std::os::unix::fs::symlink(".", folder.path().join("loop")).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("foreign.yaml"), "").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("out")).unwrap();
         let snapshot = DiskFolder::new(folder.path()).scan().unwrap();
         let names: Vec<&str> = snapshot.files.keys().map(String::as_str).collect();
-        assert_eq!(names, ["a.yaml", "d.yaml/e.yaml", "dangling.yaml", "team/b.yml"]);
+        assert_eq!(names, ["a.yaml", "d.yaml/e.yaml", "dangling.yaml", "out/", "team/b.yml"]);
+        let out = "a link leads out of the campaigns folder".to_owned();
+        assert_eq!(snapshot.files["out/"], FileState::Unreadable(out));
         assert_eq!(snapshot.files["a.yaml"], FileState::of(b"x".to_vec()));
         let FileState::Read { sha256, .. } = &snapshot.files["a.yaml"] else { panic!() };
         assert_eq!(&**sha256, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use notify::{
-    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode, ModifyKind},
 };
 
@@ -53,12 +53,14 @@ impl FolderWatch {
 /// counts.
 fn watch(root: &Path, wake: &Wake) -> notify::Result<RecommendedWatcher> {
     let (wake, written) = (Arc::clone(wake), Mutex::new(Written::default()));
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+    let tell = move |event: notify::Result<Event>| {
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.take(event) {
             wake(written.any());
         }
-    })?;
+    };
+    // A link may lead to the whole disk; where it leads into the folder, that is watched anyway.
+    let mut watcher = RecommendedWatcher::new(tell, Config::default().with_follow_symlinks(false))?;
     watcher.watch(root, RecursiveMode::Recursive)?;
     Ok(watcher)
 }

@@ -32,7 +32,7 @@ pub struct Range {
 
 const DAY_MINUTES: u16 = 24 * 60;
 /// The names of days, from Monday on.
-const NAMES: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
+pub const NAMES: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
 /// A window of one range on one day opens and closes within a week; a clock change may cost one more.
 const DAYS_AHEAD: i64 = 16;
 

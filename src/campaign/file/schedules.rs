@@ -15,7 +15,7 @@ use crate::{
     document::{
         Code, Value,
         fields::{Cursor, Fields, Report, shorten},
-        nearest::did_you_mean,
+        nearest::with_names_meant,
     },
     schedule::{Calendar, CronLine, Except, Pattern, Schedule, read_date},
 };
@@ -150,13 +150,7 @@ fn cron(cursor: &Cursor<'_>, report: &mut Report) -> Option<CronLine> {
 /// What was meant where one name is misspelt.
 fn nearest_cron(text: &str) -> Option<String> {
     let fields = text.split_whitespace();
-    fields.filter(|field| field.len() < 100).find_map(|field| {
-        let known = |name: &str| CRON_NAMES.contains(&name.to_ascii_uppercase().as_str()) || name.len() < 2;
-        let wrong = field.split(|c: char| !c.is_alphabetic()).find(|name| !known(name))?;
-        let right = did_you_mean(wrong, CRON_NAMES.iter().copied())?;
-        let right = right.split('`').nth(1)?;
-        Some(format!("did you mean `{}`?", field.replace(wrong, right)))
-    })
+    fields.filter(|field| field.len() < 100).find_map(|field| with_names_meant(field, CRON_NAMES))
 }
 
 fn period(cursor: &Cursor<'_>, report: &mut Report) -> Option<SignedDuration> {

@@ -8,10 +8,11 @@ use crate::{
     document::{
         Code,
         fields::{Cursor, Fields, Report, shorten},
+        nearest::with_names_meant,
     },
     schedule::{
         Calendar, ClockChanges, Repeated, Skipped, Window,
-        window::{Days, Range},
+        window::{Days, NAMES, Range},
     },
 };
 
@@ -125,7 +126,9 @@ fn days(cursor: &Cursor<'_>, report: &mut Report) -> Option<Days> {
             let days = Days::parse(text);
             if days.is_none() {
                 let message = format!("`{}` names no days of the week", shorten(text));
-                item.error(report, Code::BadValue, message, Some("for example MON-FRI, or SAT,SUN"));
+                let meant = with_names_meant(text, &NAMES).filter(|_| text.len() < 100);
+                let hint = meant.as_deref().unwrap_or("for example MON-FRI, or SAT,SUN");
+                item.error(report, Code::BadValue, message, Some(hint));
             }
             days
         })
