@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, BufReader, BufWriter, Read, Seek, Write},
     path::{Path, PathBuf},
+    thread::JoinHandle,
 };
 
 use super::SourceSet;
@@ -34,6 +35,8 @@ pub struct Gatherer {
     spill_folder: PathBuf,
     piece_bytes: usize,
     piece: Piece,
+    /// A piece that is sorted and spilled meanwhile; it comes back empty.
+    spilling: Option<JoinHandle<io::Result<(File, Piece)>>>,
     /// In the order of their ids' coming.
     spilled: Vec<File>,
 }
@@ -65,6 +68,7 @@ impl Gatherer {
             spill_folder: spill_folder.to_owned(),
             piece_bytes: PIECE_BYTES,
             piece: Piece::default(),
+            spilling: None,
             spilled: Vec::new(),
         }
     }
@@ -92,6 +96,11 @@ impl Gatherer {
 
     /// Adds all that another has gathered.
     pub fn absorb(&mut self, mut other: Gatherer) -> io::Result<()> {
+        if self.piece.entries.is_empty() && self.spilling.is_none() && self.spilled.is_empty() {
+            *self = other;
+            return Ok(());
+        }
+        other.collect()?;
         if other.spilled.is_empty() {
             for entry in &other.piece.entries {
                 let start = self.piece.bytes.len() as u32;
@@ -101,7 +110,9 @@ impl Gatherer {
             return if self.piece.size() >= self.piece_bytes { self.spill() } else { Ok(()) };
         }
         self.spill()?;
+        self.collect()?;
         other.spill()?;
+        other.collect()?;
         for file in other.spilled {
             self.spilled.push(file);
             self.join_pieces()?;
@@ -109,19 +120,25 @@ impl Gatherer {
         Ok(())
     }
 
+    /// Has the piece sorted and spilled, while the next one is filled.
     fn spill(&mut self) -> io::Result<()> {
         if self.piece.entries.is_empty() {
             return Ok(());
         }
-        self.piece.sort();
-        let mut writer = Spill::new(&self.spill_folder)?;
-        for entry in &self.piece.entries {
-            writer.write(self.piece.id(entry), entry.sources, self.piece.values(entry))?;
-        }
-        self.spilled.push(writer.end()?);
-        self.piece.bytes.clear();
-        self.piece.entries.clear();
-        self.join_pieces()
+        let empty = self.collect()?;
+        let (piece, folder) = (std::mem::replace(&mut self.piece, empty), self.spill_folder.clone());
+        let work = move || piece.spill(&folder);
+        self.spilling = Some(std::thread::Builder::new().name("spill".to_owned()).spawn(work)?);
+        Ok(())
+    }
+
+    /// Waits for the piece that is being spilled; gives it back empty.
+    fn collect(&mut self) -> io::Result<Piece> {
+        let Some(spilling) = self.spilling.take() else { return Ok(Piece::default()) };
+        let (file, empty) = spilling.join().map_err(|_| io::Error::other("sorting ids has failed"))??;
+        self.spilled.push(file);
+        self.join_pieces()?;
+        Ok(empty)
     }
 
     /// Merges the pieces into one when there are many.
@@ -141,12 +158,14 @@ impl Gatherer {
     /// Every text that was added, sorted, none twice.
     pub fn texts(mut self) -> io::Result<Texts> {
         self.piece.sort();
+        self.collect()?;
         Ok(Texts(Merge::new(self.spilled, self.piece)?))
     }
 
     /// Every id, sorted, none twice.
     pub fn members(mut self) -> io::Result<Members> {
         self.piece.sort();
+        self.collect()?;
         Ok(Members(Merge::new(self.spilled, self.piece)?))
     }
 }
@@ -190,6 +209,18 @@ impl Piece {
     /// The id with its values.
     fn whole(&self, entry: &Entry) -> &[u8] {
         &self.bytes[entry.start as usize..][..usize::from(entry.length) + entry.values_length as usize]
+    }
+
+    /// Writes it, sorted, to a file of its own.
+    fn spill(mut self, folder: &Path) -> io::Result<(File, Piece)> {
+        self.sort();
+        let mut writer = Spill::new(folder)?;
+        for entry in &self.entries {
+            writer.write(self.id(entry), entry.sources, self.values(entry))?;
+        }
+        self.bytes.clear();
+        self.entries.clear();
+        Ok((writer.end()?, self))
     }
 
     /// Sorts by id and joins equal ones; the first values count.

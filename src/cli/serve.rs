@@ -60,7 +60,8 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let (process, person) = (std::process::id(), settings::who());
     let who = format!("process {process} of {person} since {}", clock.now().strftime("%F %T UTC"));
     let _owner = Owner::take(&settings.database, &who)?;
-    let store = SqliteStore::open(&settings.database, clock.now())?;
+    let store =
+        SqliteStore::open(&settings.database, clock.now())?.checkpointed_beside(&settings.database)?;
     let ledger = Ledger::threaded(Box::new(store)).context("the ledger's writer cannot be started")?;
     let gateways = wire::posts(&settings, &clock)?;
     let sandboxes = sandboxes(&gateways);

@@ -23,11 +23,11 @@ use crate::{
         screen::{Held, Screen, Screened},
         source::{Side, SourceRecord},
     },
-    store::{Store, Stored},
+    store::{Ledger, Store, Stored},
 };
 
 /// How many members are written in one transaction.
-const MEMBERS_A_PART: usize = 20_000;
+const MEMBERS_A_PART: usize = 10_000;
 
 /// Opens the run and seals it. Gives its state, which is paused when its campaign is.
 ///
@@ -134,26 +134,19 @@ async fn store(
     opening: Opening,
 ) -> Result<RunState, OpeningFault> {
     let Opening { members, sources, included, excluded } = opening;
-    let (sides, screen) = ((included, excluded), assignment.screen());
-    let mut writing = Writing { parts, assignment, before: Before::Nothing };
+    let sides = (included, excluded);
     let mut cutter = Cutter::new(&assignment.run, assignment.batch_size());
     let mut filled = assignment.campaign.template.as_ref().map(|_| Gatherer::new(&parts.spill_folder));
-    let mut source = match members {
-        From::Few(members) if filled.is_none() => {
-            let judged = held_back(parts, assignment, members).await?.judge(&screen, sides);
-            let part = judged.cut(&mut cutter, true);
-            return writing.seal(part, sources).await;
-        }
-        From::Few(members) => Source::Few(members.into_iter()),
-        From::Many(members) => Source::Many(members),
+    let (source, pace) = match members {
+        From::Few(members) => (Source::Few(members.into_iter()), Pace::AtOnce),
+        From::Many(members) => (Source::Many(members), Pace::Patient),
     };
+    let ledger = Paced { ledger: &parts.ledger, pace };
+    let mut judging =
+        Judging { parts, assignment, ledger, screen: assignment.screen(), sides, source: Some(source) };
+    let mut writing = Writing { parts, assignment, ledger, before: Before::Nothing };
+    let (mut judged, mut is_last) = judging.next().await?;
     loop {
-        // The merge reads from disk, so it is done where blocking is allowed.
-        let (members, source_back) = blocking(move || (source.part(), source)).await?;
-        source = source_back;
-        let members = members?;
-        let is_last = members.len() < MEMBERS_A_PART;
-        let judged = held_back(parts, assignment, members).await?.judge(&screen, sides);
         let part = match filled.take() {
             None => judged.cut(&mut cutter, is_last),
             Some(gatherer) => {
@@ -163,7 +156,10 @@ async fn store(
             }
         };
         if !is_last {
-            writing.write(part).await?;
+            // While a part is written, the next one is read.
+            let (written, next) = tokio::join!(writing.write(part), judging.next());
+            written?;
+            (judged, is_last) = next?;
             continue;
         }
         let Some(gatherer) = filled else { return writing.seal(part, sources).await };
@@ -210,24 +206,75 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// Asks the ledger who of these, sorted, must not be written to.
-async fn held_back(
-    parts: &Parts,
-    assignment: &Assignment,
-    members: Vec<Member>,
-) -> Result<Asked, OpeningFault> {
-    let (Some(first), Some(last)) = (members.first(), members.last()) else { return Ok(Asked::default()) };
-    let (first, last, now) = (first.id.clone(), last.id.clone(), parts.clock.now());
-    let (run, caps) = (assignment.run.clone(), assignment.caps());
-    let (suppressed, capped) = parts
-        .ledger
-        .call(move |store| {
-            let suppressed = store.suppressed_between(&first, &last, now)?;
-            Ok((suppressed, store.capped_between(&run, &caps, &first, &last, now)?))
-        })
-        .await?;
-    let (suppressed, capped) = (suppressed.into_iter().collect(), capped.into_iter().collect());
-    Ok(Asked { members, suppressed, capped })
+/// Whether others wait for the writing of an audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// It is small.
+    AtOnce,
+    /// It lets others pass.
+    Patient,
+}
+
+#[derive(Clone, Copy)]
+struct Paced<'a> {
+    ledger: &'a Ledger,
+    pace: Pace,
+}
+
+impl Paced<'_> {
+    async fn call<R: Send + 'static>(
+        self,
+        work: impl FnOnce(&mut dyn Store) -> Stored<R> + Send + 'static,
+    ) -> Stored<R> {
+        match self.pace {
+            Pace::AtOnce => self.ledger.call(work).await,
+            Pace::Patient => self.ledger.call_patiently(work).await,
+        }
+    }
+}
+
+/// An audience on its way to being cut: who of it is asked.
+struct Judging<'a> {
+    parts: &'a Parts,
+    assignment: &'a Assignment,
+    ledger: Paced<'a>,
+    screen: Screen<'a>,
+    /// The sources that name the audience, and those that exclude.
+    sides: (SourceSet, SourceSet),
+    /// None after the last part.
+    source: Option<Source>,
+}
+
+impl Judging<'_> {
+    /// The next part, and whether it is the last.
+    async fn next(&mut self) -> Result<(Judged, bool), OpeningFault> {
+        let Some(mut source) = self.source.take() else { return Ok((Judged::default(), true)) };
+        // The merge reads from disk, so it is done where blocking is allowed.
+        let (members, source) = blocking(move || (source.part(), source)).await?;
+        let members = members?;
+        let is_last = members.len() < MEMBERS_A_PART;
+        self.source = Some(source).filter(|_| !is_last);
+        let judged = self.held_back(members).await?.judge(&self.screen, self.sides);
+        Ok((judged, is_last))
+    }
+
+    /// Asks the ledger who of these, sorted, must not be written to.
+    async fn held_back(&self, members: Vec<Member>) -> Result<Asked, OpeningFault> {
+        let (Some(first), Some(last)) = (members.first(), members.last()) else {
+            return Ok(Asked::default());
+        };
+        let (first, last, now) = (first.id.clone(), last.id.clone(), self.parts.clock.now());
+        let (run, caps) = (self.assignment.run.clone(), self.assignment.caps());
+        let (suppressed, capped) = self
+            .ledger
+            .call(move |store| {
+                let suppressed = store.suppressed_between(&first, &last, now)?;
+                Ok((suppressed, store.capped_between(&run, &caps, &first, &last, now)?))
+            })
+            .await?;
+        let (suppressed, capped) = (suppressed.into_iter().collect(), capped.into_iter().collect());
+        Ok(Asked { members, suppressed, capped })
+    }
 }
 
 /// Members, sorted, with those whom the ledger holds back.
@@ -239,14 +286,13 @@ struct Asked {
 }
 
 impl Asked {
-    /// `sides`: the sources that name the audience, and those that exclude.
     fn judge(mut self, screen: &Screen<'_>, sides: (SourceSet, SourceSet)) -> Judged {
         let mut judged = Judged { asked: Vec::new(), excluded: Vec::new() };
         let (included, excluded) = sides;
         for member in self.members.into_iter().filter(|member| member.sources.meets(included)) {
             let held = Held {
-                suppressed: self.suppressed.remove(&member.id),
-                capped: self.capped.remove(&member.id),
+                suppressed: held(&mut self.suppressed, &member.id),
+                capped: held(&mut self.capped, &member.id),
             };
             match screen.judge(&member.id, member.sources.meets(excluded), held) {
                 Screened::NotSampled => {}
@@ -258,7 +304,13 @@ impl Asked {
     }
 }
 
+/// Why one is held back. Mostly nobody is, and then nothing is hashed.
+fn held(reasons: &mut HashMap<RecipientID, Reason>, id: &RecipientID) -> Option<Reason> {
+    if reasons.is_empty() { None } else { reasons.remove(id) }
+}
+
 /// Members, sorted: who is asked, and who is not.
+#[derive(Default)]
 struct Judged {
     asked: Vec<Member>,
     excluded: Vec<(RecipientID, Reason)>,
@@ -317,6 +369,7 @@ impl Part {
 struct Writing<'a> {
     parts: &'a Parts,
     assignment: &'a Assignment,
+    ledger: Paced<'a>,
     before: Before,
 }
 
@@ -324,7 +377,9 @@ impl Writing<'_> {
     async fn write(&mut self, part: Part) -> Result<(), OpeningFault> {
         let size = self.before.size() + part.included;
         let (run, now, before) = (self.assignment.run.clone(), self.parts.clock.now(), self.before);
-        self.parts.ledger.call(move |store| part.write(store, &run, before, now)).await?;
+        // What has been written is thrown away here, and not by the writer.
+        let work = move |store: &mut dyn Store| part.write(store, &run, before, now).map(|()| part);
+        drop(self.ledger.call(work).await?);
         self.before = Before::Written { size };
         Ok(())
     }
@@ -340,7 +395,6 @@ impl Writing<'_> {
         }
         let (run, now) = (assignment.run.clone(), self.parts.clock.now());
         let sealed = self
-            .parts
             .ledger
             .call(move |store| {
                 part.write(store, &run, before, now)?;

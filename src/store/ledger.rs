@@ -1,9 +1,13 @@
 //! The one writer: every change passes through it, and changes that wait together are committed
-//! together, so that a slow disk is waited for once.
+//! together, so that a slow disk is waited for once. Those that have time, the parts of an audience that
+//! is opened, go one by one, while no other waits.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{Store, StoreError, Stored};
 
@@ -11,6 +15,10 @@ use super::{Store, StoreError, Stored};
 const QUEUE: usize = 256;
 /// The most changes that share a commit.
 const CHANGES_A_COMMIT: usize = 64;
+/// How many changes that have time may wait for the writer.
+const PATIENT: usize = 8;
+/// After so many commits of others, one that has time has its turn all the same.
+const COMMITS_A_PATIENT_ONE: u32 = 8;
 
 /// The daemon's handle on its ledger. Clones share the writer.
 #[derive(Clone)]
@@ -20,8 +28,8 @@ pub struct Ledger {
 
 #[derive(Clone)]
 enum Writer {
-    /// A thread of its own, with group commit.
-    Thread(mpsc::Sender<Order>),
+    /// A thread of its own, with group commit, and places for changes that have time.
+    Thread { orders: mpsc::Sender<Order>, patient: Arc<Semaphore> },
     /// The caller's thread, a commit each: one seed is one history.
     Inline(Arc<Mutex<Box<dyn Store>>>),
 }
@@ -29,6 +37,8 @@ enum Writer {
 /// What the writer is told.
 enum Order {
     Change(Job),
+    /// A change that lets others pass, one of at most [`PATIENT`].
+    Patient(Job),
     /// No change after this one: the store is closed, and then it is said so.
     Close(oneshot::Sender<()>),
 }
@@ -41,23 +51,11 @@ type Kept = Box<dyn FnOnce(Stored<()>) + Send>;
 
 impl Ledger {
     /// A writer thread that ends when the last handle is dropped.
-    pub fn threaded(mut store: Box<dyn Store>) -> std::io::Result<Ledger> {
-        let (sender, mut orders) = mpsc::channel(QUEUE);
-        std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            while let Some(order) = orders.blocking_recv() {
-                let close = match order {
-                    Order::Change(first) => write_together(store.as_mut(), first, &mut orders),
-                    Order::Close(closed) => Some(closed),
-                };
-                if let Some(closed) = close {
-                    drop(store);
-                    // Whoever waits for it may be gone.
-                    let _ = closed.send(());
-                    return;
-                }
-            }
-        })?;
-        Ok(Ledger { writer: Writer::Thread(sender) })
+    pub fn threaded(store: Box<dyn Store>) -> std::io::Result<Ledger> {
+        let (sender, orders) = mpsc::channel(QUEUE);
+        let desk = Desk { orders, patient: VecDeque::with_capacity(PATIENT), commits: 0 };
+        std::thread::Builder::new().name("ledger".to_owned()).spawn(move || desk.work(store))?;
+        Ok(Ledger { writer: Writer::Thread { orders: sender, patient: Arc::new(Semaphore::new(PATIENT)) } })
     }
 
     /// A writer that works in the caller's thread.
@@ -73,18 +71,22 @@ impl Ledger {
     ) -> Stored<R> {
         match &self.writer {
             Writer::Inline(store) => write_alone(lock(store).as_mut(), work),
-            Writer::Thread(sender) => {
-                let (reply, result) = oneshot::channel();
-                let job: Job = Box::new(move |transaction| {
-                    let outcome = transaction.and_then(|store| in_step(store, work));
-                    Box::new(move |committed: Stored<()>| {
-                        // A caller that is gone does not want to know.
-                        let _ = reply.send(outcome.and_then(|value| committed.map(|()| value)));
-                    })
-                });
-                let closed = || StoreError::Failed("its writer has ended".to_owned());
-                sender.send(Order::Change(job)).await.map_err(|_| closed())?;
-                result.await.map_err(|_| closed())?
+            Writer::Thread { orders, .. } => ordered(orders, Order::Change, work).await,
+        }
+    }
+
+    /// As [`Ledger::call`], for work that takes long and has time: others do not wait for it.
+    pub async fn call_patiently<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Store) -> Stored<R> + Send + 'static,
+    ) -> Stored<R> {
+        match &self.writer {
+            Writer::Inline(store) => write_alone(lock(store).as_mut(), work),
+            Writer::Thread { orders, patient } => {
+                let place = patient.acquire().await.map_err(|_| ended())?;
+                let result = ordered(orders, Order::Patient, work).await;
+                drop(place);
+                result
             }
         }
     }
@@ -92,14 +94,36 @@ impl Ledger {
     /// Closes the ledger when what was asked before is done, so that its file stands by itself. Any
     /// handle that is left can do nothing any more.
     pub async fn close(self) {
-        if let Writer::Thread(sender) = self.writer {
+        if let Writer::Thread { orders, .. } = self.writer {
             let (closed, done) = oneshot::channel();
             // A writer that has ended has closed it.
-            if sender.send(Order::Close(closed)).await.is_ok() {
+            if orders.send(Order::Close(closed)).await.is_ok() {
                 let _ = done.await;
             }
         }
     }
+}
+
+fn ended() -> StoreError {
+    StoreError::Failed("its writer has ended".to_owned())
+}
+
+/// Has the writer do `work`, and waits until it is durable.
+async fn ordered<R: Send + 'static>(
+    orders: &mpsc::Sender<Order>,
+    order: fn(Job) -> Order,
+    work: impl FnOnce(&mut dyn Store) -> Stored<R> + Send + 'static,
+) -> Stored<R> {
+    let (reply, result) = oneshot::channel();
+    let job: Job = Box::new(move |transaction| {
+        let outcome = transaction.and_then(|store| in_step(store, work));
+        Box::new(move |committed: Stored<()>| {
+            // A caller that is gone does not want to know.
+            let _ = reply.send(outcome.and_then(|value| committed.map(|()| value)));
+        })
+    });
+    orders.send(order(job)).await.map_err(|_| ended())?;
+    result.await.map_err(|_| ended())?
 }
 
 fn lock(store: &Mutex<Box<dyn Store>>) -> MutexGuard<'_, Box<dyn Store>> {
@@ -133,32 +157,97 @@ fn in_step<R>(store: &mut dyn Store, work: impl FnOnce(&mut dyn Store) -> Stored
     }
 }
 
-/// Commits a change and those that wait behind it. Gives back the order to close, when that is met.
-fn write_together(
-    store: &mut dyn Store,
-    first: Job,
-    orders: &mut mpsc::Receiver<Order>,
-) -> Option<oneshot::Sender<()>> {
-    if let Err(error) = store.begin() {
-        first(Err(error))(Ok(()));
-        return None;
-    }
-    let mut kept = vec![first(Ok(&mut *store))];
-    let mut last = None;
-    while kept.len() < CHANGES_A_COMMIT
-        && let Ok(order) = orders.try_recv()
-    {
-        match order {
-            Order::Change(job) => kept.push(job(Ok(&mut *store))),
-            Order::Close(closed) => {
-                last = Some(closed);
-                break;
+/// What the writer works off.
+struct Desk {
+    orders: mpsc::Receiver<Order>,
+    /// Changes that have time; never more than there are places for.
+    patient: VecDeque<Job>,
+    /// Commits since the last of those.
+    commits: u32,
+}
+
+impl Desk {
+    fn work(mut self, mut store: Box<dyn Store>) {
+        while let Some(order) = self.next() {
+            let close = match order {
+                Order::Change(first) => {
+                    self.commits += 1;
+                    self.write_together(store.as_mut(), first)
+                }
+                Order::Patient(job) => {
+                    self.commits = 0;
+                    write(store.as_mut(), job);
+                    None
+                }
+                Order::Close(closed) => Some(closed),
+            };
+            if let Some(closed) = close {
+                for job in std::mem::take(&mut self.patient) {
+                    write(store.as_mut(), job);
+                }
+                drop(store);
+                // Whoever waits for it may be gone.
+                let _ = closed.send(());
+                return;
             }
         }
     }
-    let committed = store.commit().inspect_err(|_| store.roll_back());
-    for reply in kept {
-        reply(committed.clone());
+
+    /// What is to be done next; None when nobody is left to ask anything.
+    fn next(&mut self) -> Option<Order> {
+        loop {
+            if self.commits >= COMMITS_A_PATIENT_ONE
+                && let Some(job) = self.patient.pop_front()
+            {
+                return Some(Order::Patient(job));
+            }
+            let order = match self.orders.try_recv() {
+                Ok(order) => order,
+                Err(_) => match self.patient.pop_front() {
+                    Some(job) => return Some(Order::Patient(job)),
+                    None => self.orders.blocking_recv()?,
+                },
+            };
+            match order {
+                Order::Patient(job) => self.patient.push_back(job),
+                other => return Some(other),
+            }
+        }
     }
-    last
+
+    /// Commits a change and those that wait behind it. Gives back the order to close, when that is met.
+    fn write_together(&mut self, store: &mut dyn Store, first: Job) -> Option<oneshot::Sender<()>> {
+        if let Err(error) = store.begin() {
+            first(Err(error))(Ok(()));
+            return None;
+        }
+        let mut kept = vec![first(Ok(&mut *store))];
+        let mut last = None;
+        while kept.len() < CHANGES_A_COMMIT
+            && let Ok(order) = self.orders.try_recv()
+        {
+            match order {
+                Order::Change(job) => kept.push(job(Ok(&mut *store))),
+                Order::Patient(job) => self.patient.push_back(job),
+                Order::Close(closed) => {
+                    last = Some(closed);
+                    break;
+                }
+            }
+        }
+        let committed = store.commit().inspect_err(|_| store.roll_back());
+        for reply in kept {
+            reply(committed.clone());
+        }
+        last
+    }
+}
+
+/// Commits one change.
+fn write(store: &mut dyn Store, job: Job) {
+    if let Err(error) = store.begin() {
+        return job(Err(error))(Ok(()));
+    }
+    let reply = job(Ok(&mut *store));
+    reply(store.commit().inspect_err(|_| store.roll_back()));
 }

@@ -10,6 +10,7 @@ mod backup;
 mod batch_values;
 mod batches;
 mod campaigns;
+mod checkpointer;
 mod error;
 mod fence;
 mod gateways;
@@ -39,6 +40,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use self::backup::backup;
 use self::{
+    checkpointer::{BOUNDS, Bounds, Checkpointer},
     error::opened,
     fence::Fence,
     schema::{check_schema, make_file, migrate},
@@ -67,6 +69,8 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// A connection that writes.
 pub struct SqliteStore {
+    /// Before the connection, which is the last to close and so leaves one file.
+    checkpointer: Option<Checkpointer>,
     connection: Connection,
     fence: Fence,
 }
@@ -100,7 +104,19 @@ impl SqliteStore {
             )
             .map_err(|error| opened(path, error))?;
         migrate(&mut connection, path, now)?;
-        Ok(SqliteStore { connection, fence: Fence::beside(path) })
+        Ok(SqliteStore { checkpointer: None, connection, fence: Fence::beside(path) })
+    }
+
+    /// Has the WAL copied into the ledger's file, at `path`, beside the writing: for a daemon, whose commits
+    /// are not to wait for it.
+    pub fn checkpointed_beside(self, path: &Path) -> Stored<SqliteStore> {
+        self.checkpointed(path, BOUNDS)
+    }
+
+    fn checkpointed(self, path: &Path, bounds: Bounds) -> Stored<SqliteStore> {
+        self.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        let checkpointer = Some(Checkpointer::start(path, bounds)?);
+        Ok(SqliteStore { checkpointer, ..self })
     }
 
     /// A full disk ends a whole transaction, not one statement. What comes after must not begin one of its
@@ -126,6 +142,9 @@ impl Store for SqliteStore {
         self.in_transaction()?;
         self.fence.committing(&self.connection)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.committed(&self.connection);
+        }
         self.fence.committed()
     }
 

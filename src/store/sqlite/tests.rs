@@ -154,3 +154,34 @@ async fn a_full_disk_undoes_a_change_whole() {
     assert_eq!(ledger.call(|store| store.questions_open()).await.unwrap(), []);
     assert_eq!(ledger.call(|store| store.campaigns()).await.unwrap(), []);
 }
+
+/// Writes a megabyte in each of so many commits, and gives the longest that the WAL was, in bytes.
+fn write_megabytes(store: &mut SqliteStore, wal: &Path, count: usize) -> u64 {
+    let mut longest = 0;
+    for _ in 0..count {
+        store.begin().unwrap();
+        store.campaign_apply(&huge()).unwrap();
+        store.commit().unwrap();
+        longest = longest.max(wal.metadata().unwrap().len());
+    }
+    longest
+}
+
+#[test]
+fn the_wal_begins_over_beside_a_writer_that_never_rests() {
+    let (folder, store) = store();
+    let (path, wal) = (folder.path().join("campaignd.db"), folder.path().join("campaignd.db-wal"));
+    let bounds = Bounds { some: 50, long: 500, full: 2_000 };
+    let mut store = store.checkpointed(&path, bounds).unwrap();
+    let longest = write_megabytes(&mut store, &wal, 60);
+    assert!(longest < 20 << 20, "{longest}");
+    // Whoever reads holds it, and only so long.
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM revision").unwrap();
+    write_megabytes(&mut store, &wal, 10);
+    drop(reader);
+    let after = write_megabytes(&mut store, &wal, 60);
+    assert!(after < longest + (30 << 20), "{after}");
+    drop(store);
+    assert!(!wal.exists(), "what was closed is one file");
+}

@@ -1,5 +1,7 @@
 //! The one writer: changes that share a commit, of which one may fail.
 
+use std::sync::{Arc, Mutex, mpsc};
+
 use campaignd::store::{Ledger, Question, StoreError};
 
 use super::{STORES, at};
@@ -76,4 +78,52 @@ async fn what_is_told_as_done_is_there_for_the_next_daemon() {
             assert_eq!(open.len(), number as usize);
         }
     }
+}
+
+/// Holds the writer until the others wait for it: then one that has time, or more, and others behind it.
+/// Gives the order in which they were done.
+async fn in_order(patient: usize, others: usize) -> Vec<&'static str> {
+    let (_, open) = STORES[0];
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::threaded(open(folder.path())).unwrap();
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let (go, wait) = mpsc::channel::<()>();
+    let note = |name: &'static str| {
+        let done = Arc::clone(&done);
+        move |_: &mut dyn campaignd::store::Store| {
+            done.lock().unwrap().push(name);
+            Ok(())
+        }
+    };
+    let first = ledger.clone();
+    let first = tokio::spawn(async move { first.call(move |_| Ok(wait.recv().unwrap())).await });
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..patient {
+        let (ledger, work) = (ledger.clone(), note("patient"));
+        calls.spawn(async move { ledger.call_patiently(work).await });
+    }
+    for _ in 0..others {
+        let (ledger, work) = (ledger.clone(), note("other"));
+        calls.spawn(async move { ledger.call(work).await });
+    }
+    // All have asked by then.
+    tokio::task::yield_now().await;
+    go.send(()).unwrap();
+    first.await.unwrap().unwrap();
+    while let Some(called) = calls.join_next().await {
+        called.unwrap().unwrap();
+    }
+    let done = done.lock().unwrap();
+    done.clone()
+}
+
+#[tokio::test]
+async fn those_that_have_time_let_others_pass_but_not_for_ever() {
+    let order = in_order(2, 5).await;
+    assert_eq!(order, ["other", "other", "other", "other", "other", "patient", "patient"]);
+    // More others than one commit takes, and than may wait.
+    let order = in_order(20, 2_000).await;
+    assert_eq!(order.len(), 2_020);
+    let first = order.iter().position(|name| *name == "patient").unwrap();
+    assert!((64..2_000).contains(&first), "the first patient one was number {first}");
 }
