@@ -80,6 +80,10 @@ async fn what_is_told_as_done_is_there_for_the_next_daemon() {
     }
 }
 
+fn unheard() -> StoreError {
+    StoreError::Failed("nobody lets the writer go".to_owned())
+}
+
 /// Holds the writer until the others wait for it: then one that has time, or more, and others behind it.
 /// Gives the order in which they were done.
 async fn in_order(patient: usize, others: usize) -> Vec<&'static str> {
@@ -96,7 +100,7 @@ async fn in_order(patient: usize, others: usize) -> Vec<&'static str> {
         }
     };
     let first = ledger.clone();
-    let first = tokio::spawn(async move { first.call(move |_| Ok(wait.recv().unwrap())).await });
+    let first = tokio::spawn(async move { first.call(move |_| wait.recv().map_err(|_| unheard())).await });
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..patient {
         let (ledger, work) = (ledger.clone(), note("patient"));
