@@ -239,7 +239,8 @@ pub trait Store: Send {
     fn run_drain(&mut self, run: &RunID, most_batches: u32, confirms: bool, now: Timestamp) -> Stored<Drain>;
     /// A run that stopped because too many failed will be judged anew from these on.
     fn run_judged(&mut self, run: &RunID, judged: Judged) -> Stored<()>;
-    /// Why recipients of a run were not accepted, the most frequent first.
+    /// Why recipients of a run were not accepted, the most frequent first. Of a very long run only how many had
+    /// each outcome, since others wait for the ledger.
     fn run_reasons(&mut self, run: &RunID, most: u32) -> Stored<Vec<CountedReason>>;
     /// At the start of a daemon: what is in flight was asked by one that is gone, so its outcome is
     /// unknown. `doubts` says what each run does about that; one that is missing holds. Tells how many

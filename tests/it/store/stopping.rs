@@ -73,6 +73,9 @@ fn an_ending_reaches_everyone_in_slices() {
                 Ending::Failed => &mut expected.failed,
             } = 8;
             assert_eq!(store.run(&run).unwrap().counts, expected);
+            let reasons = store.run_reasons(&run, 9).unwrap();
+            let told: Vec<_> = reasons.iter().map(|one| (one.recipients, one.reason.text.as_str())).collect();
+            assert_eq!(told, [(8, "why")]);
         });
     }
 }
