@@ -4,12 +4,15 @@
 use std::{
     cmp::Ordering,
     fs::File,
-    io::{self, BufReader, BufWriter, Read, Seek, Write},
+    io::{self, BufReader},
     path::{Path, PathBuf},
     thread::JoinHandle,
 };
 
-use super::SourceSet;
+use super::{
+    SourceSet,
+    spill::{self, Spill},
+};
 use crate::campaign::{RecipientID, audience::BadRecipientID, source::Values};
 
 /// How many bytes of ids, values and what is known of them are kept before they are spilled.
@@ -271,33 +274,6 @@ fn key(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// A piece on its way to disk. Each id: its length, its sources, the length of its values, itself, them.
-struct Spill(BufWriter<File>);
-
-const HEAD_BYTES: usize = 2 + 4 + 4;
-
-impl Spill {
-    fn new(folder: &Path) -> io::Result<Spill> {
-        Ok(Spill(BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(folder)?)))
-    }
-
-    fn write(&mut self, id: &[u8], sources: SourceSet, values: &[u8]) -> io::Result<()> {
-        let mut head = [0; HEAD_BYTES];
-        head[..2].copy_from_slice(&(id.len() as u16).to_le_bytes());
-        head[2..6].copy_from_slice(&sources.bits().to_le_bytes());
-        head[6..].copy_from_slice(&(values.len() as u32).to_le_bytes());
-        self.0.write_all(&head)?;
-        self.0.write_all(id)?;
-        self.0.write_all(values)
-    }
-
-    fn end(self) -> io::Result<File> {
-        let mut file = self.0.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
-        Ok(file)
-    }
-}
-
 /// Sorted pieces that are merged. After [`Merge::next`] has said so, the fields hold the next id.
 #[derive(Debug)]
 struct Merge {
@@ -341,19 +317,10 @@ impl Track {
                 self.values.extend_from_slice(piece.values(entry));
                 self.sources = entry.sources;
             }
-            From::Spilled(reader) => {
-                let mut head = [0; HEAD_BYTES];
-                match reader.read_exact(&mut head) {
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                    other => other?,
-                }
-                let [a, b, s0, s1, s2, s3, v0, v1, v2, v3] = head;
-                self.sources = SourceSet::from_bits(u32::from_le_bytes([s0, s1, s2, s3]));
-                self.id.resize(usize::from(u16::from_le_bytes([a, b])), 0);
-                reader.read_exact(&mut self.id)?;
-                self.values.resize(u32::from_le_bytes([v0, v1, v2, v3]) as usize, 0);
-                reader.read_exact(&mut self.values)?;
-            }
+            From::Spilled(reader) => match spill::read(reader, &mut self.id, &mut self.values)? {
+                Some(sources) => self.sources = sources,
+                None => return Ok(false),
+            },
         }
         Ok(true)
     }

@@ -9,6 +9,7 @@ pub mod list_file;
 mod rows;
 mod seek;
 mod source_set;
+mod spill;
 
 pub use gather::{Gatherer, Member, Members, Texts};
 pub use list_file::{ListFault, ListOrder, ListReading, read_list};

@@ -18,6 +18,7 @@ mod held_back;
 mod inquiries;
 mod looks;
 mod people;
+mod reasons;
 mod received;
 mod reopening;
 mod replays;
@@ -287,7 +288,7 @@ impl Store for SqliteStore {
     }
 
     fn run_reasons(&mut self, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
-        runs::reasons(&self.connection, run, most)
+        reasons::of_run(&self.connection, run, most)
     }
 
     fn recover(&mut self, doubts: &HashMap<RunID, Doubt>, now: Timestamp) -> Stored<u64> {

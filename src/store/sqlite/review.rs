@@ -9,7 +9,7 @@ use super::{
     super::{CampaignRecord, Discrepancy, PastCall, StoreError, Stored},
     campaigns,
     error::opened,
-    fence, gateways, inquiries, received, runs,
+    fence, gateways, inquiries, reasons, received,
     schema::check_schema,
     suppressions, verify,
 };
@@ -216,7 +216,7 @@ impl Review {
     /// Why recipients of a run were not accepted: outcome, reason_code, reason (one of them), recipients;
     /// the most frequent first.
     pub fn reasons(&self, run: &str, most: u32) -> Stored<Rows> {
-        self.query(runs::REASONS, params![run, most])
+        self.query(reasons::OF_RUN, params![run, most])
     }
 
     /// What is being looked up of a run: purpose, recipients, next_look_at, waits_for; a row for each batch.

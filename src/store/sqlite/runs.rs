@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params, params};
 
 use super::{
-    super::{CountedReason, Drain, NewRun, PausedBy, RunRecord, StoreError, Stored},
+    super::{Drain, NewRun, PausedBy, RunRecord, StoreError, Stored},
     batch_values,
     batches::{self, Deliveries, NewBatch},
     campaign_id, campaigns, inquiries, json, optional_time, people, recipients, time,
@@ -401,66 +401,4 @@ pub fn judged(connection: &Connection, run: &RunID, judged: Judged) -> Stored<()
         .prepare_cached("UPDATE run SET judged_answered = ?2, judged_failed = ?3 WHERE run = ?1")?
         .execute(params![run.as_str(), judged.answered, judged.failed])?;
     Ok(())
-}
-
-/// Whoever was never asked shares one reason with all the others: ten million need not be read to tell it.
-pub const REASONS: &str = "SELECT d.outcome AS outcome, coalesce(d.reason_code, '') AS reason_code,
-        coalesce(min(d.reason), '') AS reason, count(*) AS recipients
-     FROM run r CROSS JOIN delivery d ON d.run = r.id AND d.outcome <> 'accepted'
-        AND d.outcome IN ('refused', 'failed', 'unknown', 'excluded')
-     WHERE r.run = ?1
-     GROUP BY d.outcome, d.reason_code
-     UNION ALL
-     SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(d.reason, ''),
-        CASE d.outcome WHEN 'cancelled' THEN r.cancelled ELSE r.expired END
-     FROM run r
-     CROSS JOIN (SELECT 'cancelled' AS outcome UNION ALL SELECT 'expired') stopped
-     CROSS JOIN delivery d ON (d.run, d.recipient) = (SELECT one.run, one.recipient FROM delivery one
-            WHERE one.run = r.id AND one.outcome <> 'accepted' AND one.outcome = stopped.outcome LIMIT 1)
-     WHERE r.run = ?1
-     ORDER BY recipients DESC, outcome, reason_code LIMIT ?2";
-
-/// More deliveries than this are not read for their reasons while others wait for the ledger.
-const DELIVERIES_A_REPORT: u64 = 100_000;
-
-pub fn reasons(connection: &Connection, run: &RunID, most: u32) -> Stored<Vec<CountedReason>> {
-    let counts = one(connection, run)?.counts;
-    let Counts { refused, failed, unknown, excluded, .. } = counts;
-    if refused + failed + unknown + excluded > DELIVERIES_A_REPORT {
-        return Ok(outcomes_alone(&counts, most));
-    }
-    let mut statement = connection.prepare_cached(REASONS)?;
-    let rows = statement.query_map(params![run.as_str(), most], |row| {
-        Ok(CountedReason {
-            outcome: row.get(0)?,
-            reason: Reason { code: row.get(1)?, text: row.get(2)? },
-            recipients: row.get(3)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// How many had each outcome, with the outcome in place of the reason.
-fn outcomes_alone(counts: &Counts, most: u32) -> Vec<CountedReason> {
-    let Counts { refused, failed, unknown, excluded, expired, cancelled, .. } = *counts;
-    let mut counted = vec![
-        ("refused", refused),
-        ("failed", failed),
-        ("unknown", unknown),
-        ("excluded", excluded),
-        ("expired", expired),
-        ("cancelled", cancelled),
-    ];
-    counted.retain(|(_, recipients)| *recipients > 0);
-    counted.sort_by_key(|(_, recipients)| std::cmp::Reverse(*recipients));
-    counted.truncate(most as usize);
-    let reason = |outcome: &str| Reason { code: outcome.to_owned(), text: String::new() };
-    counted
-        .into_iter()
-        .map(|(outcome, recipients)| CountedReason {
-            outcome: outcome.to_owned(),
-            reason: reason(outcome),
-            recipients,
-        })
-        .collect()
 }

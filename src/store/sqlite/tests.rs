@@ -65,7 +65,7 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
             &["SEARCH r USING INDEX sqlite_autoindex_run_1 (run=?)", "SEARCH d USING PRIMARY KEY (run=?)"],
         ),
         (
-            runs::REASONS,
+            reasons::OF_RUN,
             &[
                 "MERGE (UNION ALL)",
                 "LEFT",
