@@ -166,13 +166,14 @@ impl Inquirer {
         }
         // The later messages first: else a message could become visible together with them, behind a look
         // that has missed it.
+        let circumstances = self.circumstances().await?;
         let mut witnesses = Vec::with_capacity(group.len());
         for inquiry in &group {
-            let circumstances = self.circumstances(None).await?;
             let wanted = inquiry.progress.wants_witnesses(&circumstances);
             witnesses.push(if wanted { self.witnesses(inquiry, campaigns, seen).await? } else { None });
         }
-        let circumstances = self.circumstances(None).await?;
+        // Of when the messages themselves are looked at.
+        let circumstances = self.circumstances().await?;
         let sought: Vec<Sought> = group
             .iter()
             .flat_map(|inquiry| {
@@ -200,6 +201,8 @@ impl Inquirer {
                 vec![Sighting::NoAnswer(fault.0); look.sought.len()].into_iter()
             }
         };
+        // What went wrong with this look itself counts as well.
+        let unhealthy_at = self.circumstances().await?.unhealthy_at;
         for (inquiry, witnesses) in group.into_iter().zip(witnesses) {
             let own: Vec<(RecipientID, Sighting)> = inquiry
                 .sought
@@ -216,8 +219,6 @@ impl Inquirer {
                     _ => places.remove(&place),
                 };
             }
-            // What went wrong with this look itself counts as well.
-            let unhealthy_at = self.circumstances(None).await?.unhealthy_at;
             let circumstances = Circumstances { witnesses, unhealthy_at, ..circumstances };
             let findings = inquiry.progress.conclude(&circumstances, own);
             self.settle(inquiry, findings, record.latest(), campaign.delivery.most_attempts()).await?;
@@ -225,12 +226,12 @@ impl Inquirer {
         Ok(())
     }
 
-    /// What bears on every inquiry of this gateway, now.
-    async fn circumstances(&self, witnesses: Option<Witnesses>) -> Stored<Circumstances> {
+    /// What bears on every inquiry of this gateway, now; of witnesses nothing yet.
+    async fn circumstances(&self) -> Stored<Circumstances> {
         let name = self.name.clone();
         let now = self.parts.clock.now();
         let unhealthy_at = self.parts.ledger.call(move |store| store.gateway_unhealthy_at(&name)).await?;
-        Ok(Circumstances { now, unhealthy_at, settle: self.settle, witnesses })
+        Ok(Circumstances { now, unhealthy_at, settle: self.settle, witnesses: None })
     }
 
     /// Looks, and takes only an answer that speaks of each message once.
@@ -348,8 +349,8 @@ impl Inquirer {
 
     /// Nobody of these inquiries is looked up any more, for this reason.
     async fn hold(&self, group: Vec<Inquiry>, reason: Reason) -> Stored<()> {
+        let circumstances = self.circumstances().await?;
         for inquiry in group {
-            let circumstances = self.circumstances(None).await?;
             let held = inquiry
                 .sought
                 .iter()
