@@ -53,6 +53,8 @@ const WATCH_AGAIN: Duration = Duration::from_secs(5);
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     log_to_stderr(args);
+    // From the first moment on: a signal that comes while the ledger is opened is obeyed right after.
+    let interrupted = interrupted();
     let Loaded { settings, origin, .. } = loaded;
     tell_origin(&origin, &settings);
     let clock = clock();
@@ -87,7 +89,8 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     let watching = tokio::spawn(watch_what_is_there(watch, Arc::clone(&signals)));
     let _housekeeping = housekeeping::start(&signals).await.context("the housekeeping cannot be started")?;
     let review = listener.map(|listener| tokio::spawn(review::serve(listener, Arc::clone(&signals))));
-    tokio::spawn(obey_signals(Arc::clone(&signals), signal(SignalKind::hangup())?, origin, settings.clone()));
+    let hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(obey_signals(Arc::clone(&signals), interrupted, hangup, origin, settings.clone()));
     tokio::spawn(tell_ready(Arc::clone(&signals), sandboxes, settings.clone()));
     tokio::spawn(keep_watchdog_quiet(Arc::clone(&signals)));
     // What went wrong with the ledger says how the program ends.
@@ -179,8 +182,13 @@ async fn watch_what_is_there(mut watch: FolderWatch, signals: Arc<Signals>) {
 }
 
 /// SIGTERM and SIGINT stop; SIGHUP reads the settings and the folder again.
-async fn obey_signals(signals: Arc<Signals>, mut hangup: Signal, origin: Origin, mut settings: Settings) {
-    let interrupted = interrupted();
+async fn obey_signals(
+    signals: Arc<Signals>,
+    interrupted: impl Future<Output = ()>,
+    mut hangup: Signal,
+    origin: Origin,
+    mut settings: Settings,
+) {
     tokio::pin!(interrupted);
     loop {
         tokio::select! {
@@ -233,16 +241,17 @@ fn read_settings_again(path: &Path, in_force: &mut Settings, signals: &Signals) 
     }
 }
 
-/// Returns on SIGTERM or SIGINT.
-pub async fn interrupted() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Listens for SIGTERM and SIGINT from now on; ends when one of them has come.
+pub fn interrupted() -> impl Future<Output = ()> + Send + 'static {
+    let listening = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = listening else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 

@@ -167,6 +167,80 @@ fn calls_at_once_follow_the_provider() {
     assert!(at_once(|calls| 300 * calls as i64) <= 2);
 }
 
+/// A turn that sends; there is one.
+#[track_caller]
+fn turn(turns: &mut Turns, ms: i64) -> Turn {
+    let at = Timestamp::from_millisecond(ms).unwrap();
+    match turns.next(at, at) {
+        Next::Turn(turn) => turn,
+        _ => panic!("nobody has a turn"),
+    }
+}
+
+/// What follows in the place of a turn whose call ended then, after 100 ms.
+fn follow(turns: &mut Turns, turn: &mut Turn, ms: i64) -> Option<Turn> {
+    let at = Timestamp::from_millisecond(ms).unwrap();
+    let took = SignedDuration::from_millis(100);
+    turns.follow(turn, Done::Sent { at, recipients: turn.most_recipients, took }, at, at)
+}
+
+#[test]
+fn the_turn_that_follows_is_the_next_of_the_row_and_takes_no_further_place() {
+    let mut turns =
+        turns_of(&[("one", "concurrency: 1"), ("other", "concurrency: 1")], &Limits::default(), 1);
+    let mut first = turn(&mut turns, 0);
+    let mut second = follow(&mut turns, &mut first, 100).unwrap();
+    let runs = [&first, &second].map(|turn| turn.assignment.run.to_string());
+    assert_eq!(runs, ["one", "other"]);
+    let done = Done::Sent { at: Timestamp::UNIX_EPOCH, recipients: 1, took: SignedDuration::ZERO };
+    turns.end(&mut first, done);
+    let at = Timestamp::from_millisecond(150).unwrap();
+    assert!(!matches!(turns.next(at, at), Next::Turn(_)), "the place is taken");
+    assert!(
+        follow(&mut turns, &mut second, 200).is_some_and(|turn| turn.assignment.run.to_string() == "one")
+    );
+}
+
+#[test]
+fn a_turn_that_nobody_follows_keeps_its_place_until_its_answer_is_recorded() {
+    let mut turns = turns_of(&[("run", "batchSize: 100")], &limits("100/min"), 1);
+    let mut first = turn(&mut turns, 0);
+    assert!(follow(&mut turns, &mut first, 100).is_none(), "the limit is used up");
+    // A minute later it would not be.
+    let later = Timestamp::from_millisecond(90_000).unwrap();
+    assert!(!matches!(turns.next(later, later), Next::Turn(_)), "its answer is not recorded yet");
+    turns.end(&mut first, Done::Nothing);
+    assert!(matches!(turns.next(later, later), Next::Turn(_)));
+}
+
+#[test]
+fn whoever_has_something_to_tell_comes_before_whoever_would_follow() {
+    let mut turns = turns_of(&[("one", ""), ("other", "")], &Limits::default(), 1);
+    let mut first = turn(&mut turns, 0);
+    turns.drain_soon(&RunID::from_text("other".to_owned()));
+    assert!(follow(&mut turns, &mut first, 100).is_none());
+    let mut errand = turn(&mut turns, 100);
+    assert!(errand.drains);
+    turns.end(&mut errand, Done::Nothing);
+    let at = Timestamp::from_millisecond(100).unwrap();
+    assert!(!matches!(turns.next(at, at), Next::Turn(_)), "nobody else has anything to tell");
+    assert!(follow(&mut turns, &mut first, 100).is_some());
+}
+
+#[test]
+fn a_time_that_is_over_is_told_once_and_when_the_clock_says_so() {
+    let mut turns = turns_of(&[("run", "concurrency: 1")], &limits("100/h"), 1);
+    let at = |seconds: i64| Timestamp::from_second(seconds).unwrap();
+    turn(&mut turns, 0);
+    // What is under way may have been asked in time, and nothing is due before `finish_by`.
+    let Next::At(alarm) = turns.next(at(10), at(10)) else { panic!("no alarm") };
+    assert_eq!(alarm, at(86_400) + SignedDuration::from_millis(1));
+    assert!(matches!(turns.next(alarm, alarm), Next::WhenChanged), "its place is taken");
+    let mut turns = turns_of(&[("run", "concurrency: 1")], &limits("100/h"), 1);
+    assert!(matches!(turns.next(alarm, at(20)), Next::Turn(Turn { late: Some(_), .. })));
+    assert!(!matches!(turns.next(alarm, at(20)), Next::Turn(Turn { late: Some(_), .. })));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

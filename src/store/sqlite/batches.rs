@@ -172,16 +172,15 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
         Some((sender, provider_now)) => Some(stamp(connection, &intent.run, sender, *provider_now)?),
         None => None,
     };
-    let named = if intent.names_batches { Some(name_of(connection, run, &batch)?) } else { None };
+    let operation_id = match intent.names_batches {
+        true => name_of(connection, run, &batch)?,
+        false => new_operation_id(connection, &intent.run)?,
+    };
     connection
         .prepare_cached(
             "INSERT INTO attempt (kind, run, batch, gateway, operation_id, sender, send_time, started_at,
                 recipients, addressing, first, last)
-             SELECT 'send', id, ?2, gateway,
-                coalesce(?10, (SELECT identity FROM ledger) || '-'
-                    || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt) || '-' || run),
-                ?3, ?4, ?5, ?6, ?7, ?8, ?9
-             FROM run WHERE id = ?1",
+             SELECT 'send', id, ?2, gateway, ?10, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM run WHERE id = ?1",
         )?
         .execute(params![
             run,
@@ -193,7 +192,7 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
             addressing.as_str(),
             batch.recipients.first().map(RecipientID::as_str),
             batch.recipients.last().map(RecipientID::as_str),
-            named,
+            operation_id,
         ])?;
     let attempt = connection.last_insert_rowid();
     connection
@@ -208,7 +207,6 @@ pub fn begin(connection: &Connection, intent: &Intent) -> Stored<Option<Begun>> 
              WHERE id = ?1",
         )?
         .execute(params![run, batch.recipients.len() as i64, at_ms])?;
-    let operation_id = operation_id(connection, attempt)?;
     Ok(Some(Begun {
         attempt,
         at: intent.at,
@@ -256,10 +254,12 @@ fn next(connection: &Connection, run: i64, intent: &Intent) -> Stored<Option<Pen
     Ok(None)
 }
 
-pub fn operation_id(connection: &Connection, attempt: i64) -> Stored<String> {
-    Ok(connection
-        .prepare_cached("SELECT operation_id FROM attempt WHERE attempt = ?1")?
-        .query_row([attempt], |row| row.get(0))?)
+/// The name of a run's next attempt, which no other attempt of any ledger has.
+pub fn new_operation_id(connection: &Connection, run: &RunID) -> Stored<String> {
+    let (identity, number): (String, i64) = connection
+        .prepare_cached("SELECT identity, (SELECT coalesce(max(attempt), 0) + 1 FROM attempt) FROM ledger")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(format!("{identity}-{number}-{run}"))
 }
 
 /// Writes down who is left in a batch: somebody is.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     super::{AttemptEnd, Begun, StoreError, Stored},
-    batches::{end_attempt, operation_id, stamp},
+    batches::{end_attempt, new_operation_id, stamp},
     runs,
 };
 use crate::{
@@ -20,21 +20,23 @@ pub fn begin(
     recipients: u64,
     now: Timestamp,
 ) -> Stored<(i64, String)> {
+    let operation_id = new_operation_id(connection, run)?;
     let made = connection
         .prepare_cached(
             "INSERT INTO attempt (kind, run, batch, gateway, operation_id, started_at, recipients)
-             SELECT 'look', id, ?2, gateway,
-                (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
-                    || '-' || run,
-                ?3, ?4
-             FROM run WHERE run = ?1",
+             SELECT 'look', id, ?2, gateway, ?5, ?3, ?4 FROM run WHERE run = ?1",
         )?
-        .execute(params![run.as_str(), batch as i64, now.as_millisecond(), recipients as i64])?;
+        .execute(params![
+            run.as_str(),
+            batch as i64,
+            now.as_millisecond(),
+            recipients as i64,
+            operation_id
+        ])?;
     if made == 0 {
         return Err(StoreError::NotFound { what: "run", name: run.to_string() });
     }
-    let attempt = connection.last_insert_rowid();
-    Ok((attempt, operation_id(connection, attempt)?))
+    Ok((connection.last_insert_rowid(), operation_id))
 }
 
 pub fn probe_begin(
@@ -47,15 +49,12 @@ pub fn probe_begin(
 ) -> Stored<Begun> {
     let send_time_ms =
         stamped.map(|(sender, provider_now)| stamp(connection, run, sender, provider_now)).transpose()?;
+    let operation_id = new_operation_id(connection, run)?;
     connection
         .prepare_cached(
             "INSERT INTO attempt (kind, run, batch, gateway, operation_id, sender, send_time, started_at,
                 recipients, addressing, probe)
-             SELECT 'send', id, ?2, gateway,
-                (SELECT identity FROM ledger) || '-' || (SELECT coalesce(max(attempt), 0) + 1 FROM attempt)
-                    || '-' || run,
-                ?3, ?4, ?5, 1, ?6, ?7
-             FROM run WHERE run = ?1",
+             SELECT 'send', id, ?2, gateway, ?8, ?3, ?4, ?5, 1, ?6, ?7 FROM run WHERE run = ?1",
         )?
         .execute(params![
             run.as_str(),
@@ -64,13 +63,13 @@ pub fn probe_begin(
             send_time_ms,
             now.as_millisecond(),
             Addressing::Users.as_str(),
-            probe.as_str()
+            probe.as_str(),
+            operation_id,
         ])?;
-    let attempt = connection.last_insert_rowid();
     Ok(Begun {
-        attempt,
+        attempt: connection.last_insert_rowid(),
         at: now,
-        operation_id: operation_id(connection, attempt)?,
+        operation_id,
         batch,
         values: None,
         addressing: Addressing::Users,
