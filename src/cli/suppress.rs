@@ -1,6 +1,6 @@
 //! `campaignd suppress`: people who must never be written to, whatever a campaign says.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeSet, io, path::PathBuf};
 
 use anyhow::anyhow;
 use clap::{Subcommand, ValueEnum};
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     audience::{ListOrder, read_list},
     campaign::{
-        RecipientID, duration,
+        Dialect, RecipientID, duration,
         source::{Encoding, ListFile},
     },
     settings::{self, Settings},
@@ -162,8 +162,24 @@ fn told(ids: &[RecipientID]) -> String {
     ids.iter().map(RecipientID::as_str).collect::<Vec<_>>().join(" ")
 }
 
+/// An id as it is written, and as the providers of the settings keep it: an account of NetEase is one whatever its
+/// case. Which of them it is for is not told, so it is suppressed for all.
+struct Forms(Vec<Box<dyn Dialect>>);
+
+impl Forms {
+    fn of(settings: &Settings) -> Forms {
+        Forms(settings.gateways.values().map(|gateway| gateway.dialect()).collect())
+    }
+
+    fn all(&self, id: &RecipientID) -> BTreeSet<RecipientID> {
+        let kept = self.0.iter().filter_map(|dialect| RecipientID::new(dialect.canonical(id.as_str())).ok());
+        kept.chain([id.clone()]).collect()
+    }
+}
+
 /// Suppressions on their way into the ledger.
 struct Writer {
+    forms: Forms,
     store: SqliteStore,
     act: Act,
     reason: String,
@@ -179,6 +195,7 @@ impl Writer {
         let expires_at = terms.expires.as_deref().map(|text| expiry(text, &zone, now)).transpose()?;
         let who = settings::who();
         Ok(Writer {
+            forms: Forms::of(settings),
             store: SqliteStore::open_existing(&settings.database, now)?,
             reason: terms.reason.clone().unwrap_or_else(|| format!("by {who}")),
             act: Act { at: now, who, why: terms.reason },
@@ -190,9 +207,11 @@ impl Writer {
     }
 
     fn take(&mut self, id: &RecipientID) -> Stored<()> {
-        let (reason, expires_at) = (self.reason.clone(), self.expires_at);
-        self.waiting.push(Suppression { recipient: id.clone(), reason, expires_at });
-        self.seen += 1;
+        for recipient in self.forms.all(id) {
+            let (reason, expires_at) = (self.reason.clone(), self.expires_at);
+            self.waiting.push(Suppression { recipient, reason, expires_at });
+            self.seen += 1;
+        }
         if self.waiting.len() < ROWS_A_STEP { Ok(()) } else { self.write(None) }
     }
 
@@ -220,7 +239,9 @@ fn remove(args: RemoveArgs, settings: &Settings, now: Timestamp) -> Ended {
     let mut store = SqliteStore::open_existing(&settings.database, now)?;
     let act = Act { at: now, who: settings::who(), why: args.why };
     store.begin()?;
-    let removed = store.suppress_end(&args.ids)?;
+    let forms = Forms::of(settings);
+    let ids: BTreeSet<RecipientID> = args.ids.iter().flat_map(|id| forms.all(id)).collect();
+    let removed = store.suppress_end(&ids.into_iter().collect::<Vec<_>>())?;
     if removed == 0 {
         return Err(Failure::new(Exit::NotFound, anyhow!("none of these is suppressed")));
     }

@@ -233,3 +233,23 @@ fn a_batch_is_a_form_in_the_documented_order() {
          %7D&ext=%7B%22cid%22%3A%22c42%22%7D&returnMsgid=true";
     assert_eq!(requests[0]["body"], Value::from(expected));
 }
+
+#[test]
+fn a_suppressed_account_is_left_alone_however_it_is_written() {
+    let office = Office::open(&gateways());
+    let campaign =
+        "gateway: batch\nmessage: {type: 0, body: {msg: quiet}}\nrecvIDs: [u00001, U00002, U00003]\n";
+    office.desk.write("optout.txt", "U00002\n");
+    let daemon = office.desk.serve();
+    assert_eq!(office.desk.ends(&["suppress", "add", "U00001"], 0).out, "suppressed 2\n");
+    office.desk.ends(&["suppress", "import", "optout.txt"], 0);
+    office.desk.ends(&["suppress", "add", "U00003"], 0);
+    office.desk.ends(&["suppress", "remove", "U00003"], 0);
+    office.write("quiet", campaign);
+    office.desk.until_newest("quiet", |state, _| state == "completed");
+    let outcomes = office.compare("quiet", "quiet");
+    let of = |id: &str| outcomes[id].as_str();
+    assert_eq!((of("u00001"), of("u00002")), ("excluded suppressed", "excluded suppressed"));
+    assert_eq!(of("u00003"), "accepted");
+    daemon.stop();
+}

@@ -24,6 +24,8 @@ mod identities;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod storms;
+#[cfg(test)]
 mod timing;
 #[cfg(test)]
 mod trouble;
