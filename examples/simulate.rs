@@ -6,21 +6,23 @@
 //! ```
 
 use std::{
+    collections::BTreeMap,
     fmt,
     process::ExitCode,
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use campaignd::clock::{Clock, ElapsedClock};
+use campaignd::clock::{Clock, ElapsedClock, SystemClock};
 use clap::Parser;
 use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 #[path = "../tests/it/dice.rs"]
 mod dice;
 #[path = "../tests/it/simulation/mod.rs"]
+#[allow(dead_code, reason = "the example `attack` uses the rest")]
 mod simulation;
 
 /// Plays histories of the whole daemon on a virtual clock, and judges each.
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
 /// Plays the seeds from `first` until before `end` and gives how many broke a promise.
 fn play(first: u64, end: u64) -> u64 {
     let (next, bad) = (AtomicU64::new(first), AtomicU64::new(0));
+    let (kinds, clock) = (Mutex::new(BTreeMap::new()), SystemClock::new());
+    let start = clock.steady();
     let worker = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -57,6 +61,11 @@ fn play(first: u64, end: u64) -> u64 {
             }
             let judged = simulation::play_seed(seed, |_| ());
             println!("seed {seed}: {}", judged.summary);
+            if let Ok(mut kinds) = kinds.lock() {
+                for (kind, times) in judged.kinds {
+                    *kinds.entry(kind).or_insert(0) += times;
+                }
+            }
             if !judged.findings.is_empty() {
                 bad.fetch_add(1, Ordering::Relaxed);
                 println!("seed {seed} BROKE A PROMISE: {}", judged.findings.join("; "));
@@ -71,7 +80,15 @@ fn play(first: u64, end: u64) -> u64 {
         }
     });
     let bad = bad.into_inner();
-    println!("{} histories, {bad} with a broken promise", end - first);
+    let seconds = clock.steady().duration_since(start).as_secs_f64();
+    for (kind, times) in kinds.into_inner().unwrap_or_default() {
+        println!("{times:>9} {kind}");
+    }
+    println!(
+        "{} histories, {bad} with a broken promise, {:.1} a second",
+        end - first,
+        (end - first) as f64 / seconds
+    );
     bad
 }
 

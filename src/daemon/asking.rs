@@ -112,7 +112,13 @@ impl Lane {
         let outcomes: Vec<_> =
             explained.into_iter().map(|(id, reason)| (id, Outcome::Refused(reason))).collect();
         let (run, now, look) = (assignment.run.clone(), self.parts.clock.now(), record.latest());
+        // Else people who are not registered, asked again and again, would keep all others in doubt.
+        let unhealthy = matches!(settlement.sign, Sign::Silent { .. }) && !everyone && bad_sender.is_none();
+        let name = self.name.clone();
         self.recorded(&assignment.run, move |store| {
+            if unhealthy {
+                store.gateway_unhealthy(&name, now)?;
+            }
             store.look_read(&run, look, &outcomes, now)?;
             match pause.clone().map(|event| store.run_event(&run, event, None, now)) {
                 None | Some(Ok(_) | Err(StoreError::Transition(_))) => Ok(()),

@@ -34,6 +34,8 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 /// An inquiry that could prove absence for so many times `settle`, and could not for want of
 /// witnesses, is given up.
 const PATIENCE: i32 = 2;
+/// However often the gateway is seen not to work meanwhile, so that no run goes on without end.
+const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// But not before it has lasted so long: what is sent to be seen needs a moment.
 const SHORTEST_PATIENCE: SignedDuration = SignedDuration::from_secs(15);
 
@@ -188,7 +190,9 @@ impl Progress {
         };
         let patience = (circumstances.settle * PATIENCE).max(SHORTEST_PATIENCE);
         let patient_from = provable_from.max(self.opened_at);
-        let given_up = circumstances.now >= patient_from.saturating_add(patience).unwrap_or(Timestamp::MAX);
+        let gives_up_at = |from: Timestamp, patience| from.saturating_add(patience).unwrap_or(Timestamp::MAX);
+        let given_up = circumstances.now >= gives_up_at(patient_from, patience)
+            || circumstances.now >= gives_up_at(self.opened_at, LONGEST_PATIENCE.max(patience));
         let conclude = |sighting| match sighting {
             Sighting::Found(receipt) => Conclusion::Found(receipt),
             Sighting::Contradiction(reason) => Conclusion::Held(reason),
@@ -321,6 +325,9 @@ mod tests {
         check((Settle, 1800, None), Some((1, 1)), nothing(), "absent");
         check((Settle, 1800, None), Some((1, 1)), silence(), NOT_PROVEN);
         check((Settle, 1800, Some(1700)), Some((1, 0)), nothing(), "open");
+        // A gateway that is seen not to work again and again.
+        check((Settle, 86_399, Some(86_000)), Some((64, 64)), nothing(), "open");
+        check((Settle, 86_400, Some(86_000)), Some((64, 64)), nothing(), NOT_PROVEN);
         let denies = Sighting::Contradiction(Reason::new("restored", "it goes back"));
         check((Settle, 1, None), None, denies, "restored");
         // What was accepted counts as missing after the same quiet, and needs no witness.

@@ -44,9 +44,14 @@ impl Settlement {
         }
     }
 
-    /// Whether the answer shows that the gateway does not work.
+    /// Whether the answer shows that the gateway does not work. Silence about those whom the provider can
+    /// be asked to explain shows it only when they stay unexplained.
     pub fn is_unhealthy(&self) -> bool {
-        matches!(self.sign, Sign::Outage(_) | Sign::Silent { .. })
+        match self.sign {
+            Sign::Outage(_) => true,
+            Sign::Silent { .. } => self.unexplained.is_empty(),
+            Sign::Works | Sign::Throttled { .. } | Sign::TokenRefused(_) => false,
+        }
     }
 }
 

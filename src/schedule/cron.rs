@@ -30,6 +30,10 @@ pub struct CronError(String);
 impl CronLine {
     /// Reads an expression. One that can be read may still never fire ([`CronLine::next_after`]).
     pub fn parse(text: &str) -> Result<CronLine, CronError> {
+        // The library takes `,` for a field that names nothing, and then searches for it until the year 5000.
+        if text.split_whitespace().any(|field| field.split(',').any(str::is_empty)) {
+            return Err(CronError("a list has an empty item".to_owned()));
+        }
         let parsed = CronParser::builder()
             .seconds(Seconds::Optional)
             .year(Year::Disallowed)
@@ -103,6 +107,13 @@ impl fmt::Debug for CronLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_has_no_empty_item() {
+        for text in [", * * * *", "0 9, * * *", "0 9 * * MON,,FRI"] {
+            assert_eq!(CronLine::parse(text).unwrap_err().to_string(), "a list has an empty item", "{text}");
+        }
+    }
 
     #[test]
     fn a_star_in_minute_or_hour_follows_real_time() {

@@ -183,11 +183,20 @@ impl GenerationFile {
 }
 
 impl Prepared {
-    /// Puts the generation into its place, durably.
-    pub fn publish(self) -> io::Result<()> {
-        fs::rename(&self.written, &self.place)?;
+    /// Puts the generation into its place, durably. Where that failed half-way it may be tried again.
+    pub fn publish(&self) -> io::Result<()> {
+        match fs::rename(&self.written, &self.place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_in_place()? => {}
+            renamed => renamed?,
+        }
         let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        let beside = GenerationFile { path: self.place.clone() }.read()?;
+        Ok(matches!(beside, Beside::Generation { number, born_at, .. }
+            if number == self.number && born_at == self.born_at))
     }
 }
 

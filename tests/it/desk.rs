@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     time::Duration,
@@ -28,7 +28,12 @@ pub struct Said {
 
 impl Desk {
     pub fn new(settings: &str, campaigns: &[(&str, &str)]) -> Desk {
-        let desk = Desk { folder: tempfile::tempdir().unwrap() };
+        Desk::on(&std::env::temp_dir(), settings, campaigns)
+    }
+
+    /// A desk whose folder stands in this one.
+    pub fn on(place: &Path, settings: &str, campaigns: &[(&str, &str)]) -> Desk {
+        let desk = Desk { folder: tempfile::tempdir_in(place).unwrap() };
         desk.write("campaignd.yaml", settings);
         std::fs::create_dir(desk.path("campaigns")).unwrap();
         for (name, text) in campaigns {
@@ -134,8 +139,11 @@ impl Process {
     pub fn start(mut command: Command, ready: &str) -> Process {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let lines = follow(child.stderr.take().unwrap());
+        let mut said = String::new();
         let ready = loop {
-            let line = lines.recv_timeout(PATIENCE).expect("it ends before it is ready");
+            let Ok(line) = lines.recv_timeout(PATIENCE) else { panic!("it is not ready, and says:\n{said}") };
+            said.push_str(&line);
+            said.push('\n');
             if line.contains(ready) {
                 break line;
             }

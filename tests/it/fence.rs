@@ -280,6 +280,40 @@ fn a_copy_made_by_cp_while_the_daemon_sends_is_locked() {
 }
 
 #[test]
+fn a_change_lasts_although_the_file_of_its_generation_cannot_take_its_place() {
+    let place = Place::new();
+    let mut store = place.serve();
+    sent(&mut store, "a");
+    let run = opened(&mut store, "b", 1);
+    let intent = Intent {
+        caps: Default::default(),
+        names_batches: false,
+        run,
+        at: now(),
+        most_recipients: 1,
+        addressing: Addressing::Users,
+        stamp: None,
+    };
+    store.begin().unwrap();
+    let begun = store.batch_begin(&intent).unwrap().unwrap();
+    store.generation_advance().unwrap();
+    // The commit lasts; then the rename fails.
+    fs::rename(place.file(), place.path("before")).unwrap();
+    fs::create_dir(place.file()).unwrap();
+    fs::write(place.file().join("in the way"), "").unwrap();
+    store.commit().unwrap();
+    for _ in 0..2 {
+        let error = store.begin().unwrap_err();
+        assert!(error.to_string().contains("the generation file beside it"), "{error}");
+    }
+    fs::remove_dir_all(place.file()).unwrap();
+    // The lock's record is whole, and nothing of the change was forgotten.
+    change(&mut store, |store| store.batch_withdraw(begun.attempt, now())).unwrap();
+    drop(store);
+    place.send("c");
+}
+
+#[test]
 fn nothing_is_counted_where_nothing_was_asked() {
     let place = Place::new();
     let mut store = place.serve();

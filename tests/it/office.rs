@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -20,13 +21,18 @@ pub struct Office {
 
 impl Office {
     pub fn open(sandbox: &[&str], gateway: &str) -> Office {
+        Office::on(&std::env::temp_dir(), sandbox, gateway)
+    }
+
+    /// An office whose desk stands in this folder.
+    pub fn on(place: &Path, sandbox: &[&str], gateway: &str) -> Office {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = format!(
             "listen: off\ntimezone: Asia/Shanghai\ndefaultGateway: openim\ngateways:\n  openim:\n    kind: openim\n    \
              url: http://127.0.0.1:{port}\n    adminUserID: imAdmin\n    secret: {{file: secret}}\n    defaults: \
              {{sendID: notice, senderNickname: Notice, senderPlatformID: 2}}\n{gateway}"
         );
-        let desk = Desk::new(&settings, &[]);
+        let desk = Desk::on(place, &settings, &[]);
         desk.write("secret", "openIM123\n");
         let server = Some(Office::start(&desk, port, sandbox));
         Office { desk, port, server }

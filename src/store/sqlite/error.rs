@@ -31,6 +31,9 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::Corrupt(error.to_string())
             }
+            Some(ErrorCode::SystemIoFailure) => {
+                StoreError::Failed(format!("{error}; the system's log tells what is wrong with its disk"))
+            }
             _ => StoreError::Failed(error.to_string()),
         }
     }

@@ -24,12 +24,14 @@ pub struct Fence {
     last_attempt: i64,
     /// Takes its place when the transaction is committed.
     prepared: Option<Prepared>,
+    /// Is committed, and could not take its place yet: until it has, no other transaction begins.
+    unpublished: Option<Prepared>,
 }
 
 impl Fence {
     pub fn beside(database: &Path) -> Fence {
         let file = GenerationFile::beside(database);
-        Fence { file, claimed: None, claiming: false, last_attempt: 0, prepared: None }
+        Fence { file, claimed: None, claiming: false, last_attempt: 0, prepared: None, unpublished: None }
     }
 
     /// Refuses a transaction of a store whose ledger somebody else has taken.
@@ -51,13 +53,29 @@ impl Fence {
         Ok(())
     }
 
-    /// The transaction is durable: its generation becomes so before anybody is told.
+    /// A transaction is about to begin: the generation of the one before takes its place first.
+    pub fn beginning(&mut self) -> Stored<()> {
+        if let Some(unpublished) = &self.unpublished {
+            unpublished.publish().map_err(unwritten)?;
+            self.unpublished = None;
+        }
+        Ok(())
+    }
+
+    /// The transaction is durable: its generation becomes so before anybody is told. Of a daemon's later
+    /// generations one that cannot is put off until the next transaction, since what was committed lasts
+    /// and nobody may be told otherwise.
     pub fn committed(&mut self) -> Stored<()> {
         let Some(prepared) = self.prepared.take() else { return Ok(()) };
-        if std::mem::take(&mut self.claiming) || self.claimed.is_some() {
+        let goes_on = self.claimed.is_some();
+        if std::mem::take(&mut self.claiming) || goes_on {
             self.claimed = Some(prepared.number);
         }
-        prepared.publish().map_err(unwritten)
+        match prepared.publish() {
+            Err(_) if goes_on => self.unpublished = Some(prepared),
+            published => published.map_err(unwritten)?,
+        }
+        Ok(())
     }
 
     pub fn rolled_back(&mut self) {

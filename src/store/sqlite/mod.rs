@@ -135,6 +135,7 @@ impl Store for SqliteStore {
         if !self.connection.is_autocommit() {
             self.roll_back();
         }
+        self.fence.beginning()?;
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         self.fence.check(&self.connection).inspect_err(|_| self.roll_back())
     }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use campaignd::sandbox::{Filter, world::World};
+use campaignd::sandbox::{Fate, Filter, world::World};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -44,7 +44,7 @@ struct Auditor {
     looked_at: Vec<String>,
 }
 
-/// How often each recipient of each run got the message.
+/// How often each recipient of each run got the message; 0: it was accepted, and the provider lost it.
 type Taken = BTreeMap<(String, String), u32>;
 
 /// A message that NetEase's side took.
@@ -123,7 +123,8 @@ impl Auditor {
                 self.findings.push(format!("a message of no attempt: {received:?}"));
                 return;
             };
-            *taken.entry((run.clone(), received.recipient.to_owned())).or_default() += 1;
+            let reached = u32::from(received.fate != Fate::Lost);
+            *taken.entry((run.clone(), received.recipient.to_owned())).or_default() += reached;
             if received.group_id.is_none()
                 && !times.insert((
                     received.sender.to_owned(),
@@ -159,9 +160,10 @@ impl Auditor {
         let mut known = BTreeSet::new();
         for (run, recipient, outcome) in deliveries {
             let key = (run, recipient);
-            let got = taken.contains_key(&key);
+            let times = taken.get(&key);
+            let got = times.is_some_and(|times| *times > 0);
             let true_ = match outcome.as_str() {
-                "accepted" => got,
+                "accepted" => times.is_some(),
                 "unknown" => true,
                 _ => !got,
             };

@@ -9,15 +9,41 @@ use crate::dice::Dice;
 /// The longest that a message travels: well below the time after which absence may be proven.
 const LONGEST_WAY_MS: usize = 2 * 60 * 1_000;
 
-/// What goes wrong until the next trouble: a few requests, or an outage.
-pub fn faults(dice: &mut Dice, users: u32) -> Faults {
+/// What each is called, in the order of the dice.
+const NAMES: [&str; 21] = [
+    "answer lost",
+    "cut",
+    "status of a proxy",
+    "error that tells nothing",
+    "token refused",
+    "throttled",
+    "unreachable",
+    "tokens expired",
+    "tokens unchecked",
+    "message service down",
+    "message service killed",
+    "hangs",
+    "cache hangs",
+    "stored late",
+    "messages left out",
+    "conversations left out",
+    "failed though stored",
+    "everyone refused",
+    "messages lost",
+    "killed with loss",
+    "stored again",
+];
+
+/// What goes wrong until the next trouble: a few requests, or an outage; and what it is called.
+pub fn faults(dice: &mut Dice, users: u32) -> (&'static str, Faults) {
     let latency_ms = [0.0, 2.0, 30.0][dice.up_to(3)];
     let mut faults = Faults { latency_ms, ..Faults::default() };
     let few = dice.up_to(3) as u32 + 1;
     let times = if dice.up_to(3) == 0 { u32::MAX } else { few };
     let path = None;
     let every_path = || Some("/".to_owned());
-    match dice.up_to(18) {
+    let kind = dice.up_to(NAMES.len());
+    match kind {
         0 => faults.drop_answer = Some(Times { times: few, path }),
         1 => faults.cut_after = Some(CutAfter { recipients: dice.up_to(40), times: few, path }),
         2 => faults.http_status = Some(HTTPStatus { status: [502, 200][dice.up_to(2)], times: few, path }),
@@ -49,7 +75,10 @@ pub fn faults(dice: &mut Dice, users: u32) -> Faults {
         14 => faults.omit_messages_every = dice.up_to(3) as u32 + 2,
         15 => faults.omit_conversations_every = dice.up_to(3) as u32 + 2,
         16 => faults.fail_stored_every = dice.up_to(20) as u32 + 2,
+        18 => faults.lose_every = dice.up_to(30) as u32 + 2,
+        19 => faults.lose_waiting = true,
+        20 => faults.store_again = dice.up_to(50) as u32 + 1,
         _ => faults.refuse = (1..=users).map(|number| format!("u{number:05}")).collect(),
     }
-    faults
+    (NAMES[kind], faults)
 }

@@ -6,7 +6,7 @@ use campaignd::{
         openim::OpenIM,
         transport::{self, RawAnswer, Transport, TransportFault},
     },
-    sandbox::faults::Times,
+    sandbox::faults::{HTTPStatus, Times},
 };
 use tokio::task::JoinHandle;
 
@@ -107,6 +107,31 @@ pub const SLOTS: &str =
 
 pub(super) fn ids(count: u32) -> String {
     (1..=count).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn people_who_are_not_registered_keep_nobody_else_in_doubt() {
+    play(async |simulation| {
+        let status = HTTPStatus { status: 502, times: 1, path: None };
+        simulation.world.set_faults(Faults { http_status: Some(status), ..Faults::default() });
+        let schedules = [
+            ("a", ids(40), "at: 2026-11-11T00:01"),
+            ("strangers", "nobody, noone".to_owned(), "every: 5m"),
+            ("later", "u00600, u00601".to_owned(), "every: 7m"),
+        ];
+        for (name, recipients, schedule) in schedules {
+            let text = format!("{MESSAGE}\nrecvIDs: [{recipients}]\nschedules: [{{{schedule}}}]\n");
+            simulation.write(&format!("{name}.yaml"), &text);
+        }
+        let daemon = simulation.daemon();
+        // A call for the strangers comes more often than the gateway would have to be healthy for.
+        seconds(40 * 60).await;
+        assert_eq!(
+            simulation.ask("SELECT state || ' ' || accepted FROM run_summary WHERE campaign = 'a'"),
+            ["completed 40"]
+        );
+        daemon.stop().await;
+    });
 }
 
 #[test]

@@ -8,6 +8,9 @@
 mod auditor;
 mod faults;
 mod netease;
+pub mod power_loss;
+pub mod store_faults;
+pub mod watched;
 
 #[cfg(test)]
 mod clocks;
@@ -56,6 +59,10 @@ use campaignd::{
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
+use self::{
+    power_loss::Plug,
+    watched::{Stumble, Stumbles, Watched, When},
+};
 use crate::dice::Dice;
 
 /// Registered users of the simulated provider.
@@ -102,6 +109,12 @@ struct Simulation {
     suppressions: Vec<Suppressed>,
     /// The other provider; None: it has no part in this history.
     netease: Option<netease::NetEase>,
+    /// How often each kind of trouble came.
+    kinds: BTreeMap<&'static str, u64>,
+    /// Makes calls of the ledger fail.
+    stumbles: Arc<Stumbles>,
+    /// Makes who pulls the plug of each daemon's ledger.
+    plug: Option<Box<dyn Fn() -> Plug>>,
 }
 
 /// When somebody was not to be written to.
@@ -130,6 +143,9 @@ impl Simulation {
             story: Vec::new(),
             suppressions: Vec::new(),
             netease: None,
+            kinds: BTreeMap::new(),
+            stumbles: Arc::default(),
+            plug: None,
         }
     }
 
@@ -143,6 +159,14 @@ impl Simulation {
         SqliteStore::open(&self.database, self.clock.now()).unwrap()
     }
 
+    /// The ledger of a daemon, with whoever watches it.
+    fn ledger(&self) -> Ledger {
+        Ledger::inline(match &self.plug {
+            Some(plug) => Watched::new(self.store(), plug()),
+            None => Watched::new(self.store(), Arc::clone(&self.stumbles)),
+        })
+    }
+
     fn parts(&self, signals: &Arc<Signals>) -> Parts {
         let account =
             campaignd::gateway::openim::Account { concurrency: 3, batch_size: 50, ..sandbox::account() };
@@ -153,7 +177,7 @@ impl Simulation {
             Post { gateway: Arc::new(gateway), limits, settle: SignedDuration::from_mins(10), probe: None };
         Parts {
             clock: self.clock.clone(),
-            ledger: Ledger::inline(Box::new(self.store())),
+            ledger: self.ledger(),
             folder: self.folder.clone(),
             gateways: Posts([("sandbox".to_owned(), post)].into_iter().chain(self.netease_posts()).collect()),
             default_zone: Some(TimeZone::UTC),
@@ -229,9 +253,10 @@ impl Simulation {
 
     /// One random piece of trouble.
     fn trouble(&mut self) {
-        match self.dice.up_to(16) {
+        match self.dice.up_to(23) {
             0..=5 => {
-                let mut faults = faults::faults(&mut self.dice, USERS);
+                let (kind, mut faults) = faults::faults(&mut self.dice, USERS);
+                self.count(kind);
                 if let Some(netease) = &mut self.netease {
                     netease.trouble(&mut faults);
                 }
@@ -240,12 +265,17 @@ impl Simulation {
                 self.tell(told.chars().take(400).collect::<String>());
                 self.world.set_faults(faults);
             }
-            6 | 7 => self.control(),
+            6 | 7 => {
+                self.count("a person controls");
+                self.control();
+            }
             8 => {
+                self.count("broken edit");
                 self.tell("a broken edit of small.yaml");
                 self.write("small.yaml", "message: [");
             }
             9 => {
+                self.count("schedule edited");
                 let every = 3 + self.dice.up_to(9);
                 self.tell(format!("small.yaml every {every}m"));
                 self.write(
@@ -257,12 +287,84 @@ impl Simulation {
                 );
             }
             10 => {
+                self.count("file gone");
                 self.tell("groups.yaml is gone");
                 self.folder.files.lock().unwrap().remove("groups.yaml");
             }
-            11..=13 => self.suppress(),
+            11..=13 => {
+                self.count("suppression");
+                self.suppress();
+            }
+            14 | 15 => self.stumble(),
+            16 | 17 => self.ask_again(),
+            18 => {
+                let is_changing = self.dice.up_to(2) == 0;
+                self.count("git at work");
+                self.tell(format!("git is at work: {is_changing}"));
+                self.folder.git_is_changing.store(is_changing, Ordering::Relaxed);
+            }
+            19 => {
+                let mut files = self.folder.files.lock().unwrap();
+                if let Some(text) = files.get("capped-few.yaml").cloned() {
+                    let enabled = text.replace("enabled: false\n", "");
+                    let other = if enabled == text { format!("enabled: false\n{text}") } else { enabled };
+                    files.insert("capped-few.yaml".to_owned(), other);
+                }
+                drop(files);
+                self.count("disabled");
+                self.tell("capped-few.yaml is disabled, or no more");
+            }
             _ => self.tell("nothing"),
         }
+    }
+
+    fn count(&mut self, kind: &'static str) {
+        *self.kinds.entry(kind).or_default() += 1;
+    }
+
+    /// The ledger fails a while from now: once, or for some calls.
+    fn stumble(&mut self) {
+        let from = self.stumbles.calls() + 1 + self.dice.up_to(200) as u64;
+        let calls = [1, 1, 3, 60][self.dice.up_to(4)];
+        let when = [When::Before, When::After][self.dice.up_to(2)];
+        let error = store_faults::error(self.dice.up_to(4) as u64);
+        self.count(match when {
+            When::Before => "ledger fails before",
+            When::After => "ledger fails after",
+        });
+        self.tell(format!("the ledger will fail {calls} times {when:?} its effect: {error}"));
+        self.stumbles.plan(Some(Stumble { from, calls, when, error }));
+    }
+
+    /// A person wants those who failed or were refused asked again, or those in doubt looked up.
+    fn ask_again(&mut self) {
+        use campaignd::{run::inquiry::Purpose, store::Store};
+        let mut store = self.store();
+        let run = {
+            let ledger = rusqlite::Connection::open(&self.database).unwrap();
+            let mut names = ledger
+                .prepare("SELECT run FROM run_summary WHERE failed + refused + unknown > 0 ORDER BY run")
+                .unwrap();
+            let names: Vec<String> =
+                names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            names.get(self.dice.up_to(names.len().max(1))).cloned()
+        };
+        let Some(run) = run.map(RunID::from_text) else { return self.tell("nobody to be asked again") };
+        let act = Act { at: self.clock.now(), who: "somebody".to_owned(), why: None };
+        store.begin().unwrap();
+        let (kind, done) = match self.dice.up_to(4) {
+            0 => ("retry refused", store.run_retry(&run, &["refused"], &act)),
+            1 => ("retry failed", store.run_retry(&run, &["failed"], &act)),
+            2 => ("confirm", store.run_inquire(&run, Purpose::Confirm, &act)),
+            _ => ("reconcile", store.run_inquire(&run, Purpose::Settle, &act)),
+        };
+        match &done {
+            Ok(_) => store.commit().unwrap(),
+            Err(StoreError::Refused(_) | StoreError::Transition(_)) => store.roll_back(),
+            Err(error) => panic!("{error}"),
+        }
+        self.count(kind);
+        self.tell(format!("{kind} {run}: {done:?}"));
     }
 
     /// A person suppresses somebody, or lifts that.
@@ -333,20 +435,29 @@ impl Simulation {
             tokio::pin!(daemon);
             self.tell("start");
             // The daemon lives through a few troubles, then crashes at any of its awaits, or stops.
+            let mut ended = None;
             for _ in 0..self.dice.up_to(6) + 1 {
                 let pause = Duration::from_millis(self.dice.up_to(15 * 60 * 1_000) as u64);
                 tokio::select! {
                     biased;
-                    ended = &mut daemon => panic!("the daemon ended by itself: {ended:?}"),
+                    result = &mut daemon => ended = Some(result),
                     () = tokio::time::sleep(pause) => {}
+                }
+                if ended.is_some() {
+                    break;
                 }
                 self.trouble();
                 signals.folder.notify_one();
             }
-            if self.dice.up_to(3) == 0 {
+            if let Some(ended) = ended {
+                // It may while its ledger fails; a service manager starts it again.
+                assert!(!self.stumbles.hit().is_empty(), "the daemon ended by itself: {ended:?}");
+                self.tell(format!("the daemon ended: {ended:?}"));
+            } else if self.dice.up_to(3) == 0 {
                 self.tell("stop");
                 signals.stop();
-                daemon.await.unwrap();
+                let stopped = daemon.await;
+                assert!(stopped.is_ok() || !self.stumbles.hit().is_empty(), "{stopped:?}");
             } else {
                 // A crash in the middle of something: the daemon is let go on until an exact number of
                 // its steps, counted in polls, is done.
@@ -357,7 +468,10 @@ impl Simulation {
                         return std::task::Poll::Ready(());
                     }
                     polls -= 1;
-                    assert!(daemon.as_mut().poll(context).is_pending(), "the daemon ended by itself");
+                    if daemon.as_mut().poll(context).is_ready() {
+                        // Only a ledger that fails ends it; then it is gone as well.
+                        return std::task::Poll::Ready(());
+                    }
                     context.waker().wake_by_ref();
                     std::task::Poll::Pending
                 })
@@ -394,6 +508,8 @@ impl Simulation {
         if let Some(netease) = &self.netease {
             netease.peace();
         }
+        self.stumbles.plan(None);
+        self.folder.git_is_changing.store(false, Ordering::Relaxed);
         self.write_campaigns();
         self.resume();
         let signals = Arc::new(Signals::default());
@@ -422,6 +538,8 @@ pub struct Judged {
     pub findings: Vec<String>,
     pub summary: String,
     pub story: Vec<String>,
+    /// How often each kind of trouble came.
+    pub kinds: BTreeMap<&'static str, u64>,
 }
 
 /// Plays the history of a seed and judges it. `begins` is told its clock.
@@ -442,7 +560,7 @@ pub fn play_seed(seed: u64, begins: impl FnOnce(&ElapsedClock)) -> Judged {
             &simulation.suppressions,
         );
         let story = std::mem::take(&mut simulation.story);
-        Judged { findings: judgement.findings, summary: judgement.summary, story }
+        Judged { findings: judgement.findings, summary: judgement.summary, story, kinds: simulation.kinds }
     })
 }
 
@@ -453,7 +571,7 @@ mod seeds {
     /// Plays a seed; a broken promise fails the test with the whole story.
     fn check(seed: u64) {
         let judged = super::play_seed(seed, |_| ());
-        println!("seed {seed}: {}", judged.summary);
+        println!("seed {seed}: {}; {:?}", judged.summary, judged.kinds);
         let (findings, story) = (judged.findings.join("\n"), judged.story.join("\n"));
         assert!(
             findings.is_empty(),

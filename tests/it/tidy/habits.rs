@@ -28,12 +28,14 @@ const SLEEPERS: &[(&str, &str)] = &[
         "a server stores what it accepted some time later and tells nobody; it is asked, with a limit",
     ),
     ("tests/it/walking.rs", "the pace of people and programs that change files is part of what is rehearsed"),
+    ("tests/it/nonsense.rs", "time is held still there, too"),
     ("tests/it/simulation/", "time is held still there: to sleep is to let virtual time pass"),
     ("tests/it/sandbox/", "time is held still there, too"),
     (
         "tests/it/sandbox.rs",
         "the world tells nobody when it has served a client that left; it is asked, with a limit",
     ),
+    ("tests/it/disk.rs", "a frozen disk announces nothing: that nothing happens meanwhile takes its time"),
     ("tests/it/kills.rs", "kills come at instants that nothing announces"),
 ];
 

@@ -1,0 +1,128 @@
+//! Attacks what is promised, as often as you like.
+//!
+//! ```sh
+//! cargo run --release --example attack -- power-loss --seeds 20
+//! cargo run --release --example attack -- store-faults
+//! ```
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use clap::Parser;
+
+#[path = "../tests/it/dice.rs"]
+mod dice;
+#[path = "../tests/it/simulation/mod.rs"]
+#[allow(dead_code, reason = "the example `simulate` uses the rest")]
+mod simulation;
+
+use simulation::{
+    power_loss::lose_power,
+    store_faults::{play_scenario, stumble_at},
+    watched::When,
+};
+
+/// Attacks what is promised, as often as you like.
+#[derive(Debug, Parser)]
+enum Attack {
+    /// Power losses within commits of seeded histories
+    PowerLoss {
+        /// How many histories
+        #[arg(long, default_value_t = 10)]
+        seeds: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// One commit in so many is looked at
+        #[arg(long, default_value_t = 100)]
+        every: usize,
+        /// In how many ways power is lost within a commit
+        #[arg(long, default_value_t = 10)]
+        states: usize,
+    },
+    /// The k-th call to the ledger fails, before or after its effect, for every k of a scenario
+    StoreFaults {
+        /// The first call
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// One call in so many
+        #[arg(long, default_value_t = 1)]
+        every: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    let bad = match Attack::parse() {
+        Attack::PowerLoss { seeds, from, every, states } => power_loss(from, seeds, every, states),
+        Attack::StoreFaults { from, every } => store_faults(from, every),
+    };
+    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Does `work` for each number, on every processor; gives the sum of what it gives.
+fn each(numbers: impl Iterator<Item = u64> + Send, work: impl Fn(u64) -> u64 + Sync) -> u64 {
+    let (numbers, sum) = (Mutex::new(numbers), AtomicU64::new(0));
+    let next = || numbers.lock().ok().and_then(|mut numbers| numbers.next());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(number) = next() {
+                    sum.fetch_add(work(number), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    sum.into_inner()
+}
+
+fn power_loss(from: u64, seeds: u64, every: usize, states: usize) -> u64 {
+    let all = AtomicU64::new(0);
+    let bad = each(from..from.saturating_add(seeds), |seed| {
+        let losses = lose_power(seed, every, states);
+        all.fetch_add(losses.states, Ordering::Relaxed);
+        println!(
+            "seed {seed}: {} losses within {} commits: {} while the log was copied, {} while it began anew; \
+             {} held the commit",
+            losses.states, losses.commits, losses.while_copied, losses.log_anew, losses.committed
+        );
+        for finding in &losses.findings {
+            println!("seed {seed} LOST SOMETHING: {finding}");
+        }
+        losses.findings.len() as u64
+    });
+    println!("{} power losses, {bad} with a loss of what was promised", all.into_inner());
+    bad
+}
+
+fn store_faults(from: u64, every: usize) -> u64 {
+    let whole = play_scenario(None);
+    println!("the scenario has {} calls: {:?}", whole.calls, whole.findings);
+    let played = AtomicU64::new(0);
+    let bad = each((from..=whole.calls).step_by(every.max(1)), |call| {
+        let mut bad = 0;
+        for when in [When::Before, When::After] {
+            let scenario = stumble_at(call, when);
+            let so_far = played.fetch_add(1, Ordering::Relaxed) + 1;
+            if so_far.is_multiple_of(100) {
+                println!("{so_far} histories");
+            }
+            if !scenario.findings.is_empty() {
+                bad += 1;
+                println!(
+                    "call {call} fails {when:?} its effect ({:?}): {}\n{}",
+                    scenario.hit,
+                    scenario.findings.join("; "),
+                    scenario.story.join("\n")
+                );
+            }
+        }
+        bad
+    });
+    println!("{} histories, {bad} with a broken promise", played.into_inner());
+    bad
+}
