@@ -90,7 +90,11 @@ struct ListArgs {
 
 /// Suppress every id of a list file: .csv, .txt or .ndjson, each as .gz too.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The file is read to its end first: with a bad line nobody is suppressed.")]
+#[command(
+    after_help = "The file is read to its end first: with a bad line nobody is suppressed. A long list is written \
+    in steps: an import that was cut short stands in the ledger's action_log as begun and has suppressed a part of the list; \
+    the same command again suppresses the rest."
+)]
 struct ImportArgs {
     /// The list
     file: PathBuf,
@@ -133,9 +137,9 @@ pub fn run(args: SuppressArgs, settings: &Settings, now: Timestamp) -> Ended {
 }
 
 fn add(args: AddArgs, settings: &Settings, now: Timestamp) -> Ended {
-    let mut writer = Writer::new(args.terms, settings, now)?;
+    let mut writer = Writer::new(args.terms, told(&args.ids), settings, now)?;
     args.ids.iter().try_for_each(|id| writer.take(id))?;
-    writer.end(&told(&args.ids))
+    writer.end()
 }
 
 fn import(args: ImportArgs, settings: &Settings, now: Timestamp) -> Ended {
@@ -145,7 +149,7 @@ fn import(args: ImportArgs, settings: &Settings, now: Timestamp) -> Ended {
     if args.encoding == ListEncoding::Gb18030 {
         list.encoding = Encoding::GB18030;
     }
-    let mut writer = Writer::new(args.terms, settings, now)?;
+    let mut writer = Writer::new(args.terms, name, settings, now)?;
     let bad = |fault| Failure::new(Exit::Problems, fault);
     let order = ListOrder::ids(&args.file, &list);
     read_list(&order, &mut |_, _| Ok(())).map_err(bad)?;
@@ -154,7 +158,7 @@ fn import(args: ImportArgs, settings: &Settings, now: Timestamp) -> Ended {
         writer.take(&id).map_err(io::Error::other)
     })
     .map_err(bad)?;
-    writer.end(&name)
+    writer.end()
 }
 
 /// Ids for the record.
@@ -184,13 +188,15 @@ struct Writer {
     act: Act,
     reason: String,
     expires_at: Option<Timestamp>,
+    /// Who is suppressed, for the record.
+    target: String,
     waiting: Vec<Suppression>,
     seen: u64,
     added: u64,
 }
 
 impl Writer {
-    fn new(terms: Terms, settings: &Settings, now: Timestamp) -> Result<Writer, Failure> {
+    fn new(terms: Terms, target: String, settings: &Settings, now: Timestamp) -> Result<Writer, Failure> {
         let zone = settings.zone.clone().unwrap_or(TimeZone::UTC);
         let expires_at = terms.expires.as_deref().map(|text| expiry(text, &zone, now)).transpose()?;
         let who = settings::who();
@@ -200,6 +206,7 @@ impl Writer {
             reason: terms.reason.clone().unwrap_or_else(|| format!("by {who}")),
             act: Act { at: now, who, why: terms.reason },
             expires_at,
+            target,
             waiting: Vec::new(),
             seen: 0,
             added: 0,
@@ -212,22 +219,28 @@ impl Writer {
             self.waiting.push(Suppression { recipient, reason, expires_at });
             self.seen += 1;
         }
-        if self.waiting.len() < ROWS_A_STEP { Ok(()) } else { self.write(None) }
+        if self.waiting.len() < ROWS_A_STEP {
+            return Ok(());
+        }
+        let begins = self.seen == self.waiting.len() as u64;
+        let target = self.target.clone();
+        self.write(begins.then_some(("suppress begun", &target)))
     }
 
     /// Writes those that wait, and at the end what was done.
-    fn write(&mut self, target: Option<&str>) -> Stored<()> {
+    fn write(&mut self, record: Option<(&str, &str)>) -> Stored<()> {
         let waiting = std::mem::take(&mut self.waiting);
         self.store.begin()?;
         self.added += self.store.suppress(&waiting, &self.act)?;
-        if let Some(target) = target {
-            self.store.act_record(&self.act, "suppress", target)?;
+        if let Some((action, target)) = record {
+            self.store.act_record(&self.act, action, target)?;
         }
         self.store.commit()
     }
 
-    fn end(mut self, target: &str) -> Ended {
-        self.write(Some(target))?;
+    fn end(mut self) -> Ended {
+        let target = std::mem::take(&mut self.target);
+        self.write(Some(("suppress", &target)))?;
         let (added, changed) = (self.added, self.seen - self.added);
         let besides = if changed > 0 { format!(", {changed} were already") } else { String::new() };
         output::write(&format!("suppressed {added}{besides}\n"))?;

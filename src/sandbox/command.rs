@@ -34,6 +34,9 @@ pub struct SandboxArgs {
     /// How many groups g1001… there are
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub groups: u32,
+    /// How many of the users each group has, besides the ordinary sender
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub members: u32,
     /// Count every other id as registered too
     #[arg(long)]
     pub open: bool,
@@ -234,6 +237,7 @@ pub async fn run(
         seed: args.seed,
         users: args.users,
         groups: args.groups,
+        members: args.members,
         open: args.open,
     };
     let world = World::new(&options, clock);

@@ -1,11 +1,8 @@
-//! Groups `g1001…`, each with the ordinary sender and the first ten numbered users.
+//! Groups `g1001…`, each with the ordinary sender and the first numbered users.
 
 use std::collections::HashMap;
 
 use super::{ADMIN, SENDER, answer::Error, profile::Profile, users::numbered_id};
-
-/// Numbered users in each group.
-const MEMBERS: u32 = 10;
 
 #[derive(Debug)]
 pub struct Groups {
@@ -14,9 +11,10 @@ pub struct Groups {
 }
 
 impl Groups {
-    pub fn new(count: u32, users: u32, open: bool) -> Groups {
+    /// So many groups, each with so many numbered users.
+    pub fn new(count: u32, members: u32, open: bool) -> Groups {
         let members = || {
-            let numbered = (1..=users.min(MEMBERS)).map(numbered_id);
+            let numbered = (1..=members).map(numbered_id);
             std::iter::once(SENDER.to_owned()).chain(numbered).collect()
         };
         let groups = (0..count).map(|number| (format!("g{}", 1_001 + number), members()));

@@ -38,13 +38,15 @@ pub struct Options {
     pub users: u32,
     /// How many groups `g1001…` there are.
     pub groups: u32,
+    /// How many of the users each group has, besides the ordinary sender.
+    pub members: u32,
     /// Whether every other id counts as registered too, so that anyone's lists can be rehearsed.
     pub open: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { profile: Profile::Main, seed: 1, users: 1_000, groups: 10, open: false }
+        Options { profile: Profile::Main, seed: 1, users: 1_000, groups: 10, members: 10, open: false }
     }
 }
 
@@ -105,7 +107,7 @@ impl World {
             profile,
             seed: options.seed,
             users: Users::new(profile, options.users, options.open),
-            groups: Groups::new(options.groups, options.users, options.open),
+            groups: Groups::new(options.groups, options.users.min(options.members), options.open),
             tokens: Tokens::new(profile),
             faults: Faults::default(),
             truth: Truth::default(),

@@ -101,6 +101,19 @@ fn one_campaign_for_each_source_reaches_whom_it_names() {
 }
 
 #[test]
+fn a_group_of_thousands_is_paged_to_its_end() {
+    let office = Office::open(&["--users", "3000", "--groups", "2", "--members", "2750"], "");
+    let _daemon = office.desk.serve();
+    let mut members = numbered(1, 2_750);
+    members.insert("notice".to_owned());
+    assert_eq!(sent(&office, "members", "recipients: [{membersOf: g1001}]"), members);
+    assert_eq!(
+        sent(&office, "others", "isSendAll: true\nexclude: [{membersOf: g1002}]"),
+        numbered(2_751, 3_000)
+    );
+}
+
+#[test]
 fn bad_lines_are_left_out_where_the_file_says_so_and_are_told() {
     let office = Office::open(&["--users", "20"], "");
     let desk = &office.desk;

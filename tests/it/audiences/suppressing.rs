@@ -58,6 +58,21 @@ fn a_suppression_wins_over_campaigns_and_test_sends() {
 }
 
 #[test]
+fn a_long_import_is_recorded_as_begun_and_as_done() {
+    let desk = Desk::new(SETTINGS, &[]);
+    let _daemon = desk.serve();
+    desk.write("long.txt", &(1..=4_500).map(|number| format!("u{number:05}\n")).collect::<String>());
+    assert_eq!(desk.ends(&["suppress", "import", "long.txt"], 0).out, "suppressed 4500\n");
+    let ledger = rusqlite::Connection::open(desk.path("campaignd.db")).unwrap();
+    let mut statement = ledger
+        .prepare("SELECT action || ': ' || target FROM action_log WHERE action LIKE 'suppress%'")
+        .unwrap();
+    let acts: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(acts, ["suppress begun: long.txt", "suppress: long.txt"]);
+    assert_eq!(desk.ends(&["suppress", "import", "long.txt"], 0).out, "suppressed 0, 4500 were already\n");
+}
+
+#[test]
 fn a_bad_list_suppresses_nobody() {
     let desk = Desk::new(SETTINGS, &[]);
     desk.ends(&["suppress", "add", "u00001"], 4);

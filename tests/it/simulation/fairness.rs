@@ -41,7 +41,7 @@ fn a_large_run_delays_a_small_one_by_no_more_than_a_batch() {
 #[test]
 fn a_gateway_that_hangs_slows_no_other() {
     play(async |simulation| {
-        let options = Options { seed: 2, users: 50, groups: 3, open: false, profile: Default::default() };
+        let options = Options { seed: 2, users: 50, groups: 3, ..Options::default() };
         let hanging = Arc::new(World::new(&options, simulation.clock.clone()));
         // Nothing of it is ever answered in time, its list of users neither.
         hanging.set_faults(Faults { latency_ms: 600_000.0, ..Faults::default() });
