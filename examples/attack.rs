@@ -17,6 +17,9 @@ use clap::Parser;
 
 #[path = "../tests/it/dice.rs"]
 mod dice;
+#[path = "../tests/it/oracle.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod oracle;
 #[path = "../tests/it/simulation/mod.rs"]
 #[allow(dead_code, reason = "the example `simulate` uses the rest")]
 mod simulation;

@@ -21,6 +21,9 @@ use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 #[path = "../tests/it/dice.rs"]
 mod dice;
+#[path = "../tests/it/oracle.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod oracle;
 #[path = "../tests/it/simulation/mod.rs"]
 #[allow(dead_code, reason = "the example `attack` uses the rest")]
 mod simulation;

@@ -6,10 +6,17 @@ use std::{
 };
 
 use clap::ValueEnum;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Ended, Exit, Failure, files::Source, output, problems};
+use super::{
+    Ended, Exit, Failure,
+    files::Source,
+    output,
+    plan::{self, burden::overrun},
+    problems,
+};
 use crate::{
+    campaign::Campaign,
     document::{Code, Problem, Severity, Value, problem, yaml},
     settings::{self, LoadError, Loaded, Origin, Settings},
 };
@@ -134,6 +141,9 @@ impl Checked {
                 self.campaign_files += 1;
                 let (campaign, found) = source.campaign(settings, now);
                 problems.extend(found);
+                problems.extend(
+                    campaign.as_ref().and_then(|campaign| too_long(campaign, &source, settings, now)),
+                );
                 if let Some(campaign) = campaign
                     && let Some(first) = names.insert(campaign.id.clone(), source.name.clone())
                 {
@@ -175,6 +185,30 @@ impl Checked {
         };
         format!("{files} checked against {against}: {found}")
     }
+}
+
+/// The warning that a run of a campaign is not over in its time.
+fn too_long(campaign: &Campaign, source: &Source, settings: &Settings, now: Timestamp) -> Option<Problem> {
+    let (cost, give_up) = overrun(campaign, source, settings, now)?;
+    let sending = SignedDuration::from_secs(cost.sending.as_secs());
+    let message = format!(
+        "{} recipients in {} calls take {sending:#} or more under the limits, and the next run is not over when its \
+         `finishWithin` is, at {}",
+        cost.recipients,
+        cost.calls,
+        plan::local(give_up, &campaign.calendar.zone)
+    );
+    let hint = "who is left then becomes `expired`: allow more time, a wider window, or higher limits";
+    let mut problem = source.problem(Code::TooLong, message, Some(hint));
+    problem.severity = Severity::Warning;
+    if let Ok(Value::Mapping(entries)) = yaml::parse(&source.name, source.bytes()?).map(|node| node.value)
+        && let Some(entry) = entries.iter().find(|entry| entry.key == "finishWithin")
+    {
+        let span = entry.value.span;
+        (problem.line, problem.column, problem.end_column) = (span.line, span.column, span.end_column);
+        problem.path = entry.key.clone();
+    }
+    Some(problem)
 }
 
 /// Whether a file is meant to be settings: it says which gateways there are, or is called so.

@@ -1,6 +1,6 @@
 //! `campaignd plan`: what a tree of campaign files would do, and every occurrence to come.
 
-mod burden;
+pub mod burden;
 mod tree;
 
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use burden::{Burden, Burdens};
+use burden::{Burden, Burdens, Quota};
 use tree::{Changed, Compared};
 
 use super::{
@@ -30,8 +30,8 @@ use crate::{
 #[command(
     after_help = "The tree is compared with the ledger, which is only read; without one everything is added. An edit \
     that is rejected, and a removal that is held, leave the revision in force, whose occurrences are shown.\n\n\
-    JSON is {campaigns: [{campaign, change, keys}], occurrences: [{campaign, due_at, local, zone, note}]}; CSV are the \
-    occurrences.\n\n\
+    JSON is {campaigns: [{campaign, change, keys}], occurrences: [{campaign, due_at, local, zone, note}]}, with \
+    --audience also quotas: [{gateway, day, recipients, unsized_occurrences, limit}]; CSV are the occurrences.\n\n\
     Examples:\n  campaignd plan\n  campaignd plan campaigns/new-year.yaml --for 365d\n  \
     campaignd plan --for 7d --audience\n  campaignd plan --format json | jq '.campaigns[] | select(.change != \"same\")'"
 )]
@@ -70,6 +70,8 @@ struct Occurrence {
 struct Planned<'a> {
     campaigns: &'a [Changed],
     occurrences: &'a [Occurrence],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quotas: Option<&'a [Quota]>,
 }
 
 const COLUMNS: &[Column] = &[
@@ -107,13 +109,19 @@ pub fn run(args: &PlanArgs, settings: &Settings, now: Timestamp) -> Ended {
         }
     }
     occurrences.sort_by(|a, b| (a.at, &a.campaign).cmp(&(b.at, &b.campaign)));
-    burdens.warn_of_quotas();
+    let quotas = burdens.quotas();
     match args.format.format {
         Format::Json => {
-            let planned = Planned { campaigns: &changed, occurrences: &occurrences };
+            let quotas = args.audience.then_some(quotas.as_slice());
+            let planned = Planned { campaigns: &changed, occurrences: &occurrences, quotas };
             output::write(&(serde_json::to_string(&planned)? + "\n"))?;
         }
-        format => write(format, args, settings, &changed, occurrences)?,
+        format => {
+            write(format, args, settings, &changed, occurrences)?;
+            if format == Format::Table && !quotas.is_empty() {
+                write_quotas(&quotas, settings)?;
+            }
+        }
     }
     Ok(Exit::Good)
 }
@@ -194,6 +202,37 @@ fn write(
         writer.row(&columns, &cells)?;
     }
     writer.finish(&columns, "nothing is due in this period")
+}
+
+/// What the days that have a quota are asked for.
+fn write_quotas(quotas: &[Quota], settings: &Settings) -> Result<(), Failure> {
+    let look = Look::new(settings);
+    let headings = vec![
+        ("DAY", Kind::Name, 0),
+        ("GATEWAY", Kind::Name, 0),
+        ("RECIPIENTS", Kind::Number, 0),
+        ("QUOTA", Kind::Number, 0),
+        ("NOTE", Kind::Text, 0),
+    ];
+    let row = |quota: &Quota| {
+        let besides = match quota.unsized_occurrences {
+            0 => None,
+            1 => Some("and 1 occurrence whose size is not known".to_owned()),
+            count => Some(format!("and {count} occurrences whose size is not known")),
+        };
+        let beyond = (quota.recipients > quota.limit).then(|| "what is too much waits".to_owned());
+        let notes: Vec<String> = besides.into_iter().chain(beyond).collect();
+        vec![
+            with_weekday(&quota.day.to_string()),
+            quota.gateway.clone(),
+            quota.recipients.to_string(),
+            quota.limit.to_string(),
+            notes.join(", "),
+        ]
+    };
+    let rows: Vec<Vec<String>> = quotas.iter().map(row).collect();
+    output::write(&format!("\n{}\n", Sheet::new(headings, &look).block(&rows)))?;
+    Ok(())
 }
 
 /// An instant as the ledger's views write it.

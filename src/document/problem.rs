@@ -99,6 +99,7 @@ codes! {
     UnknownZone = "C023", "an unknown time zone";
     SkippedTime = "C024", "a local time that a clock change skips";
     PastSchedule = "C025", "a schedule whose time has passed";
+    TooLong = "C026", "an estimated duration beyond finishWithin";
     AudienceChoice = "C030", "not exactly one audience";
     ListFile = "C031", "a list file that cannot be used";
     Expectation = "C032", "an expectation that cannot be met";

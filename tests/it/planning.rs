@@ -132,6 +132,66 @@ fn a_plan_shows_each_occurrence_in_local_time() {
 }
 
 #[test]
+fn a_removal_that_is_held_goes_on() {
+    let files = ["a", "b", "c", "d"].map(|id| (format!("{id}.yaml"), daily(AT_NINE)));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let desk = Desk::new(SETTINGS, &files);
+    desk.serve().stop();
+    for id in ["a", "b", "c"] {
+        std::fs::remove_file(desk.path(&format!("campaigns/{id}.yaml"))).unwrap();
+    }
+    let plan = desk.json(&["plan", "--for", "1d"]);
+    assert_eq!(changes(&plan), ["a held", "b held", "c held", "d same"]);
+    assert_eq!(plan["occurrences"].as_array().unwrap().len(), 4, "{plan}");
+}
+
+#[test]
+fn a_plan_adds_up_what_a_day_is_asked_for() {
+    let settings = SETTINGS.replace("recipients: 2/s", "recipients: 4/day");
+    let everyone = daily(AT_NINE).replace("recvIDs: [u00001, u00002, u00003]", "isSendAll: true");
+    let members =
+        daily(AT_NINE).replace("recvIDs: [u00001, u00002, u00003]", "recipients: [{membersOf: g1}]");
+    let campaigns =
+        [("a.yaml", daily(AT_NINE)), ("b.yaml", daily(AT_NINE)), ("c.yaml", everyone), ("d.yaml", members)];
+    let campaigns: Vec<(&str, &str)> = campaigns.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let desk = Desk::new(&settings, &campaigns);
+    let args = ["plan", "--now", "2026-11-11T00:00:00Z", "--for", "1d", "--audience"];
+    let plan = desk.json(&args);
+    let quota = json!({"gateway": "sandbox", "day": "2026-11-11", "recipients": 6, "unsized_occurrences": 2, "limit": 4});
+    assert_eq!(plan["quotas"], json!([quota]));
+    let note = |row: usize| plan["occurrences"][row]["note"].as_str().unwrap();
+    assert_eq!(note(2), "size not known: everyone whom the provider lists when it starts");
+    assert_eq!(note(3), "size not known: the members of g1 are listed when it starts");
+    let said = desk.ends(&args, 0);
+    let shown = "Wed 2026-11-11  sandbox           6      4  and 2 occurrences whose size is not known, what is too much waits";
+    assert!(said.out.contains(shown), "{}", said.out);
+}
+
+#[test]
+fn a_check_warns_of_a_run_that_is_not_over_in_time() {
+    let warned = |rest: &str| {
+        let desk = Desk::new(SETTINGS, &[("a.yaml", &daily(&format!("{AT_NINE}\n{rest}")))]);
+        let said = desk.json(&["check"]);
+        let told = said.as_array().unwrap().iter().map(|problem| {
+            format!(
+                "{} {} {}",
+                problem["code"].as_str().unwrap(),
+                problem["line"],
+                problem["path"].as_str().unwrap()
+            )
+        });
+        told.collect::<Vec<_>>()
+    };
+    let slow = "delivery: {limits: {recipients: 1/h}}";
+    assert_eq!(warned(&format!("{slow}\nfinishWithin: 90m")), ["C026 5 finishWithin"]);
+    assert_eq!(warned(&format!("{slow}\nfinishWithin: 3h")), [""; 0]);
+    // Two of its three in the first hour, and the window is closed until after a day.
+    let window = "window: {between: \"09:00-10:30\"}";
+    assert_eq!(warned(&format!("{slow}\n{window}")), ["C026 0 "]);
+    assert_eq!(warned("finishWithin: 1m"), [""; 0]);
+}
+
+#[test]
 fn an_expression_is_told_in_words_with_its_next_instants() {
     let desk = Desk::new(SETTINGS, &[]);
     let now = ["--now", "2026-11-13T00:00:00Z"];

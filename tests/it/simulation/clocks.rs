@@ -15,14 +15,14 @@ struct Stage {
 
 impl Stage {
     /// It is midnight, and a daemon has just begun.
-    fn new(catch_up: &str) -> Stage {
+    fn new(catch_up: &str, overlap: &str) -> Stage {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let simulation = Simulation::new(1, folder.path());
         simulation.write(
             "a.yaml",
             &format!(
                 "{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{cron: \"*/5 * * * *\"}}]\n\
-                 lateness: {{max: 12m, catchUp: {catch_up}}}\n"
+                 lateness: {{max: 12m, catchUp: {catch_up}}}\noverlap: {overlap}\n"
             ),
         );
         let clock = SetClock::new(simulation.clock.clone());
@@ -50,7 +50,7 @@ impl Stage {
 fn slots(catch_up: &str, history: impl AsyncFnOnce(&mut Stage)) -> Vec<String> {
     let mut slots = Vec::new();
     play(async |_| {
-        let mut stage = Stage::new(catch_up);
+        let mut stage = Stage::new(catch_up, "skip");
         history(&mut stage).await;
         slots = stage.slots();
         stage.stop().await;
@@ -108,6 +108,24 @@ fn what_a_clock_that_was_ahead_for_a_moment_has_missed_is_not_lost() {
 }
 
 #[test]
+fn a_folder_that_nobody_speaks_of_is_read_all_the_same() {
+    play(async |_| {
+        let mut stage = Stage::new("latest", "skip");
+        seconds(60).await;
+        // The jobs that keep house fall silent then; and no file event comes.
+        stage.clock.set(-3_600);
+        stage.simulation.write(
+            "b.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"),
+        );
+        seconds(16).await;
+        let known = "SELECT campaign FROM campaign_status ORDER BY campaign";
+        assert_eq!(stage.simulation.ask(known), ["a", "b"]);
+        stage.stop().await;
+    });
+}
+
+#[test]
 fn a_clock_that_is_slewed_loses_nothing() {
     for second in [1, -1] {
         let slots = slots("none", async |stage| {
@@ -131,7 +149,8 @@ fn every_slot_is_decided_once_however_the_clock_is_set() {
     for seed in 1..=12 {
         play(async |_| {
             let mut dice = Dice::new(seed);
-            let mut stage = Stage::new(["none", "latest", "all"][seed as usize % 3]);
+            let overlap = ["skip", "queue"][seed as usize % 2];
+            let mut stage = Stage::new(["none", "latest", "all"][seed as usize % 3], overlap);
             let mut story = Vec::new();
             for _ in 0..10 {
                 seconds(dice.up_to(600) as u64).await;

@@ -6,6 +6,7 @@
 //! the daemon's thread, so one seed is one history.
 
 mod auditor;
+mod calendars;
 mod faults;
 mod netease;
 pub mod power_loss;
@@ -115,6 +116,7 @@ struct Simulation {
     stumbles: Arc<Stumbles>,
     /// Makes who pulls the plug of each daemon's ledger.
     plug: Option<Box<dyn Fn() -> Plug>>,
+    drawn: calendars::Drawn,
 }
 
 /// When somebody was not to be written to.
@@ -126,12 +128,19 @@ pub struct Suppressed {
 }
 
 impl Simulation {
+    /// One that begins on an ordinary day.
     fn new(seed: u64, folder: &Path) -> Simulation {
-        let start: Timestamp = "2026-11-11T00:00:00Z".parse().unwrap();
+        Simulation::starting(seed, folder, "2026-11-11T00:00:00Z".parse().unwrap())
+    }
+
+    fn starting(seed: u64, folder: &Path, start: Timestamp) -> Simulation {
+        let mut dice = Dice::new(seed);
+        let drawn = calendars::Drawn::draw(&mut dice, start);
         let clock = Arc::new(ElapsedClock::starting_at(start));
         let options = Options { seed, users: USERS, groups: 3, ..Options::default() };
         Simulation {
-            dice: Dice::new(seed),
+            dice,
+            drawn,
             world: Arc::new(World::new(&options, clock.clone())),
             clock,
             folder: Arc::new(MemoryFolder {
@@ -224,6 +233,7 @@ impl Simulation {
             "groups.yaml",
             &format!("{message}\ngroupIDs: [g1001, g1002, g9999]\nschedules: [{{every: 25m}}]\n"),
         );
+        self.write_timed();
         // Two that share a cap, and often run at once.
         let cap =
             "labels: {team: growth}\ncap: {perRecipient: 2/h, across: {team: growth}}\nlateness: {max: 3m}";
@@ -249,6 +259,11 @@ impl Simulation {
                 self.write(path, &text);
             }
         }
+    }
+
+    fn write_timed(&mut self) {
+        let text = self.drawn.file(&mut self.dice);
+        self.write("timed.yaml", &text);
     }
 
     /// One random piece of trouble.
@@ -313,6 +328,11 @@ impl Simulation {
                 drop(files);
                 self.count("disabled");
                 self.tell("capped-few.yaml is disabled, or no more");
+            }
+            20 => {
+                self.count("edit of a schedule");
+                self.tell("an edit of timed.yaml");
+                self.write_timed();
             }
             _ => self.tell("nothing"),
         }
@@ -549,16 +569,20 @@ pub fn play_seed(seed: u64, begins: impl FnOnce(&ElapsedClock)) -> Judged {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut simulation = Simulation::new(seed, folder.path());
+        let mut simulation = Simulation::starting(seed, folder.path(), calendars::start(seed));
         simulation.netease = Some(netease::NetEase::new(seed));
         begins(&simulation.clock);
         simulation.run().await;
-        let judgement = auditor::judge(
+        let mut judgement = auditor::judge(
             &simulation.database,
             &simulation.world,
             RECIPIENTS_A_SECOND,
             &simulation.suppressions,
         );
+        let ledger = rusqlite::Connection::open(&simulation.database).unwrap();
+        let (findings, slots) = simulation.drawn.judge(&ledger, simulation.clock.now());
+        judgement.findings.extend(findings);
+        judgement.summary += &format!(", {slots} slots of timed");
         let story = std::mem::take(&mut simulation.story);
         Judged { findings: judgement.findings, summary: judgement.summary, story, kinds: simulation.kinds }
     })
