@@ -193,10 +193,12 @@ impl Plug {
                         continue;
                     }
                     left[start..end].copy_from_slice(&new[start..end]);
-                    // A sector that was being written may be anything.
+                    // What was being written may be anything. What stands beside it in its sector stays:
+                    // SQLite relies on that (it calls it powersafe overwrite), as disks promise.
                     if style == 3 && self.dice.up_to(8) == 0 {
                         let at = start + self.dice.up_to(end - start);
-                        left[at] ^= 1 << self.dice.up_to(8);
+                        let bit = 1 << self.dice.up_to(8);
+                        left[at] ^= if old.get(at) == Some(&new[at]) { 0 } else { bit };
                     }
                 }
                 left
