@@ -27,6 +27,8 @@ pub fn start(seed: u64) -> Timestamp {
 
 /// What the dice say of the campaign's schedules.
 pub struct Drawn {
+    /// Its own, so that the rest of a history is what it is without this campaign.
+    dice: Dice,
     start: Timestamp,
     skipped: &'static str,
     repeated: &'static str,
@@ -36,7 +38,8 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    pub fn draw(dice: &mut Dice, start: Timestamp) -> Drawn {
+    pub fn draw(seed: u64, start: Timestamp) -> Drawn {
+        let mut dice = Dice::new(!seed);
         Drawn {
             start,
             skipped: ["after", "shift", "omit"][dice.up_to(3)],
@@ -44,11 +47,13 @@ impl Drawn {
             jitter: dice.up_to(2) == 0,
             excepted: dice.up_to(2) == 0,
             window: dice.up_to(2) == 0,
+            dice,
         }
     }
 
     /// The campaign's file. What does not name slots is drawn anew each time: an edit loses none of them.
-    pub fn file(&self, dice: &mut Dice) -> String {
+    pub fn file(&mut self) -> String {
+        let dice = &mut self.dice;
         let date = self.start.to_zoned(TimeZone::get(ZONE).unwrap()).date();
         let except = if self.excepted { format!(", except: [{date}]") } else { String::new() };
         let jitter = if self.jitter { ", jitter: 4m" } else { "" };
@@ -60,6 +65,7 @@ impl Drawn {
             "message: {{contentType: text, content: {{content: \"{overlap} {catch_up} {most}\"}}}}\n\
              recvIDs: [u00011, u00012, u00013]\ntimezone: {ZONE}\noverlap: {overlap}\n\
              lateness: {{max: {most}m, catchUp: {catch_up}}}\n\
+             finishWithin: 20m\n\
              dst: {{skipped: {}, repeated: {}}}\n{window}\
              schedules: [{{cron: \"{OFTEN}\"{jitter}}}, {{cron: \"{SELDOM}\"{jitter}{except}}}]\n",
             self.skipped, self.repeated

@@ -134,12 +134,11 @@ impl Simulation {
     }
 
     fn starting(seed: u64, folder: &Path, start: Timestamp) -> Simulation {
-        let mut dice = Dice::new(seed);
-        let drawn = calendars::Drawn::draw(&mut dice, start);
+        let drawn = calendars::Drawn::draw(seed, start);
         let clock = Arc::new(ElapsedClock::starting_at(start));
         let options = Options { seed, users: USERS, groups: 3, ..Options::default() };
         Simulation {
-            dice,
+            dice: Dice::new(seed),
             drawn,
             world: Arc::new(World::new(&options, clock.clone())),
             clock,
@@ -262,7 +261,7 @@ impl Simulation {
     }
 
     fn write_timed(&mut self) {
-        let text = self.drawn.file(&mut self.dice);
+        let text = self.drawn.file();
         self.write("timed.yaml", &text);
     }
 
