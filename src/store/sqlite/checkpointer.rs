@@ -7,10 +7,10 @@
 //! Only a reader that does not end lets the WAL grow further.
 
 use std::{
+    cell::Cell,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError, TryLockError,
-        atomic::{AtomicI64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
@@ -37,22 +37,22 @@ pub const BOUNDS: Bounds = Bounds { some: 1_000, long: 4_000, full: 16_000 };
 /// A thread with a connection of its own. It ends, and is waited for, when this is dropped.
 pub struct Checkpointer {
     bounds: Bounds,
-    wal: Arc<Shared>,
+    copying: Arc<Copying>,
     committed: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread and the writer share.
-#[derive(Default)]
-struct Shared {
-    /// Whoever copies holds it: SQLite turns a second one away instead of letting it wait.
-    copying: Mutex<()>,
-    /// How long the WAL was when it was looked at last, in pages; 0 when it begins over.
-    pages: AtomicI64,
+/// Whoever copies holds it: SQLite turns a second one away instead of letting it wait.
+type Copying = Mutex<()>;
+
+thread_local! {
+    /// How long the WAL was, in pages, after this thread's last commit: SQLite tells it to a function alone.
+    static PAGES: Cell<i64> = const { Cell::new(0) };
 }
 
 impl Checkpointer {
-    pub fn start(path: &Path, bounds: Bounds) -> Stored<Checkpointer> {
+    /// `writer`: the connection whose commits it is told of.
+    pub fn start(path: &Path, writer: &Connection, bounds: Bounds) -> Stored<Checkpointer> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| opened(path, error))?;
         connection
@@ -62,30 +62,35 @@ impl Checkpointer {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         // One signal that waits stands for all commits since.
         let (committed, commits) = sync_channel(1);
-        let wal = Arc::new(Shared::default());
-        let shared = Arc::clone(&wal);
+        let copying = Arc::new(Copying::default());
+        let shared = Arc::clone(&copying);
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
             .spawn(move || keep_short(&connection, bounds, &shared, &commits))
             .map_err(|error| StoreError::Failed(format!("its checkpointer cannot be started: {error}")))?;
-        Ok(Checkpointer { bounds, wal, committed: Some(committed), thread: Some(thread) })
+        writer.pragma_update(None, "wal_autocheckpoint", 0)?;
+        writer.wal_hook(Some(|_, pages| {
+            PAGES.set(i64::from(pages));
+            Ok(())
+        }));
+        Ok(Checkpointer { bounds, copying, committed: Some(committed), thread: Some(thread) })
     }
 
-    /// Something was committed by this connection. What is committed lasts, whatever becomes of the copying.
+    /// Something was committed by this connection, in this thread. What is committed lasts, whatever becomes of
+    /// the copying.
     pub fn committed(&self, connection: &Connection) {
         if let Some(committed) = &self.committed {
-            // A signal waits already, or the thread has ended: then the WAL grows until it is full.
+            // A signal waits already, or the thread has ended: then the writer copies alone.
             let _ = committed.try_send(());
         }
-        let pages = self.wal.pages.load(Ordering::Relaxed);
-        if pages < self.bounds.long || (pages < self.bounds.full && self.wal.is_being_copied()) {
+        let pages = PAGES.get();
+        let is_being_copied = || matches!(self.copying.try_lock(), Err(TryLockError::WouldBlock));
+        if pages < self.bounds.long || (pages < self.bounds.full && is_being_copied()) {
             return;
         }
-        match self.wal.copy(connection, Bounds { some: 0, ..self.bounds }) {
-            Ok(Wal { left: 0, .. }) => self.wal.pages.store(0, Ordering::Relaxed),
-            // A reader holds it.
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "the WAL is long and cannot be copied by its writer"),
+        // Where something is left a reader holds it.
+        if let Err(error) = copy(connection, &self.copying, Bounds { some: 0, ..self.bounds }) {
+            tracing::debug!(%error, "the WAL is long and cannot be copied by its writer");
         }
     }
 }
@@ -100,10 +105,10 @@ impl Drop for Checkpointer {
     }
 }
 
-fn keep_short(connection: &Connection, bounds: Bounds, wal: &Shared, commits: &Receiver<()>) {
+fn keep_short(connection: &Connection, bounds: Bounds, copying: &Copying, commits: &Receiver<()>) {
     let mut works = true;
     while commits.recv().is_ok() {
-        let copied = wal.copy(connection, bounds);
+        let copied = copy(connection, copying, bounds);
         if let (Err(error), true) = (&copied, works) {
             tracing::error!(%error, "the ledger's WAL cannot be copied into its file");
         }
@@ -111,20 +116,13 @@ fn keep_short(connection: &Connection, bounds: Bounds, wal: &Shared, commits: &R
     }
 }
 
-impl Shared {
-    fn is_being_copied(&self) -> bool {
-        matches!(self.copying.try_lock(), Err(TryLockError::WouldBlock))
+fn copy(connection: &Connection, copying: &Copying, bounds: Bounds) -> rusqlite::Result<()> {
+    let _copying = copying.lock().unwrap_or_else(PoisonError::into_inner);
+    let wal = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")?;
+    if wal.left > 0 && (wal.left >= bounds.some || wal.pages >= bounds.long) {
+        checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
     }
-
-    fn copy(&self, connection: &Connection, bounds: Bounds) -> rusqlite::Result<Wal> {
-        let _copying = self.copying.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut wal = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")?;
-        if wal.left > 0 && (wal.left >= bounds.some || wal.pages >= bounds.long) {
-            wal = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-        }
-        self.pages.store(wal.pages, Ordering::Relaxed);
-        Ok(wal)
-    }
+    Ok(())
 }
 
 /// What a WAL holds, in pages.

@@ -115,8 +115,7 @@ impl SqliteStore {
     }
 
     fn checkpointed(self, path: &Path, bounds: Bounds) -> Stored<SqliteStore> {
-        self.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        let checkpointer = Some(Checkpointer::start(path, bounds)?);
+        let checkpointer = Some(Checkpointer::start(path, &self.connection, bounds)?);
         Ok(SqliteStore { checkpointer, ..self })
     }
 

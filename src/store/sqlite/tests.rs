@@ -189,7 +189,8 @@ fn the_wal_begins_over_beside_a_writer_that_never_rests() {
     let bounds = Bounds { some: 50, long: 500, full: 2_000 };
     let mut store = store.checkpointed(&path, bounds).unwrap();
     let longest = write_megabytes(&mut store, &wal, 60);
-    assert!(longest < 20 << 20, "{longest}");
+    // What is full, and one commit.
+    assert!(longest < 10 << 20, "{longest}");
     // Whoever reads holds it, and only so long.
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM revision").unwrap();
