@@ -15,11 +15,15 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::{
-    LEDGER_RETRY, Parts, assignment::Assignment, lane::Lane, reading::read_revision, record::Record,
+    LEDGER_RETRY, Parts,
+    assignment::Assignment,
+    lane::Lane,
+    reading::read_revision,
+    record::{NOT_RECORDED, Record},
 };
 use crate::{
     campaign::{Campaign, RecipientID},
-    gateway::{Gateway, Look, ReadFault},
+    gateway::{Gateway, Look, ReadFault, THROTTLED},
     run::{
         RunID,
         inquiry::{Circumstances, Doubt, Findings, Purpose, Witnesses},
@@ -338,9 +342,10 @@ impl Inquirer {
         Ok(campaign)
     }
 
-    /// A look that failed shows that the provider does not work, unless the fault is our own.
+    /// A look that failed shows that the provider does not work, unless the fault is our own: one that was not
+    /// recorded, or one too many.
     async fn unhealthy(&self, fault: &ReadFault) -> Stored<()> {
-        if fault.0.code == super::record::NOT_RECORDED {
+        if [NOT_RECORDED, THROTTLED].contains(&fault.0.code.as_str()) {
             return Ok(());
         }
         let (name, now) = (self.name.clone(), self.parts.clock.now());

@@ -24,7 +24,7 @@ use crate::{
     campaign::{Dialect, Message, RecipientID},
     run::{
         look::{Evidence, Sighting, Sought},
-        reply::{Answer, Reason},
+        reply::{Answer, Cause, Reason, Reply},
     },
 };
 
@@ -113,6 +113,22 @@ pub struct UserPage {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", .0.code, .0.text)]
 pub struct ReadFault(pub Reason);
+
+/// The code of a request that reads and came too soon after others: that tells nothing of how the provider works.
+pub const THROTTLED: &str = "throttled";
+
+impl ReadFault {
+    /// What a reply without an answer says of a request that reads.
+    pub fn of(reply: Reply) -> ReadFault {
+        ReadFault(match reply {
+            Reply::NothingDone(Cause::Throttled { .. }, reason) => {
+                Reason::new(THROTTLED, format!("{} {}", reason.code, reason.text))
+            }
+            Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
+            Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
+        })
+    }
+}
 
 /// What is looked up by one look: messages that calls with this message may have sent.
 #[derive(Debug, Clone)]

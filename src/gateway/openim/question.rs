@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{OpenIM, classify, encode, no_answer};
 use crate::{
     gateway::{Journal, ReadEnd, ReadFault, scrub::Scrub},
-    run::reply::{Answer, Cause, Reason, Reply},
+    run::reply::{Answer, Cause, Reply},
 };
 
 /// A request that reads.
@@ -51,10 +51,7 @@ impl OpenIM {
                 Err(answer) => answer,
             };
         }
-        Err(ReadFault(match answer.reply {
-            Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
-            Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
-        }))
+        Err(ReadFault::of(answer.reply))
     }
 
     async fn read_recorded<T: DeserializeOwned>(

@@ -19,7 +19,7 @@ use crate::{
     },
     run::{
         look::{Sighting, Sought},
-        reply::{Answer, Reason, Receipt, Reply},
+        reply::{Answer, Reason, Receipt},
     },
 };
 
@@ -124,7 +124,7 @@ impl IM {
         let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
         match self.read(wire::BROADCASTS, &wire::broadcasts(PAGE), journal).await? {
             Ok(told) => Ok(broadcasts::judge(&told.body["msgs"], message, &window, PAGE)),
-            Err(answer) => Err(ReadFault(reason_of(answer))),
+            Err(answer) => Err(ReadFault::of(answer.reply)),
         }
     }
 
@@ -170,16 +170,9 @@ impl IM {
     }
 }
 
-fn reason_of(answer: Answer) -> Reason {
-    match answer.reply {
-        Reply::NothingDone(_, reason) | Reply::Rejected(reason) | Reply::Unanswered(reason) => reason,
-        Reply::Answered(_) => Reason::new("unreadable", "an answer to another question"),
-    }
-}
-
 /// An account that does not exist has no conversation; all else that is no answer says nothing.
 fn unread(answer: Answer, sought: &Sought, now: Timestamp) -> Result<Sighting, ReadFault> {
-    let reason = reason_of(answer);
+    let ReadFault(reason) = ReadFault::of(answer.reply);
     let words = reason.text.to_lowercase();
     let is_stranger = words.contains("not register") && words.contains(sought.recipient.as_str());
     if reason.code == "414" && is_stranger {
