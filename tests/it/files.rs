@@ -191,6 +191,7 @@ fn bad_campaigns_are_told_with_all_their_problems() {
         Code::Unreadable,
         Code::TooLarge,
         Code::NotSupported,
+        Code::TooLong,
         Code::DuplicateID,
         Code::LiteralSecret,
         Code::Settings,

@@ -120,6 +120,8 @@ impl Drawn {
                 let right = match (excepted, self.jitter || !self.window) {
                     (true, _) => fate == "excepted",
                     (false, true) => fate != "excepted" && (self.window || fate != "window"),
+                    // A pause outlasts a slot, whatever the window says of it.
+                    (false, false) if fate == "paused" => true,
                     (false, false) => fate != "excepted" && self.is_open(minute) == (fate != "window"),
                 };
                 if !right {
