@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     /// Every so many-th call: all of them are tried by the example `attack`.
-    const EVERY: usize = 61;
+    const EVERY: usize = 181;
 
     #[test]
     fn a_ledger_that_fails_once_is_gone_on_with() {
