@@ -257,3 +257,27 @@ pub trait Gateway: Send + Sync {
         Box::pin(async move { Err(ReadFault(fault)) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a reply says of a request that reads.
+    #[track_caller]
+    fn check(reply: Reply, expected: &str) {
+        assert_eq!(ReadFault::of(reply).to_string(), expected);
+    }
+
+    #[test]
+    fn a_request_that_came_too_soon_is_told_from_a_provider_that_does_not_work() {
+        let reason = || Reason::new("416", "query too fast");
+        check(
+            Reply::NothingDone(Cause::Throttled { retry_after: None }, reason()),
+            "throttled: 416 query too fast",
+        );
+        check(Reply::NothingDone(Cause::Token, reason()), "416: query too fast");
+        check(Reply::Rejected(reason()), "416: query too fast");
+        check(Reply::Unanswered(reason()), "416: query too fast");
+        check(Reply::Answered(Vec::new()), "unreadable: an answer to another question");
+    }
+}
