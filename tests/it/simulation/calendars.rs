@@ -118,10 +118,10 @@ impl Drawn {
             for minute in minutes {
                 let excepted = expected.remove(&minute) == Some(true);
                 let right = match (excepted, self.jitter || !self.window) {
+                    // A pause outlasts a slot, whatever else is said of it.
+                    _ if fate == "paused" => true,
                     (true, _) => fate == "excepted",
                     (false, true) => fate != "excepted" && (self.window || fate != "window"),
-                    // A pause outlasts a slot, whatever the window says of it.
-                    (false, false) if fate == "paused" => true,
                     (false, false) => fate != "excepted" && self.is_open(minute) == (fate != "window"),
                 };
                 if !right {
