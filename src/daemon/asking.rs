@@ -46,8 +46,7 @@ impl Lane {
         message: &Arc<Message>,
         probe: &RecipientID,
     ) -> Stored<bool> {
-        if let Err(answer) = self.gateway.prepare().await {
-            self.learn(sign_before(answer.reply)).await;
+        if !self.is_ready().await {
             return Ok(false);
         }
         let sender = self.gateway.stamps_send_time(message);

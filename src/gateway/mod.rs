@@ -152,6 +152,23 @@ pub struct ReadEnd {
     pub answered: bool,
 }
 
+impl ReadEnd {
+    /// It was answered with data, and with this code where the provider has one.
+    pub fn answered(provider_code: Option<i64>) -> ReadEnd {
+        ReadEnd { http_status: Some(200), provider_code, provider_message: None, answered: true }
+    }
+
+    /// It was answered without data, or not at all.
+    pub fn unanswered(answer: &Answer) -> ReadEnd {
+        ReadEnd {
+            http_status: answer.http_status,
+            provider_code: answer.provider_code,
+            provider_message: answer.provider_message.clone(),
+            answered: false,
+        }
+    }
+}
+
 /// Who writes down each request that reads, before it leaves.
 pub trait Journal: Send + Sync {
     /// Commits a request about so many recipients and gives its operation id. Without one it must not

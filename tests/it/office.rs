@@ -19,6 +19,23 @@ pub struct Office {
     pub server: Option<Process>,
 }
 
+/// Asks the own endpoints of the sandbox that listens on this port.
+#[track_caller]
+pub fn ask(port: u16, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(" 20"), "{head}\n{body}");
+    body.to_owned()
+}
+
 impl Office {
     pub fn open(sandbox: &[&str], gateway: &str) -> Office {
         Office::on(&std::env::temp_dir(), sandbox, gateway)
@@ -46,18 +63,7 @@ impl Office {
 
     /// Asks the sandbox's own endpoints.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(" 20"), "{head}");
-        body.to_owned()
+        ask(self.port, method, path, body)
     }
 
     /// How often each recipient got a message of this campaign, by the sandbox's truth, and when.

@@ -63,18 +63,8 @@ impl OpenIM {
         let operation_id = journal.begin(question.recipients).await?;
         let read = self.read_once(question.path, question.about.unwrap_or(&operation_id), body).await;
         let end = match &read {
-            Ok(_) => ReadEnd {
-                http_status: Some(200),
-                provider_code: Some(0),
-                provider_message: None,
-                answered: true,
-            },
-            Err(answer) => ReadEnd {
-                http_status: answer.http_status,
-                provider_code: answer.provider_code,
-                provider_message: answer.provider_message.clone(),
-                answered: false,
-            },
+            Ok(_) => ReadEnd::answered(Some(0)),
+            Err(answer) => ReadEnd::unanswered(answer),
         };
         journal.end(&operation_id, end).await;
         Ok(read)

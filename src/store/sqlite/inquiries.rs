@@ -301,7 +301,14 @@ fn settle_unknown(
             }
             Conclusion::Absent => absent.push(recipient.clone()),
             Conclusion::Held(reason) => {
-                hold(connection, run, recipient, inquiry.id, reason, now_ms)?;
+                end_search(
+                    connection,
+                    run,
+                    recipient,
+                    inquiry.id,
+                    &Outcome::Unknown(reason.clone()),
+                    now_ms,
+                )?;
                 counts.unknown += 1;
             }
             Conclusion::Open => open = true,
@@ -329,21 +336,7 @@ fn settle_unknown(
         let Ok(Delivery::Decided(outcome)) = unknown.after(event) else {
             return Err(StoreError::Corrupt("an absence that decides nothing".to_owned()));
         };
-        connection
-            .prepare_cached(
-                "UPDATE delivery SET outcome = ?4, reason_code = ?5, reason = ?6, updated_at = ?7,
-                    sought_by = NULL
-                 WHERE run = ?1 AND recipient = ?2 AND sought_by = ?3",
-            )?
-            .execute(params![
-                run,
-                recipient.as_str(),
-                inquiry.id,
-                outcome.name(),
-                outcome.reason().map(|reason| reason.code.as_str()),
-                outcome.reason().map(|reason| reason.text.as_str()),
-                now_ms
-            ])?;
+        end_search(connection, run, recipient, inquiry.id, &outcome, now_ms)?;
     }
     connection
         .prepare_cached("UPDATE run SET unknown = unknown - ?2, failed = failed + ?2 WHERE id = ?1")?
@@ -352,20 +345,30 @@ fn settle_unknown(
     Ok(open)
 }
 
-fn hold(
+/// Nothing seeks a recipient any more: this is the outcome, without a receipt.
+fn end_search(
     connection: &Connection,
     run: i64,
     recipient: &RecipientID,
     inquiry: i64,
-    reason: &Reason,
+    outcome: &Outcome,
     now_ms: i64,
 ) -> Stored<()> {
+    let reason = outcome.reason();
     connection
         .prepare_cached(
-            "UPDATE delivery SET reason_code = ?4, reason = ?5, updated_at = ?6, sought_by = NULL
+            "UPDATE delivery SET outcome = ?4, reason_code = ?5, reason = ?6, updated_at = ?7, sought_by = NULL
              WHERE run = ?1 AND recipient = ?2 AND sought_by = ?3",
         )?
-        .execute(params![run, recipient.as_str(), inquiry, reason.code, reason.text, now_ms])?;
+        .execute(params![
+            run,
+            recipient.as_str(),
+            inquiry,
+            outcome.name(),
+            reason.map(|reason| reason.code.as_str()),
+            reason.map(|reason| reason.text.as_str()),
+            now_ms,
+        ])?;
     Ok(())
 }
 

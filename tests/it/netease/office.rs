@@ -1,14 +1,13 @@
 //! A desk whose gateways are NetEase's side of a sandbox server in its own process.
 
-use std::{
-    collections::BTreeMap,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-};
+use std::{collections::BTreeMap, net::TcpListener};
 
 use serde_json::Value;
 
-use crate::desk::{Desk, Process};
+use crate::{
+    desk::{Desk, Process},
+    office,
+};
 
 /// A desk, its server, and what both say.
 pub struct Office {
@@ -38,24 +37,13 @@ impl Office {
 
     /// A campaign of this id that is due now.
     pub fn write(&self, id: &str, campaign: &str) {
-        let at = crate::office::soon(2);
+        let at = office::soon(2);
         self.desk.write(&format!("campaigns/{id}.yaml"), &format!("{campaign}schedules: [{{at: {at}}}]\n"));
     }
 
     /// Asks the sandbox's own endpoints.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(" 20"), "{head}\n{body}");
-        body.to_owned()
+        office::ask(self.port, method, path, body)
     }
 
     pub fn faults(&self, plan: Value) {

@@ -152,18 +152,8 @@ impl IM {
             Err(fault) => Err(no_answer(fault)),
         };
         let end = match &read {
-            Ok(told) => ReadEnd {
-                http_status: Some(200),
-                provider_code: told.code,
-                provider_message: None,
-                answered: true,
-            },
-            Err(answer) => ReadEnd {
-                http_status: answer.http_status,
-                provider_code: answer.provider_code,
-                provider_message: answer.provider_message.clone(),
-                answered: false,
-            },
+            Ok(told) => ReadEnd::answered(told.code),
+            Err(answer) => ReadEnd::unanswered(answer),
         };
         journal.end(&operation_id, end).await;
         Ok(read)
