@@ -5,7 +5,10 @@ use std::{io, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
-use super::{assignment::Assignment, gathering::OpeningFault, opening::blocking};
+use super::{
+    assignment::Assignment,
+    gathering::{OpeningFault, blocking},
+};
 use crate::{
     audience::{Gatherer, Member, SourceSet},
     campaign::{Campaign, RecipientID, source::Values},

@@ -244,7 +244,7 @@ impl Gathering {
                 });
                 read.map(|reading| (gatherer, reading))
             };
-            match tokio::task::spawn_blocking(work).await.map_err(panicked)? {
+            match blocking(work).await? {
                 Err(ListFault::Changed { path }) if self.clock.now() <= self.give_up_at => {
                     tracing::warn!(run = %self.name, "{path} changed while it was read: it is read again");
                     tokio::time::sleep(LIST_RETRY).await;
@@ -270,16 +270,17 @@ impl Drop for Wanted {
     }
 }
 
-fn panicked(error: tokio::task::JoinError) -> io::Error {
-    io::Error::other(error.to_string())
+/// Does what may block, as reading, sorting and merging on a disk do, where that is allowed.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// Joins what two have gathered, where blocking is allowed.
+/// Joins what two have gathered.
 async fn absorb(mut all: Gatherer, more: Gatherer) -> io::Result<Gatherer> {
     let work = move || all.absorb(more).map(|()| all);
-    tokio::task::spawn_blocking(work).await.map_err(panicked)?
+    blocking(work).await?
 }
 
 async fn members(gatherer: Gatherer) -> io::Result<Members> {
-    tokio::task::spawn_blocking(move || gatherer.members()).await.map_err(panicked)?
+    blocking(move || gatherer.members()).await?
 }

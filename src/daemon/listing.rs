@@ -8,7 +8,7 @@ use std::{io, path::Path};
 
 use jiff::SignedDuration;
 
-use super::gathering::{Gathering, OpeningFault};
+use super::gathering::{Gathering, OpeningFault, blocking};
 use crate::{
     audience::{Gatherer, SourceSet},
     campaign::{RecipientID, source::Values},
@@ -40,11 +40,7 @@ pub async fn list(
             return Err(OpeningFault::Nobody(name(listed)));
         }
         let spill_folder = gathering.spill_folder.clone();
-        // Sorting and merging work on the disk, so they are done where blocking is allowed.
-        let work = move || compare(known, pass, sources, &spill_folder);
-        let compared = tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| io::Error::other(error.to_string()))??;
+        let compared = blocking(move || compare(known, pass, sources, &spill_folder)).await??;
         let undisturbed = read.is_whole && compared.in_pass == read.users;
         if pass > 1 && compared.new == 0 && undisturbed {
             return Ok((compared.labelled, compared.all));

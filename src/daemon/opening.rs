@@ -10,7 +10,7 @@ use super::{
     Parts,
     assignment::Assignment,
     filling,
-    gathering::{Gathered, Gathering},
+    gathering::{Gathered, Gathering, blocking},
 };
 use crate::{
     audience::{Gatherer, Member, Members, SourceSet},
@@ -199,11 +199,6 @@ impl Source {
             Source::Many(members) => members.take(MEMBERS_A_PART).collect(),
         }
     }
-}
-
-/// Does what may block where that is allowed.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(error.to_string()))
 }
 
 /// Whether others wait for the writing of an audience.
