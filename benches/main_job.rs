@@ -213,12 +213,17 @@ async fn client_ceiling(batch_size: usize, recipients: usize) -> f64 {
     recipients as f64 / clock.steady().duration_since(start).as_secs_f64()
 }
 
+/// The ledger at this path, as a daemon has it.
+fn open_ledger(path: &Path, now: Timestamp) -> Ledger {
+    let store = SqliteStore::open(path, now).unwrap().checkpointed_beside(path).unwrap();
+    Ledger::threaded(Box::new(store)).unwrap()
+}
+
 /// Recipients a second through the ledger: intents and answers committed, nothing sent.
 async fn ledger_ceiling(batch_size: usize, recipients: usize) -> f64 {
     let folder = tempfile::tempdir_in(".").unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = SqliteStore::open(&folder.path().join("ledger.db"), clock.now()).unwrap();
-    let ledger = Ledger::threaded(Box::new(store)).unwrap();
+    let ledger = open_ledger(&folder.path().join("ledger.db"), clock.now());
     let run = sealed_run(&ledger, batch_size as u32, recipients, clock.now()).await;
     let start = clock.steady();
     let workers: Vec<_> = (0..CONCURRENCY)
@@ -359,8 +364,7 @@ async fn start(recipients: usize) {
     std::fs::create_dir(folder.path().join("campaigns")).unwrap();
     write_campaign(folder.path(), "bench", SOME_DAY);
     let clock = SystemClock::new();
-    let store = SqliteStore::open(&folder.path().join("ledger.db"), clock.now()).unwrap();
-    let ledger = Ledger::threaded(Box::new(store)).unwrap();
+    let ledger = open_ledger(&folder.path().join("ledger.db"), clock.now());
     let run = sealed_run(&ledger, 500, recipients, clock.now()).await;
     let asked = begin_all(&ledger, &run, CONCURRENCY, clock.now()).await;
     ledger.close().await;
@@ -452,14 +456,13 @@ impl Serving {
     async fn start(folder: &Path, provider: &Provider, batch_size: u32) -> Serving {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let database = folder.join("ledger.db");
-        let store = SqliteStore::open(&database, clock.now()).unwrap();
         let gateway = provider.gateway(batch_size, clock.clone());
         let post =
             Post { gateway, limits: Limits::default(), settle: SignedDuration::from_mins(10), probe: None };
         let signals = Arc::new(Signals::default());
         let parts = Parts {
+            ledger: open_ledger(&database, clock.now()),
             clock,
-            ledger: Ledger::threaded(Box::new(store)).unwrap(),
             folder: Arc::new(DiskFolder::new(&folder.join("campaigns"))),
             gateways: Posts(BTreeMap::from([("openim".to_owned(), post)])),
             default_zone: Some(TimeZone::UTC),
