@@ -22,7 +22,7 @@ use super::{
     record::{NOT_RECORDED, Record},
 };
 use crate::{
-    campaign::{Campaign, RecipientID},
+    campaign::{Campaign, Message, RecipientID, source::Values},
     gateway::{Gateway, Look, ReadFault, THROTTLED},
     run::{
         RunID,
@@ -92,7 +92,12 @@ impl Inquirer {
             tokio::pin!(changed);
             // Listens before it looks, so that no change falls between.
             changed.as_mut().enable();
-            let wait = match self.round(&mut places).await {
+            let round = tokio::select! {
+                round = self.round(&mut places) => round,
+                // A look may take its time, and nothing depends on its end.
+                () = self.lane.stopped() => return,
+            };
+            let wait = match round {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::error!(gateway = %self.name, %error, "look-ups cannot be recorded, and wait");
@@ -178,19 +183,19 @@ impl Inquirer {
         }
         // Of when the messages themselves are looked at.
         let circumstances = self.circumstances().await?;
-        let sought: Vec<Sought> = group
-            .iter()
-            .flat_map(|inquiry| {
-                inquiry.sought.iter().map(|(recipient, send_time_ms)| Sought {
-                    recipient: recipient.clone(),
-                    send_time_ms: *send_time_ms,
-                    operation_id: inquiry.operation_id.clone(),
-                    asked_at: inquiry.asked_at,
-                    asked_last_at: inquiry.asked_last_at,
-                    seen_until: places.get(&(inquiry.id, recipient.clone())).copied(),
-                })
-            })
-            .collect();
+        let mut sought = Vec::new();
+        for inquiry in &group {
+            let message = self.message_of(&campaign, inquiry.values.as_ref());
+            sought.extend(inquiry.sought.iter().map(|(recipient, send_time_ms)| Sought {
+                recipient: recipient.clone(),
+                message: Arc::clone(&message),
+                send_time_ms: *send_time_ms,
+                operation_id: inquiry.operation_id.clone(),
+                asked_at: inquiry.asked_at,
+                asked_last_at: inquiry.asked_last_at,
+                seen_until: places.get(&(inquiry.id, recipient.clone())).copied(),
+            }));
+        }
         let record = Record::new(&self.parts.ledger, &self.parts.clock, &run, first.batch);
         let counts = match first.progress.purpose {
             Purpose::Settle => Evidence::Taken,
@@ -272,7 +277,8 @@ impl Inquirer {
                 (&self.probe, self.campaign(&inquiry.run, campaigns).await?)
                 && !matches!(inquiry.addressing, Addressing::Group | Addressing::Unlisted)
             {
-                self.lane.probe(inquiry, &Arc::new(campaign.message.clone()), probe).await?;
+                let message = self.message_of(&campaign, inquiry.values.as_ref());
+                self.lane.probe(inquiry, &message, probe).await?;
             }
             Some(Witnesses::default())
         } else {
@@ -288,26 +294,30 @@ impl Inquirer {
         later: Vec<Witness>,
         campaigns: &mut Campaigns,
     ) -> Stored<Option<Witnesses>> {
-        let mut by_message: BTreeMap<(RunID, Addressing), Vec<(usize, Sought)>> = BTreeMap::new();
+        let mut alike: BTreeMap<(RunID, Addressing), Vec<(usize, Witness)>> = BTreeMap::new();
         let mut seen = vec![None; later.len()];
         for (place, witness) in later.into_iter().enumerate() {
-            let group = by_message.entry((witness.run, witness.addressing)).or_default();
-            let sought = Sought {
-                recipient: witness.recipient,
-                send_time_ms: witness.send_time_ms,
-                operation_id: witness.operation_id,
-                asked_at: witness.asked_at,
-                asked_last_at: witness.asked_last_at,
-                seen_until: None,
-            };
-            group.push((place, sought));
+            alike.entry((witness.run.clone(), witness.addressing)).or_default().push((place, witness));
         }
-        for ((run, addressing), group) in by_message {
+        for ((run, addressing), group) in alike {
             let Some(campaign) = self.campaign(&run, campaigns).await? else { continue };
             if self.gateway.can_be_asked(&campaign.message, addressing).is_err() {
                 continue;
             }
-            let (places, sought): (Vec<usize>, Vec<Sought>) = group.into_iter().unzip();
+            let sought = |(place, witness): (usize, Witness)| {
+                let message = self.message_of(&campaign, witness.values.as_ref());
+                let sought = Sought {
+                    recipient: witness.recipient,
+                    message,
+                    send_time_ms: witness.send_time_ms,
+                    operation_id: witness.operation_id,
+                    asked_at: witness.asked_at,
+                    asked_last_at: witness.asked_last_at,
+                    seen_until: None,
+                };
+                (place, sought)
+            };
+            let (places, sought): (Vec<usize>, Vec<Sought>) = group.into_iter().map(sought).unzip();
             // A record of theirs would not show how far the provider has come.
             let counts = Evidence::Stored;
             let look = Look { message: Arc::new(campaign.message.clone()), addressing, counts, sought };
@@ -328,6 +338,13 @@ impl Inquirer {
         }
         // Those that cannot be looked up are no witnesses.
         Ok(Some(Witnesses::of(seen.into_iter().flatten())))
+    }
+
+    /// The message of whoever has these values. One that cannot be made any more, because the settings have changed,
+    /// is as good as another: it is not recognised.
+    fn message_of(&self, campaign: &Campaign, values: Option<&Values>) -> Arc<Message> {
+        let filled = values.and_then(|values| campaign.message_for(values, self.gateway.dialect()).ok());
+        Arc::new(filled.unwrap_or_else(|| campaign.message.clone()))
     }
 
     /// The campaign of the revision that a run was made from.

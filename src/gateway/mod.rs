@@ -130,9 +130,10 @@ impl ReadFault {
     }
 }
 
-/// What is looked up by one look: messages that calls with this message may have sent.
+/// What is looked up by one look: messages that calls of one campaign may have sent.
 #[derive(Debug, Clone)]
 pub struct Look {
+    /// The campaign's, whose variables nobody has filled in.
     pub message: Arc<Message>,
     pub addressing: Addressing,
     pub counts: Evidence,

@@ -3,10 +3,12 @@
 //! Knows: what identifies one message to one recipient. Must never know: how a provider is asked,
 //! what follows from what was seen.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::reply::{Reason, Receipt};
-use crate::campaign::RecipientID;
+use crate::campaign::{Message, RecipientID};
 
 /// How a call addresses its recipients, and so how its message can be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,9 +38,11 @@ impl Addressing {
 }
 
 /// One message to one recipient, of which it is not known whether it was taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sought {
     pub recipient: RecipientID,
+    /// As it was sent, its variables filled in.
+    pub message: Arc<Message>,
     /// The message's own time, by which it is recognised (Unix milliseconds).
     pub send_time_ms: Option<i64>,
     /// Of the request that may have sent it.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    campaign::RecipientID,
+    campaign::{RecipientID, source::Values},
     run::{RunID, inquiry::Progress, look::Addressing},
 };
 
@@ -16,6 +16,8 @@ pub struct Inquiry {
     pub attempt: i64,
     pub operation_id: String,
     pub addressing: Addressing,
+    /// What filled in its message, where that has variables.
+    pub values: Option<Values>,
     /// When its request was committed, or that of the attempt which it repeats.
     pub asked_at: Timestamp,
     /// When its own request was committed.
@@ -33,6 +35,8 @@ pub struct Inquiry {
 pub struct Witness {
     pub run: RunID,
     pub addressing: Addressing,
+    /// What filled in its message, where that has variables.
+    pub values: Option<Values>,
     pub operation_id: String,
     pub asked_at: Timestamp,
     pub asked_last_at: Timestamp,

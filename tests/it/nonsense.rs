@@ -262,6 +262,7 @@ async fn converse(
         .iter()
         .map(|recipient| Sought {
             recipient: recipient.clone(),
+            message: message.clone(),
             send_time_ms: call.send_time_ms,
             operation_id: call.operation_id.clone(),
             asked_at: "2026-11-11T00:00:00Z".parse().unwrap(),

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     super::{Act, AttemptEnd, Confirmations, Inquiry, StoreError, Stored},
-    optional_time, people, recipient, reopening, runs, time,
+    batch_values, optional_time, people, recipient, reopening, runs, time,
 };
 use crate::{
     campaign::RecipientID,
@@ -168,6 +168,7 @@ fn inquiry(connection: &Connection, row: &Row<'_>) -> Stored<Inquiry> {
         attempt: row.get("attempt")?,
         operation_id: row.get("operation_id")?,
         addressing: addressing(row.get("addressing")?)?,
+        values: batch_values::of(connection, run, batch)?,
         asked_at: time(row.get("asked_at")?)?,
         asked_last_at,
         ended_at: optional_time(row.get("finished_at")?)?.unwrap_or(asked_last_at),

@@ -4,6 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     super::{Inquiry, StoreError, Stored, Witness},
+    batch_values,
     inquiries::addressing,
     recipient, time,
 };
@@ -65,10 +66,12 @@ fn accepted(
     most: usize,
     behind: Option<&RecipientID>,
 ) -> Stored<Vec<Witness>> {
+    let values = batch_values::of(connection, row.get("run_row")?, row.get("batch")?)?;
     let witness = |recipient: RecipientID, send_time_ms: Option<i64>| -> Stored<Witness> {
         Ok(Witness {
             run: RunID::from_text(row.get::<_, String>("run")?),
             addressing: addressing(row.get("addressing")?)?,
+            values: values.clone(),
             operation_id: row.get("operation_id")?,
             asked_at: time(row.get("asked_at")?)?,
             asked_last_at: time(row.get("started_at")?)?,

@@ -168,6 +168,7 @@ fn look_for(call: &Call) -> Look {
     let now = SystemClock::new().now();
     let sought = call.to.recipients().iter().map(|recipient| Sought {
         recipient: recipient.clone(),
+        message: call.message.clone(),
         send_time_ms: call.send_time_ms,
         operation_id: call.operation_id.clone(),
         asked_at: now,

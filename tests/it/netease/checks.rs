@@ -92,8 +92,10 @@ impl Bench {
     }
 
     async fn look(&self, ids: &[&str]) -> Vec<Sighting> {
+        let message = self.message(json!({"type": 0, "body": {"msg": "hi"}}));
         let sought = ids.iter().map(|id| Sought {
             recipient: RecipientID::new(*id).unwrap(),
+            message: message.clone(),
             send_time_ms: None,
             operation_id: "r".to_owned(),
             asked_at: SystemClock::new().now(),
@@ -101,7 +103,7 @@ impl Bench {
             seen_until: None,
         });
         let look = Look {
-            message: self.message(json!({"type": 0, "body": {"msg": "hi"}})),
+            message: message.clone(),
             addressing: Addressing::Users,
             counts: Evidence::Stored,
             sought: sought.collect(),

@@ -4,27 +4,39 @@
 //! body, that a server sent it, and its time. Whatever else a server sent there at that time may be ours
 //! in other words, so then nothing is said.
 
+use std::{
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{IM, broadcasts, dialect::CallKind, wire};
+use super::{
+    IM, broadcasts,
+    dialect::CallKind,
+    pace::{self, May, Pace},
+    wire,
+};
 use crate::{
     campaign::Message,
     gateway::{
-        Addressing, Journal, Look, ReadEnd, ReadFault,
+        Addressing, Journal, Look, ReadEnd, ReadFault, THROTTLED,
         netease::codes::{self, Told},
         scrub::Scrub,
         transport::no_answer,
     },
     run::{
         look::{Sighting, Sought},
-        reply::{Answer, Reason, Receipt},
+        reply::{Answer, Cause, Reason, Receipt, Reply},
     },
 };
 
 /// The most messages of a page.
 const PAGE: usize = 100;
+/// The code of a message that a look did not come to.
+const NOT_READ: &str = "notRead";
 /// What the vendor calls messages that a server sent.
 const SERVER: i64 = 32;
 /// The provider's clock may be so much behind ours as far as we know it.
@@ -68,7 +80,8 @@ struct Kept {
 }
 
 impl IM {
-    /// A sighting of each message that is sought, one request each.
+    /// A sighting of each message that is sought, one request each: first of whom nothing was read yet, then of whom
+    /// it was longest ago, so that looks which are cut short come to everyone in turn.
     pub(super) async fn read_history(
         &self,
         look: &Look,
@@ -77,19 +90,18 @@ impl IM {
         if let Err(reason) = can_be_asked(&look.message, look.addressing, self.dialect.call) {
             return Err(ReadFault(reason));
         }
-        let mut sightings: Vec<Sighting> = Vec::with_capacity(look.sought.len());
-        for sought in &look.sought {
-            let sighting = match look.addressing {
-                Addressing::Unlisted => self.broadcasts(&look.message, sought, journal).await,
-                _ => self.session(&look.message, sought, journal).await,
-            };
-            match sighting {
-                Ok(sighting) => sightings.push(sighting),
+        let mut order: Vec<usize> = (0..look.sought.len()).collect();
+        order.sort_by_key(|place| look.sought.get(*place).and_then(|sought| sought.seen_until));
+        let unread = Sighting::NoAnswer(Reason::new(NOT_READ, "the look was cut short"));
+        let mut sightings = vec![unread; look.sought.len()];
+        for (turn, place) in order.into_iter().enumerate() {
+            let (Some(sought), Some(seen)) = (look.sought.get(place), sightings.get_mut(place)) else { continue };
+            match self.sighting(look.addressing, sought, journal).await {
+                Ok(sighting) => *seen = sighting,
                 // A fault before anything was seen says nothing of any of them.
-                Err(fault) if sightings.is_empty() => return Err(fault),
-                Err(ReadFault(reason)) => {
-                    let unseen = Sighting::NoAnswer(reason);
-                    sightings.resize(look.sought.len(), unseen);
+                Err(fault) if turn == 0 => return Err(fault),
+                Err(fault) => {
+                    cut_short(&mut sightings, &fault);
                     break;
                 }
             }
@@ -97,12 +109,23 @@ impl IM {
         Ok(sightings)
     }
 
-    async fn session(
+    async fn sighting(
         &self,
-        message: &Message,
+        addressing: Addressing,
         sought: &Sought,
         journal: &dyn Journal,
     ) -> Result<Sighting, ReadFault> {
+        if let Err(reason) = can_be_asked(&sought.message, addressing, self.dialect.call) {
+            return Ok(Sighting::NoAnswer(reason));
+        }
+        match addressing {
+            Addressing::Unlisted => self.broadcasts(sought, journal).await,
+            _ => self.session(sought, journal).await,
+        }
+    }
+
+    async fn session(&self, sought: &Sought, journal: &dyn Journal) -> Result<Sighting, ReadFault> {
+        let message = &sought.message;
         let from = message.0.get("from").and_then(Value::as_str).unwrap_or_default();
         let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
         let now = self.clock.now() + self.caller.clock_offset();
@@ -115,15 +138,10 @@ impl IM {
     }
 
     /// The newest messages to everyone.
-    async fn broadcasts(
-        &self,
-        message: &Message,
-        sought: &Sought,
-        journal: &dyn Journal,
-    ) -> Result<Sighting, ReadFault> {
+    async fn broadcasts(&self, sought: &Sought, journal: &dyn Journal) -> Result<Sighting, ReadFault> {
         let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
         match self.read(wire::BROADCASTS, &wire::broadcasts(PAGE), journal).await? {
-            Ok(told) => Ok(broadcasts::judge(&told.body["msgs"], message, &window, PAGE)),
+            Ok(told) => Ok(broadcasts::judge(&told.body["msgs"], &sought.message, &window, PAGE)),
             Err(answer) => Err(ReadFault::of(answer.reply)),
         }
     }
@@ -135,6 +153,14 @@ impl IM {
         form: &str,
         journal: &dyn Journal,
     ) -> Result<Result<Told, Answer>, ReadFault> {
+        let may = self.pace().next(self.clock.steady());
+        match may {
+            May::Call { after } => tokio::time::sleep(Duration::try_from(after).unwrap_or_default()).await,
+            May::NotFor(left) => {
+                let text = format!("the provider blocks questions for {:.0} s more", left.as_secs_f64().ceil());
+                return Err(ReadFault(Reason::new(THROTTLED, text)));
+            }
+        }
         let operation_id = journal.begin(1).await?;
         let posted = self.caller.post(path, wire::FORM, form.as_bytes(), Some(&operation_id)).await;
         let read = match posted {
@@ -144,19 +170,46 @@ impl IM {
                 told.and_then(|told| match told.code {
                     Some(200) => Ok(told),
                     _ => {
-                        let answer = told.refused(&raw, SignedDuration::from_secs(11));
+                        let answer = told.refused(&raw, pace::BLOCK);
                         Err(self.caller.mind_clock(&raw, answer))
                     }
                 })
             }
             Err(fault) => Err(no_answer(fault)),
         };
+        match &read {
+            Ok(_) => self.pace().answered(),
+            Err(Answer { reply: Reply::NothingDone(Cause::Throttled { .. }, _), .. }) => {
+                self.pace().throttled(self.clock.steady());
+            }
+            Err(_) => {}
+        }
         let end = match &read {
             Ok(told) => ReadEnd::answered(told.code),
             Err(answer) => ReadEnd::unanswered(answer),
         };
         journal.end(&operation_id, end).await;
         Ok(read)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a fault leaves of a look: whatever was found is there. That something is not there proves nothing while the
+/// provider falters; that a question came too soon says nothing of those before it.
+fn cut_short(sightings: &mut [Sighting], ReadFault(reason): &ReadFault) {
+    let falters = reason.code != THROTTLED;
+    for sighting in sightings {
+        let is_void = match sighting {
+            Sighting::Nothing { .. } => falters,
+            Sighting::NoAnswer(why) => why.code == NOT_READ,
+            Sighting::Found(_) | Sighting::Contradiction(_) => false,
+        };
+        if is_void {
+            *sighting = Sighting::NoAnswer(reason.clone());
+        }
     }
 }
 
@@ -183,7 +236,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    fn of(sought: &Sought, offset: SignedDuration, timeout: std::time::Duration) -> Window {
+    fn of(sought: &Sought, offset: SignedDuration, timeout: Duration) -> Window {
         let timeout = SignedDuration::try_from(timeout).unwrap_or(TAKEN_WITHIN);
         Window {
             begin: sought.asked_at + offset - SLACK,
@@ -248,7 +301,7 @@ pub(super) fn json_or_text(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::Arc;
 
     use serde_json::{Map, json};
 
@@ -259,8 +312,13 @@ mod tests {
 
     #[track_caller]
     fn check(msgs: Value, expected: &str) {
+        let message = Message(Map::from_iter([
+            ("type".to_owned(), json!(0)),
+            ("body".to_owned(), json!(r#"{"msg": "hi"}"#)),
+        ]));
         let sought = Sought {
             recipient: RecipientID::new("u1").unwrap(),
+            message: Arc::new(message.clone()),
             send_time_ms: None,
             operation_id: "r".into(),
             asked_at: Timestamp::from_millisecond(ASKED_AT).unwrap(),
@@ -268,10 +326,6 @@ mod tests {
             seen_until: None,
         };
         let window = Window::of(&sought, SignedDuration::ZERO, Duration::from_secs(20));
-        let message = Message(Map::from_iter([
-            ("type".to_owned(), json!(0)),
-            ("body".to_owned(), json!(r#"{"msg": "hi"}"#)),
-        ]));
         let found = match judge(kept(&msgs), &message, "bot", &window, window.end) {
             Sighting::Found(receipt) => format!("found {}", receipt.server_msg_id.unwrap()),
             Sighting::Nothing { .. } => "nothing".to_owned(),
@@ -310,5 +364,26 @@ mod tests {
         check(vec![with(|kept| kept["from"] = "u1".into()); PAGE].into(), "longConversation");
         check(json!("no list"), "unreadable");
         check(Value::Null, "unreadable");
+    }
+
+    #[test]
+    fn a_look_that_is_cut_short_keeps_what_it_has_found() {
+        let left_by = |code: &str| {
+            let mut sightings = [
+                Sighting::Found(Receipt::default()),
+                Sighting::Nothing { seen_until: 1 },
+                Sighting::NoAnswer(Reason::new("notRecognised", "")),
+                Sighting::NoAnswer(Reason::new(NOT_READ, "")),
+            ];
+            cut_short(&mut sightings, &ReadFault(Reason::new(code, "")));
+            sightings.map(|sighting| match sighting {
+                Sighting::Found(_) => "found".to_owned(),
+                Sighting::Nothing { .. } => "nothing".to_owned(),
+                Sighting::NoAnswer(reason) | Sighting::Contradiction(reason) => reason.code,
+            })
+        };
+        assert_eq!(left_by(THROTTLED), ["found", "nothing", "notRecognised", "throttled"]);
+        // While the provider falters, that something is not there proves nothing.
+        assert_eq!(left_by("timeout"), ["found", "timeout", "notRecognised", "timeout"]);
     }
 }

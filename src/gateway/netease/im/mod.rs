@@ -7,15 +7,19 @@ pub mod answer;
 mod broadcasts;
 pub mod dialect;
 mod look;
+mod pace;
 mod parameters;
 pub mod settings;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 
-use self::dialect::IMDialect;
+use self::{dialect::IMDialect, pace::Pace};
 use super::caller::Caller;
 use crate::{
     campaign::{Dialect, Message, RecipientID},
@@ -41,6 +45,8 @@ pub struct IM {
     timeout: Duration,
     /// For how long an identical request is taken to be answered again.
     replay_within: Option<SignedDuration>,
+    /// Of requests that read.
+    pace: Mutex<Pace>,
 }
 
 impl IM {
@@ -52,7 +58,8 @@ impl IM {
         timeout: Duration,
         replay_within: Option<SignedDuration>,
     ) -> IM {
-        IM { url, dialect, caller, clock, timeout, replay_within }
+        let pace = Mutex::new(Pace::new(clock.steady()));
+        IM { url, dialect, caller, clock, timeout, replay_within, pace }
     }
 }
 

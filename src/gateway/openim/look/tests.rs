@@ -77,6 +77,7 @@ fn too_long() -> Result<String, TransportFault> {
 fn sought(recipient: &str) -> Sought {
     Sought {
         recipient: RecipientID::new(recipient).unwrap(),
+        message: Arc::default(),
         send_time_ms: Some(SENT),
         operation_id: format!("send-{recipient}"),
         asked_at: Timestamp::from_millisecond(SENT).unwrap(),

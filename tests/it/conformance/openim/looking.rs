@@ -40,6 +40,7 @@ impl Provider {
 fn look_for(call: &Call) -> Look {
     let sought = |recipient: &RecipientID| Sought {
         recipient: recipient.clone(),
+        message: call.message.clone(),
         send_time_ms: call.send_time_ms,
         operation_id: call.operation_id.clone(),
         asked_at: SystemClock::new().now(),

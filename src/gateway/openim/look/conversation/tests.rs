@@ -11,6 +11,7 @@ const QUIET_SINCE: i64 = 1_790_000_000_000;
 fn sought(recipient: &str, seen_until: Option<u64>) -> Sought {
     Sought {
         recipient: RecipientID::new(recipient).unwrap(),
+        message: std::sync::Arc::default(),
         send_time_ms: Some(SENT),
         operation_id: "op".into(),
         asked_at: Timestamp::from_millisecond(SENT).unwrap(),
