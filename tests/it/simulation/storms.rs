@@ -89,7 +89,8 @@ fn settles(message: &str, faults: serde_json::Value, minutes: u64, expected: &st
         let daemon = simulation.daemon();
         seconds(60 * minutes).await;
         daemon.stop().await;
-        let counts = "SELECT state || ' ' || accepted || ' accepted ' || unknown || ' unknown' FROM run_summary
+        let counts =
+            "SELECT state || ' ' || accepted || ' accepted ' || unknown || ' unknown' FROM run_summary
              WHERE campaign = 'few'";
         assert_eq!(simulation.ask(counts), [expected]);
         everyone_once(simulation, "many", 600);

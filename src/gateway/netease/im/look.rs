@@ -95,7 +95,9 @@ impl IM {
         let unread = Sighting::NoAnswer(Reason::new(NOT_READ, "the look was cut short"));
         let mut sightings = vec![unread; look.sought.len()];
         for (turn, place) in order.into_iter().enumerate() {
-            let (Some(sought), Some(seen)) = (look.sought.get(place), sightings.get_mut(place)) else { continue };
+            let (Some(sought), Some(seen)) = (look.sought.get(place), sightings.get_mut(place)) else {
+                continue;
+            };
             match self.sighting(look.addressing, sought, journal).await {
                 Ok(sighting) => *seen = sighting,
                 // A fault before anything was seen says nothing of any of them.
@@ -157,7 +159,8 @@ impl IM {
         match may {
             May::Call { after } => tokio::time::sleep(Duration::try_from(after).unwrap_or_default()).await,
             May::NotFor(left) => {
-                let text = format!("the provider blocks questions for {:.0} s more", left.as_secs_f64().ceil());
+                let text =
+                    format!("the provider blocks questions for {:.0} s more", left.as_secs_f64().ceil());
                 return Err(ReadFault(Reason::new(THROTTLED, text)));
             }
         }
