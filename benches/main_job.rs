@@ -306,7 +306,7 @@ async fn sealed_run(ledger: &Ledger, batch_size: u32, recipients: usize, now: Ti
         })
         .await
         .unwrap();
-    let mut cutter = Cutter::new(&run, batch_size);
+    let mut cutter = Cutter::new(batch_size);
     let mut chunks: Vec<_> = ids(recipients).into_iter().filter_map(|id| cutter.push(id)).collect();
     chunks.extend(cutter.finish());
     for part in chunks.chunks(200) {

@@ -28,8 +28,7 @@ use crate::{
     gateway::{Addressees, Call, Gateway},
     limits::SlidingLog,
     run::{
-        RunID, Trigger,
-        chunk::Cutter,
+        chunk::{Chunk, Cutter},
         screen::{Held, Screen, Screened},
     },
     settings::Settings,
@@ -109,7 +108,7 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
         most_requests: most as usize,
     };
     let lists = |list: &str| source.list_path(settings, list);
-    let asked = requests(&campaign, &lists, &args.to, gateway.as_ref(), &size, now)?;
+    let asked = requests(&campaign, &lists, &args.to, gateway.as_ref(), &size)?;
     let requests = asked.first.into_iter();
     let shown: Vec<Request> = requests
         .map(|(to, values)| request(&campaign, gateway.as_ref(), to, values, now))
@@ -185,20 +184,16 @@ fn requests(
     to: &[RecipientID],
     gateway: &dyn Gateway,
     size: &Size,
-    now: Timestamp,
 ) -> Result<Asked, Failure> {
-    let trigger = if to.is_empty() { Trigger::Manual } else { Trigger::Test };
-    let run = RunID::new(&campaign.id, now, trigger, 1);
     let groups = matches!(campaign.audience, Audience::Groups(_));
-    let mut cutter = Cutter::new(&run, if groups { 1 } else { campaign.delivery.batch_size });
+    let mut cutter = Cutter::new(if groups { 1 } else { campaign.delivery.batch_size });
     let mut asked = Asked { first: Vec::new(), requests: 0, recipients: 0 };
-    let mut first = BTreeMap::new();
-    let mut keep = |chunk: crate::run::chunk::Chunk, asked: &mut Asked| {
+    let mut first = Vec::new();
+    let mut keep = |chunk: Chunk, asked: &mut Asked| {
         asked.requests += chunk.recipients.len().div_ceil(size.most_recipients) as u64;
         asked.recipients += chunk.recipients.len() as u64;
-        first.insert(chunk.position, (chunk.recipients, chunk.values));
-        if first.len() > size.most_requests {
-            first.pop_last();
+        if first.len() < size.most_requests {
+            first.push((chunk.recipients, chunk.values));
         }
     };
     let drawn = |share| if to.is_empty() { share } else { None };
@@ -231,7 +226,7 @@ fn requests(
         )
         .into());
     }
-    let requests = first.into_values().flat_map(|(recipients, values)| {
+    let requests = first.into_iter().flat_map(|(recipients, values)| {
         let calls: Vec<Vec<RecipientID>> =
             recipients.chunks(size.most_recipients).map(<[_]>::to_vec).collect();
         calls.into_iter().map(move |recipients| (recipients, values.clone()))

@@ -135,7 +135,7 @@ async fn store(
 ) -> Result<RunState, OpeningFault> {
     let Opening { members, sources, included, excluded } = opening;
     let sides = (included, excluded);
-    let mut cutter = Cutter::new(&assignment.run, assignment.batch_size());
+    let mut cutter = Cutter::new(assignment.batch_size());
     let mut filled = assignment.campaign.template.as_ref().map(|_| Gatherer::new(&parts.spill_folder));
     let (source, pace) = match members {
         From::Few(members) => (Source::Few(members.into_iter()), Pace::AtOnce),

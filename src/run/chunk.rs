@@ -1,8 +1,5 @@
 //! How an audience is cut: sorted chunks, and the order in which they leave.
 
-use sha2::{Digest, Sha256};
-
-use super::RunID;
 use crate::campaign::{RecipientID, source::Values};
 
 /// A sorted range of a run's recipients, at most one call's worth.
@@ -10,9 +7,6 @@ use crate::campaign::{RecipientID, source::Values};
 pub struct Chunk {
     /// From 1, in the order of the ids.
     pub number: u64,
-    /// Where the chunk stands in the order of sending: a seeded shuffle, because ids sorted by
-    /// sign-up would put the dead accounts first.
-    pub position: i64,
     /// Sorted, none twice, never empty.
     pub recipients: Vec<RecipientID>,
     /// What fills in their message, which is the same for each; None where it has no variables.
@@ -22,7 +16,6 @@ pub struct Chunk {
 /// Cuts a sorted stream of recipients, none twice, into chunks as it comes.
 #[derive(Debug)]
 pub struct Cutter {
-    seed: u64,
     size: usize,
     next_number: u64,
     gathered: Vec<RecipientID>,
@@ -31,11 +24,9 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// Chunks of `size` recipients, at least 1, for this run.
-    pub fn new(run: &RunID, size: u32) -> Cutter {
-        let digest = Sha256::digest(run.as_str());
-        let seed = digest.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
-        Cutter { seed, size: size.max(1) as usize, next_number: 1, gathered: Vec::new(), message: None }
+    /// Chunks of `size` recipients, at least 1.
+    pub fn new(size: u32) -> Cutter {
+        Cutter { size: size.max(1) as usize, next_number: 1, gathered: Vec::new(), message: None }
     }
 
     /// Those that follow get the message with this digest, which these values fill in. Gives a chunk when
@@ -64,52 +55,46 @@ impl Cutter {
         self.next_number += 1;
         let recipients = std::mem::replace(&mut self.gathered, Vec::with_capacity(self.size));
         let values = self.message.as_ref().map(|(_, values)| values.clone());
-        Some(Chunk { number, position: shuffled(self.seed, number), recipients, values })
+        Some(Chunk { number, recipients, values })
     }
 }
 
-/// A place for `number` in an order that `seed` shuffles: the finaliser of SplitMix64, which maps
-/// distinct numbers to distinct places.
-fn shuffled(seed: u64, number: u64) -> i64 {
-    let mut mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed);
+/// Which of the chunks that wait leaves next: a number of `first..=last`, the same for the same seed and
+/// turn. Drawn, because ids sorted by sign-up would put the dead accounts first; and drawn when it leaves,
+/// because an order that is written down while an audience is opened is written all over the disk.
+pub fn drawn(seed: i64, turn: i64, first: i64, last: i64) -> i64 {
+    // The finaliser of SplitMix64.
+    let mut mixed = (turn as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed as u64);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (mixed ^ (mixed >> 31)) as i64
+    mixed ^= mixed >> 31;
+    let count = last.abs_diff(first).saturating_add(1);
+    first.saturating_add((mixed % count) as i64)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::run::Trigger;
-
-    fn run() -> RunID {
-        RunID::new(&"c".parse().unwrap(), Timestamp::UNIX_EPOCH, Trigger::Schedule, 0)
-    }
 
     proptest! {
         #[test]
         fn chunks_partition_the_audience(count in 0usize..700, size in 1u32..120) {
             let audience: Vec<_> = (0..count).map(|n| RecipientID::new(format!("u{n:05}")).unwrap()).collect();
-            let mut cutter = Cutter::new(&run(), size);
+            let mut cutter = Cutter::new(size);
             let mut chunks: Vec<_> = audience.iter().filter_map(|id| cutter.push(id.clone())).collect();
             chunks.extend(cutter.finish());
             let joined: Vec<_> = chunks.iter().flat_map(|chunk| chunk.recipients.clone()).collect();
             prop_assert_eq!(joined, audience);
             prop_assert!(chunks.iter().all(|chunk| (1..=size as usize).contains(&chunk.recipients.len())));
             prop_assert!(chunks.iter().map(|chunk| chunk.number).eq(1..=chunks.len() as u64));
-            let places: BTreeSet<_> = chunks.iter().map(|chunk| chunk.position).collect();
-            prop_assert_eq!(places.len(), chunks.len());
         }
     }
 
     #[test]
     fn those_who_get_the_same_message_share_a_chunk() {
-        let mut cutter = Cutter::new(&run(), 2);
+        let mut cutter = Cutter::new(2);
         let mut chunks = Vec::new();
         for (id, message) in [("a", "x"), ("b", "x"), ("c", "x"), ("d", "y"), ("e", "z"), ("f", "z")] {
             let values = Values([("m".to_owned(), message.to_owned())].into());
@@ -127,14 +112,23 @@ mod tests {
         assert_eq!(told, ["ab:x", "c:x", "d:y", "ef:z"]);
     }
 
+    proptest! {
+        #[test]
+        fn what_is_drawn_waits(seed: i64, turn: i64, first in 0i64..1_000, more in 0i64..1_000) {
+            let next = drawn(seed, turn, first, first + more);
+            prop_assert!((first..=first + more).contains(&next));
+            prop_assert_eq!(next, drawn(seed, turn, first, first + more));
+        }
+    }
+
     #[test]
-    fn the_order_is_shuffled_and_the_same_every_time() {
-        let order = || {
-            let mut numbers: Vec<u64> = (1..=20).collect();
-            numbers.sort_by_key(|number| shuffled(7, *number));
-            numbers
-        };
-        assert_eq!(order(), order());
-        assert!(!order().is_sorted());
+    fn turns_draw_from_everywhere() {
+        let mut tenths = [0; 10];
+        for turn in 0..1_000 {
+            tenths[drawn(7, turn, 1, 1_000) as usize / 101] += 1;
+        }
+        assert!(tenths.iter().all(|count| (60..140).contains(count)), "{tenths:?}");
+        let order: Vec<i64> = (0..20).map(|turn| drawn(7, turn, 1, 1_000)).collect();
+        assert!(!order.is_sorted(), "{order:?}");
     }
 }

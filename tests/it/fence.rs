@@ -148,7 +148,7 @@ fn opened(store: &mut SqliteStore, name: &str, recipients: usize) -> RunID {
     change(store, |store| {
         store.campaign_apply(&revision)?;
         let run = store.run_make(&revision.campaign, &new)?;
-        let mut cutter = Cutter::new(&run, 2);
+        let mut cutter = Cutter::new(2);
         let ids = (0..recipients).map(|n| RecipientID::new(format!("u{n:03}")).unwrap());
         let mut chunks: Vec<_> = ids.filter_map(|id| cutter.push(id)).collect();
         chunks.extend(cutter.finish());

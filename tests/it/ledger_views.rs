@@ -184,7 +184,7 @@ fn a_delivery_tells_how_often_it_was_tried() {
     desk.apply();
     desk.decide(now(), 1, Fate::Run);
     let run = desk.store.runs_open().unwrap().remove(0).id;
-    let mut cutter = Cutter::new(&run, 1);
+    let mut cutter = Cutter::new(1);
     let chunk = cutter.push(RecipientID::new("u001").unwrap()).unwrap();
     desk.store.run_open_part(&run, &[chunk], &[], now()).unwrap();
     desk.store.run_event(&run, RunEvent::Sealed, None, now()).unwrap();

@@ -108,8 +108,8 @@ fn new_run(trigger: Trigger, slot: Timestamp) -> NewRun {
 }
 
 /// The audience of a run in calls of `size`.
-fn chunks(run: &RunID, audience: &[RecipientID], size: u32) -> Vec<Chunk> {
-    let mut cutter = Cutter::new(run, size);
+fn chunks(audience: &[RecipientID], size: u32) -> Vec<Chunk> {
+    let mut cutter = Cutter::new(size);
     let mut chunks: Vec<Chunk> =
         audience.iter().filter_map(|recipient| cutter.push(recipient.clone())).collect();
     chunks.extend(cutter.finish());
@@ -128,7 +128,7 @@ fn made(store: &mut dyn Store, name: &str) -> RunID {
 /// A run by hand of `count` recipients in calls of `size`, sealed.
 fn opened(store: &mut dyn Store, name: &str, count: usize, size: u32) -> RunID {
     let run = made(store, name);
-    let chunks = chunks(&run, &recipients(count), size);
+    let chunks = chunks(&recipients(count), size);
     change(store, |store| {
         store.run_open_part(&run, &chunks, &[], at(0))?;
         store.run_event(&run, RunEvent::Sealed, None, at(0))

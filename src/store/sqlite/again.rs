@@ -1,15 +1,15 @@
 //! Batches that go back among those that wait, because nothing of them was done.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     super::{StoreError, Stored},
     batch_values,
-    batches::{self, NewBatch, PendingBatch},
+    batches::{self, NewBatch, PendingBatch, Rank},
     optional_time,
 };
-use crate::run::{retry::Wait, settlement::Again};
+use crate::run::{chunk::drawn, retry::Wait, settlement::Again};
 
 pub const BEHIND: &str = "SELECT max(position) FROM batch WHERE run = ?1 AND state = 'pending'";
 
@@ -70,7 +70,7 @@ pub fn split(
     if rest.is_empty() {
         return Ok(batch);
     }
-    let (number, position): (i64, i64) = connection
+    let (number, rank): (i64, i64) = connection
         .prepare_cached(
             "SELECT r.next_batch, b.position FROM run r JOIN batch b ON b.run = r.id WHERE b.id = ?1",
         )?
@@ -78,7 +78,7 @@ pub fn split(
     connection.prepare_cached("UPDATE run SET next_batch = next_batch + 1 WHERE id = ?1")?.execute([run])?;
     let new = NewBatch {
         number: number as u64,
-        position,
+        rank: Rank(rank),
         attempts: batch.attempts,
         single: false,
         recipients: &rest,
@@ -94,16 +94,42 @@ pub fn split(
     Ok(batch)
 }
 
+/// The lowest rank of those that wait, with the first and the last of it.
+pub const LOWEST: &str = "SELECT position, id, (SELECT max(id) FROM batch
+        WHERE run = ?1 AND state = 'pending' AND position = lowest.position)
+     FROM batch lowest WHERE run = ?1 AND state = 'pending' ORDER BY position, id LIMIT 1";
+
+/// Of a rank, from one on.
+pub const DRAWN: &str = "SELECT id, number, attempts, single, tries, recipients FROM batch
+     WHERE run = ?1 AND state = 'pending' AND position = ?3 AND id >= ?4
+        AND (waits_until IS NULL OR waits_until <= ?2 OR waits_from > ?2)
+     ORDER BY id LIMIT 1";
+
 pub const DUE: &str = "SELECT id, number, attempts, single, tries, recipients FROM batch
      WHERE run = ?1 AND state = 'pending'
         -- A wait that begins in the future is one of before the clock was set back.
         AND (waits_until IS NULL OR waits_until <= ?2 OR waits_from > ?2)
-     ORDER BY position LIMIT 1";
+     ORDER BY position, id LIMIT 1";
 
-/// The next batch in the order of sending whose wait is over.
+/// The next batch whose wait is over: of the lowest rank, if it can be, and then drawn.
 pub fn due(connection: &Connection, run: i64, at: Timestamp) -> Stored<Option<PendingBatch>> {
+    let lowest = connection
+        .prepare_cached(LOWEST)?
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((rank, first, last)): Option<(i64, i64, i64)> = lowest else { return Ok(None) };
+    let turn = connection
+        .prepare_cached("SELECT coalesce(max(attempt), 0) FROM attempt")?
+        .query_row([], |row| row.get(0))?;
+    let at_ms = at.as_millisecond();
+    let from = drawn(run, turn, first, last);
+    let mut statement = connection.prepare_cached(DRAWN)?;
+    let mut rows = statement.query(params![run, at_ms, rank, from])?;
+    if let Some(row) = rows.next()? {
+        return batches::pending_batch(row).map(Some);
+    }
     let mut statement = connection.prepare_cached(DUE)?;
-    let mut rows = statement.query(params![run, at.as_millisecond()])?;
+    let mut rows = statement.query(params![run, at_ms])?;
     rows.next()?.map(batches::pending_batch).transpose()
 }
 

@@ -33,10 +33,19 @@ pub struct PendingBatch {
     pub recipients: Vec<RecipientID>,
 }
 
+/// Among the batches of a run that wait those of the lowest rank leave first, in an order that is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank(pub i64);
+
+impl Rank {
+    /// Of all that an opening writes. It writes nothing of their order, which costs it least.
+    pub const FIRST: Rank = Rank(0);
+}
+
 /// A batch that is to wait. `single`: its one recipient is asked by the call that says why it fails.
 pub struct NewBatch<'a> {
     pub number: u64,
-    pub position: i64,
+    pub rank: Rank,
     pub attempts: u32,
     pub single: bool,
     pub recipients: &'a [RecipientID],
@@ -55,7 +64,7 @@ pub fn insert_pending(connection: &Connection, run: i64, batch: &NewBatch<'_>) -
         .execute(params![
             run,
             batch.number as i64,
-            batch.position,
+            batch.rank.0,
             batch.attempts,
             recipients.len() as i64,
             first.as_str(),
@@ -127,9 +136,9 @@ impl<'c> Deliveries<'c> {
 }
 
 pub const PENDING: &str = "SELECT id, number, attempts, single, tries, recipients FROM batch
-     WHERE run = ?1 AND state = 'pending' ORDER BY position LIMIT ?2";
+     WHERE run = ?1 AND state = 'pending' ORDER BY position, id LIMIT ?2";
 
-/// The first batches in the order of sending.
+/// The first batches that wait.
 pub fn pending(connection: &Connection, run: i64, most: u32) -> Stored<Vec<PendingBatch>> {
     let mut statement = connection.prepare_cached(PENDING)?;
     let mut rows = statement.query(params![run, most])?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::{
     super::{Act, StoreError, Stored},
     batch_values,
-    batches::{NewBatch, insert_pending},
+    batches::{NewBatch, Rank, insert_pending},
     people, recipient, runs,
 };
 use crate::{
@@ -60,7 +60,7 @@ pub fn reopen(connection: &Connection, run: i64, who: &[RecipientID], single: bo
                 .query_row([run], |row| row.get(0))?;
             let batch = NewBatch {
                 number: number as u64,
-                position: number,
+                rank: Rank::FIRST,
                 attempts,
                 single,
                 recipients: &recipients,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, named_params, params};
 use super::{
     super::{Drain, NewRun, PausedBy, RunRecord, StoreError, Stored},
     batch_values,
-    batches::{self, Deliveries, NewBatch},
+    batches::{self, Deliveries, NewBatch, Rank},
     campaign_id, campaigns, inquiries, json, optional_time, people, recipients, time,
 };
 use crate::{
@@ -209,7 +209,7 @@ pub fn open_part(
         pending += chunk.recipients.len();
         let batch = NewBatch {
             number: chunk.number,
-            position: chunk.position,
+            rank: Rank::FIRST,
             attempts: 0,
             single: false,
             recipients: &chunk.recipients,

@@ -16,6 +16,15 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
     for (sql, expected) in [
         (batches::PENDING, pending),
         (again::DUE, pending),
+        (again::DRAWN, &["SEARCH batch USING INDEX batch_waiting (run=? AND position=? AND rowid>?)"]),
+        (
+            again::LOWEST,
+            &[
+                "SEARCH lowest USING COVERING INDEX batch_waiting (run=?)",
+                "CORRELATED SCALAR SUBQUERY 1",
+                "SEARCH batch USING COVERING INDEX batch_waiting (run=? AND position=?)",
+            ],
+        ),
         (again::BEHIND, &["SEARCH batch USING COVERING INDEX batch_waiting (run=?)"]),
         (gateways::STATE, &["SEARCH gateway_state USING PRIMARY KEY (gateway=?)"]),
         (

@@ -12,7 +12,6 @@ use campaignd::{
         transport::{Post, RawAnswer, Transport, TransportFault},
     },
     run::{
-        RunID,
         chunk::Cutter,
         look::{Addressing, Evidence, Sighting, Sought},
         reply::{Answer, Cause, Reply, Verdict},
@@ -197,7 +196,7 @@ fn check_6_batches_are_as_large_as_the_call_allows() {
     let calls = |message: Value, people: usize| {
         let message = bench.message(message);
         let size = bench.gateway.dialect().max_batch_size_of(&message);
-        let mut cutter = Cutter::new(&RunID::from_text("c"), size);
+        let mut cutter = Cutter::new(size);
         let ids = (0..people).map(|number| RecipientID::new(format!("u{number}")).unwrap());
         let full = ids.filter_map(|id| cutter.push(id)).count();
         full + usize::from(cutter.finish().is_some())

@@ -144,18 +144,21 @@ fn whom_a_batch_failed_without_a_reason_is_asked_alone() {
         let inquiry = due(store);
         assert_eq!((sought(&inquiry), inquiry.answered), (vec!["u001", "u003"], true));
         conclude(store, &inquiry, &[Conclusion::Absent], ALWAYS);
-        for expected in ["u001", "u003"] {
-            let single = begin(store, &run, 9, 11_000).unwrap();
-            assert_eq!(single.addressing, Addressing::User);
-            assert_eq!(single.recipients.iter().map(|id| id.as_str()).collect::<Vec<_>>(), [expected]);
-            // It stays so, also when it was never done.
-            change(store, |store| store.batch_settle(&end(single.attempt, 11_001), &nothing_done(&single)))
-                .unwrap();
-            let single = begin(store, &run, 9, 11_002).unwrap();
-            assert_eq!(single.addressing, Addressing::User);
-            let refused =
-                Settlement { may_end_run: false, ..answered(&single, &[Verdict::Refused(reason())]) };
-            change(store, |store| store.batch_settle(&end(single.attempt, 11_003), &refused)).unwrap();
+        // It stays so, also when it was never done.
+        for (at_ms, is_done) in [(11_000, false), (12_000, true)] {
+            let singles = [0, 1].map(|_| begin(store, &run, 9, at_ms).unwrap());
+            let mut asked: Vec<&str> =
+                singles.iter().flat_map(|single| &single.recipients).map(|id| id.as_str()).collect();
+            asked.sort_unstable();
+            assert_eq!(asked, ["u001", "u003"]);
+            for single in &singles {
+                assert_eq!(single.addressing, Addressing::User);
+                let refused =
+                    Settlement { may_end_run: false, ..answered(single, &[Verdict::Refused(reason())]) };
+                let settlement = if is_done { refused } else { nothing_done(single) };
+                change(store, |store| store.batch_settle(&end(single.attempt, at_ms + 1), &settlement))
+                    .unwrap();
+            }
         }
         assert_eq!(counts(store, &run), Counts { audience: 4, accepted: 2, refused: 2, ..Counts::default() });
     });

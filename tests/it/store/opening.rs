@@ -14,7 +14,7 @@ fn an_audience_is_opened_in_parts() {
         let everyone = recipients(12);
         let (left_out, included) = everyone.split_at(2);
         let left_out: Vec<_> = left_out.iter().map(|id| (id.clone(), reason())).collect();
-        let chunks = chunks(&run, included, 4);
+        let chunks = chunks(included, 4);
         for (part, excluded) in [(&chunks[..2], &left_out[..1]), (&chunks[2..], &left_out[1..]), (&[], &[])] {
             change(store, |store| store.run_open_part(&run, part, excluded, at(1))).unwrap();
             assert_eq!(begin(store, &run, 9, 1), None, "nothing is asked before it is sealed");
@@ -34,7 +34,7 @@ fn an_opening_that_was_cut_short_begins_anew() {
         let run = made(store, "sale");
         let everyone = recipients(9);
         let excluded = [(everyone[8].clone(), reason())];
-        let chunks = chunks(&run, &everyone[..8], 4);
+        let chunks = chunks(&everyone[..8], 4);
         for part in [&chunks[..1], &chunks[..]] {
             change(store, |store| store.run_unopen(&run)).unwrap();
             assert_eq!(store.run(&run).unwrap().counts, Counts::default());
@@ -67,7 +67,7 @@ fn what_is_sealed_is_not_opened_again() {
 fn an_opening_that_failed_leaves_no_audience() {
     on_every_store(|store| {
         let run = made(store, "sale");
-        let chunks = chunks(&run, &recipients(4), 2);
+        let chunks = chunks(&recipients(4), 2);
         change(store, |store| store.run_open_part(&run, &chunks, &[], at(1))).unwrap();
         let failed = RunEvent::OpeningFailed { reason: "no list".to_owned() };
         let state = change(store, |store| store.run_event(&run, failed, Some("audience"), at(2))).unwrap();

@@ -71,7 +71,7 @@ fn without_a_reason_the_person_is_the_reason() {
 fn a_run_that_is_being_opened_can_be_cancelled() {
     on_every_store(|store| {
         let run = made(store, "sale");
-        let chunks = chunks(&run, &recipients(4), 2);
+        let chunks = chunks(&recipients(4), 2);
         change(store, |store| store.run_open_part(&run, &chunks, &[], at(1))).unwrap();
         is_refused(control(store, Target::Run(run.clone()), Control::Pause));
         control(store, Target::Run(run.clone()), Control::Cancel).unwrap();
