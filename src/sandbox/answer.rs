@@ -1,5 +1,7 @@
 //! Answers in the server's wrapping.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// An HTTP answer.
@@ -11,8 +13,13 @@ pub struct Response {
     pub retry_after: Option<String>,
     /// The header `Date`, where it is not the computer's.
     pub date: Option<String>,
+    /// The pause between two drops of [`DROP`] bytes, where it comes in such.
+    pub drip: Option<Duration>,
     pub body: Vec<u8>,
 }
+
+/// How many bytes come at once where an answer drips.
+pub const DROP: usize = 16;
 
 const JSON: &str = "application/json; charset=utf-8";
 
@@ -45,6 +52,12 @@ impl Error {
 }
 
 impl Response {
+    /// How long it takes to come.
+    pub fn duration(&self) -> Duration {
+        let drops = u32::try_from(self.body.len() / DROP).unwrap_or(u32::MAX);
+        self.drip.unwrap_or_default().saturating_mul(drops)
+    }
+
     /// Any value as JSON.
     pub fn json(status: u16, body: &impl Serialize) -> Response {
         // The bodies here have text keys and whole numbers, which always serialise.
@@ -53,7 +66,7 @@ impl Response {
 
     /// JSON that is written already.
     pub fn raw(status: u16, body: Vec<u8>) -> Response {
-        Response { status, content_type: JSON, retry_after: None, date: None, body }
+        Response { status, content_type: JSON, retry_after: None, date: None, drip: None, body }
     }
 
     /// A success with data.
@@ -76,11 +89,11 @@ impl Response {
     /// What stands in front of a server answers when it has nothing better.
     pub fn html(status: u16) -> Response {
         let body = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>");
-        Response { status, content_type: "text/html", retry_after: None, date: None, body: body.into_bytes() }
+        Response { content_type: "text/html", ..Response::raw(status, body.into_bytes()) }
     }
 
     pub fn text(status: u16, body: &str) -> Response {
-        Response { status, content_type: "text/plain", retry_after: None, date: None, body: body.into() }
+        Response { content_type: "text/plain", ..Response::raw(status, body.into()) }
     }
 }
 

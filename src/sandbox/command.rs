@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 use super::{
     ADMIN, Profile, SECRET,
     faults::{
-        AuthDown, CacheHangs, CutAfter, ErrCode, Faults, HTTPStatus, Hang, MessageServiceDown, Throttle,
-        Times,
+        AuthDown, CacheHangs, CutAfter, Drip, ErrCode, Faults, HTTPStatus, Hang, MessageServiceDown,
+        Throttle, Times,
     },
     keep::KeepError,
     server,
@@ -95,6 +95,9 @@ pub struct FaultArgs {
     /// Never answer so many sends, nor do them
     #[arg(long, value_name = "N")]
     pub hang: Option<u32>,
+    /// Let the answers of so many sends come in drops of 16 bytes, so many milliseconds apart
+    #[arg(long, value_name = "MSxN")]
+    pub drip: Option<Counted>,
     /// Let the cache hang for so long while so many sends are answered
     #[arg(long, value_name = "MSxN")]
     pub cache_hangs: Option<Counted>,
@@ -195,6 +198,7 @@ impl FaultArgs {
             omit_messages_every: self.omit_messages_every,
             omit_conversations_every: self.omit_conversations_every,
             hang: self.hang.map(|times| Hang { for_ms: None, after_work: false, times, path: None }),
+            drip: self.drip.map(|Counted { what, times }| Drip { pause_ms: what.into(), times, path: None }),
             cache_hangs: self.cache_hangs.map(|Counted { what, times }| CacheHangs {
                 for_ms: what.into(),
                 lose_every: 0,

@@ -47,6 +47,8 @@ pub struct Faults {
     pub unreachable: Option<Times>,
     /// No answer, for a while or for ever.
     pub hang: Option<Hang>,
+    /// The answer comes drop by drop.
+    pub drip: Option<Drip>,
     /// The part that tokens are checked by cannot be reached. Hits every request.
     pub auth_down: Option<AuthDown>,
     /// The part that passes messages on cannot be reached: a batch fails everyone within 3 ms.
@@ -139,6 +141,10 @@ counted! {
         /// After the work, not before it.
         #[serde(default)]
         after_work: bool,
+    }
+    Drip hits SENDS {
+        /// So many milliseconds between two drops of 16 bytes.
+        pause_ms: u64,
     }
     CacheHangs hits SENDS {
         /// So many milliseconds.

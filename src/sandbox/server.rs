@@ -6,9 +6,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use axum::{
@@ -24,10 +25,11 @@ use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    time::Sleep,
 };
 
 use super::{
-    answer::Response,
+    answer::{DROP, Response},
     faults::Faults,
     netease,
     truth::{Fate, Filter},
@@ -62,17 +64,19 @@ async fn provider(
     headers: HeaderMap,
     body: Bytes,
 ) -> HTTPResponse {
+    plug.drip(None);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if uri.path().starts_with(netease::PREFIX) {
+        let text = |name: &str| header(name).map(str::to_owned);
         let request = netease::Request {
-            method: method.as_str(),
-            path: uri.path(),
-            content_type: header("content-type"),
-            app_key: header("appkey"),
-            nonce: header("nonce"),
-            cur_time: header("curtime"),
-            check_sum: header("checksum"),
-            request_id: header("requestid"),
+            method: method.to_string(),
+            path: uri.path().to_owned(),
+            content_type: text("content-type"),
+            app_key: text("appkey"),
+            nonce: text("nonce"),
+            cur_time: text("curtime"),
+            check_sum: text("checksum"),
+            request_id: text("requestid"),
         };
         return told(world.handle_netease(request, body).await, &plug);
     }
@@ -88,7 +92,10 @@ async fn provider(
 
 fn told(outcome: Outcome, plug: &Plug) -> HTTPResponse {
     match outcome {
-        Outcome::Answered(response) => http(response),
+        Outcome::Answered(response) => {
+            plug.drip(response.drip);
+            http(response)
+        }
         Outcome::Closed | Outcome::Unreachable => {
             plug.pull();
             StatusCode::NO_CONTENT.into_response()
@@ -174,19 +181,35 @@ async fn no_faults(State(world): State<Arc<World>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Pulled, it ends a connection before another byte is written.
+/// Pulled, it ends a connection before another byte is written. Not quite in, it lets an answer drip.
 #[derive(Debug, Clone, Default)]
-struct Plug(Arc<AtomicBool>);
+struct Plug(Arc<Contact>);
+
+#[derive(Debug, Default)]
+struct Contact {
+    is_pulled: AtomicBool,
+    /// Milliseconds between two drops; 0: no drops.
+    drip_ms: AtomicU64,
+}
 
 impl Plug {
     fn pull(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_pulled.store(true, Ordering::Relaxed);
     }
 
-    fn check(&self) -> io::Result<()> {
-        match self.0.load(Ordering::Relaxed) {
+    fn drip(&self, pause: Option<Duration>) {
+        let drip_ms = pause.map_or(0, |pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        self.0.drip_ms.store(drip_ms, Ordering::Relaxed);
+    }
+
+    /// The pause behind each drop, where an answer comes in such.
+    fn check(&self) -> io::Result<Option<Duration>> {
+        match self.0.is_pulled.load(Ordering::Relaxed) {
             true => Err(io::ErrorKind::ConnectionReset.into()),
-            false => Ok(()),
+            false => {
+                let drip_ms = self.0.drip_ms.load(Ordering::Relaxed);
+                Ok((drip_ms > 0).then(|| Duration::from_millis(drip_ms)))
+            }
         }
     }
 }
@@ -209,7 +232,7 @@ impl Listener for Sockets {
         // Without it answers wait for acknowledgements; with a socket that refuses it they do.
         let _ = stream.set_nodelay(true);
         let plug = Plug::default();
-        (Socket { stream, plug: plug.clone() }, plug)
+        (Socket { stream, plug: plug.clone(), pause: None }, plug)
     }
 
     fn local_addr(&self) -> io::Result<Plug> {
@@ -220,6 +243,8 @@ impl Listener for Sockets {
 struct Socket {
     stream: TcpStream,
     plug: Plug,
+    /// Behind the last drop.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl AsyncRead for Socket {
@@ -238,8 +263,13 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.plug.check()?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let drip = self.plug.check()?;
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+        }
+        self.pause = drip.map(|pause| Box::pin(tokio::time::sleep(pause)));
+        let most = if drip.is_some() { bytes.len().min(DROP) } else { bytes.len() };
+        Pin::new(&mut self.stream).poll_write(context, &bytes[..most])
     }
 
     fn poll_write_vectored(
@@ -247,7 +277,10 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.plug.check()?;
+        if self.plug.check()?.is_some() || self.pause.is_some() {
+            let piece = pieces.iter().find(|piece| !piece.is_empty());
+            return self.poll_write(context, piece.map_or(&[], |piece| piece));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
     }
 

@@ -10,7 +10,7 @@ use crate::gateway::{
 };
 
 /// The longest wait for an answer where nothing else is said.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Carries requests to a world.
 pub struct InProcess {
@@ -37,7 +37,13 @@ impl Transport for InProcess {
                 operation_id: post.header("operationID"),
                 token: post.header("token"),
             };
-            let answer = self.world.handle(request, post.body.clone().into());
+            let answer = async {
+                let outcome = self.world.handle(request, post.body.clone().into()).await;
+                if let Outcome::Answered(response) = &outcome {
+                    tokio::time::sleep(response.duration()).await;
+                }
+                outcome
+            };
             let Ok(outcome) = tokio::time::timeout(self.timeout, answer).await else {
                 return Err(TransportFault::TimedOut("the sandbox does not answer".into()));
             };

@@ -186,6 +186,20 @@ impl World {
     /// Answers a request as the server does: its checks in their order, then the work. Work that was
     /// begun goes on when nobody waits for its end.
     pub async fn handle(self: &Arc<World>, request: Request<'_>, body: Bytes) -> Outcome {
+        let outcome = self.handle_sometime(request, body).await;
+        self.slowly(request.path, outcome)
+    }
+
+    /// An answer that comes slowly, where that is to be.
+    pub(super) fn slowly(&self, path: &str, mut outcome: Outcome) -> Outcome {
+        if let Outcome::Answered(response) = &mut outcome {
+            let drip = faults::take(&mut self.state().faults.drip, path);
+            response.drip = drip.map(|drip| Duration::from_millis(drip.pause_ms));
+        }
+        outcome
+    }
+
+    async fn handle_sometime(self: &Arc<World>, request: Request<'_>, body: Bytes) -> Outcome {
         let hang = faults::take(&mut self.state().faults.hang, request.path);
         let Some(Hang { for_ms, after_work, .. }) = hang else { return self.serve(request, body).await };
         let pause = async move {

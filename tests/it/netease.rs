@@ -6,3 +6,4 @@ mod golden;
 mod im;
 mod office;
 mod send_to_all;
+mod shapes;

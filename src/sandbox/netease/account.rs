@@ -16,12 +16,12 @@ pub struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    pub fn of(request: &Request<'a>) -> Signed<'a> {
+    pub fn of(request: &'a Request) -> Signed<'a> {
         Signed {
-            app_key: request.app_key.unwrap_or_default(),
-            nonce: request.nonce.unwrap_or_default(),
-            cur_time: request.cur_time.unwrap_or_default(),
-            check_sum: request.check_sum.unwrap_or_default(),
+            app_key: request.app_key.as_deref().unwrap_or_default(),
+            nonce: request.nonce.as_deref().unwrap_or_default(),
+            cur_time: request.cur_time.as_deref().unwrap_or_default(),
+            check_sum: request.check_sum.as_deref().unwrap_or_default(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::faults::Counted;
+
 /// Faults of NetEase's side besides those that all providers here have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -10,8 +12,8 @@ pub struct NetEaseFaults {
     pub code_before: Option<CodeFault>,
     /// Everything is done, and this code answered.
     pub code_after: Option<CodeFault>,
-    /// Everything is done, and half of the answer comes.
-    pub truncate: Option<CodeFault>,
+    /// Everything is done, and only the beginning of the answer comes.
+    pub truncate: Option<Truncate>,
     /// The provider's clock minus the computer's, in seconds.
     pub clock_ahead_s: i64,
     /// How `unregister` is written.
@@ -53,6 +55,18 @@ pub struct CodeFault {
     pub path: Option<String>,
 }
 
+/// An answer that breaks off, so many times; unless a path is named, of requests that send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Truncate {
+    /// So many bytes come; half of it where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
+    pub times: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
 /// How unregistered recipients of a batch are told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,17 +85,20 @@ impl CodeFault {
     }
 }
 
-/// Counts a fault down when it hits a request for `path`.
-pub(super) fn take(fault: &mut Option<CodeFault>, path: &str) -> Option<CodeFault> {
-    let counted = fault.as_mut()?;
-    let hit = match &counted.path {
-        Some(prefix) => path.starts_with(prefix.as_str()),
-        None => super::sends(path),
-    };
-    counted.times = hit.then(|| counted.times.checked_sub(1)).flatten()?;
-    let taken = counted.clone();
-    if taken.times == 0 {
-        *fault = None;
-    }
-    Some(taken)
+macro_rules! counted {
+    ($($name:ident),*) => { $(
+        impl Counted for $name {
+            const HITS: &'static [&'static str] = &super::SENDING;
+
+            fn times(&mut self) -> &mut u32 {
+                &mut self.times
+            }
+
+            fn path(&self) -> Option<&str> {
+                self.path.as_deref()
+            }
+        }
+    )* };
 }
+
+counted!(CodeFault, Truncate);

@@ -16,6 +16,7 @@ pub mod transport;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::body::Bytes;
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use self::{account::Signed, form::Form, quota::Quotas};
 use super::{
     answer::Response,
-    faults as openim_faults,
+    faults::{self as openim_faults, Hang},
     truth::{Fate, Filter},
     users::Users,
     world::{Outcome, State, World},
@@ -47,16 +48,16 @@ pub const BROADCAST: &str = "/nimserver/msg/broadcastMsg.action";
 pub const SEND_TO_ALL: &str = "/nimserver/msg/sendMsgToAll.action";
 
 /// A request to the provider.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    pub method: &'a str,
-    pub path: &'a str,
-    pub content_type: Option<&'a str>,
-    pub app_key: Option<&'a str>,
-    pub nonce: Option<&'a str>,
-    pub cur_time: Option<&'a str>,
-    pub check_sum: Option<&'a str>,
-    pub request_id: Option<&'a str>,
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub content_type: Option<String>,
+    pub app_key: Option<String>,
+    pub nonce: Option<String>,
+    pub cur_time: Option<String>,
+    pub check_sum: Option<String>,
+    pub request_id: Option<String>,
 }
 
 /// What the provider holds besides what every provider here does.
@@ -121,9 +122,12 @@ pub(super) struct Desk<'a> {
     pub begun_at: i64,
 }
 
+/// The paths that send.
+const SENDING: [&str; 5] = [SEND, SEND_BATCH, SEND_ATTACH, BROADCAST, SEND_TO_ALL];
+
 /// Whether a path sends.
 pub fn sends(path: &str) -> bool {
-    [SEND, SEND_BATCH, SEND_ATTACH, BROADCAST, SEND_TO_ALL].contains(&path)
+    SENDING.contains(&path)
 }
 
 impl World {
@@ -143,22 +147,50 @@ impl World {
     }
 
     /// Answers a request to NetEase's API.
-    pub async fn handle_netease(self: &Arc<World>, request: Request<'_>, body: Bytes) -> Outcome {
+    pub async fn handle_netease(self: &Arc<World>, request: Request, body: Bytes) -> Outcome {
+        let path = request.path.clone();
         let latency = self.state().faults.latency();
-        if !latency.is_zero() && sends(request.path) {
+        if !latency.is_zero() && sends(&path) {
             tokio::time::sleep(latency).await;
         }
-        let mut outcome = self.answer_netease(request, &body);
+        let hang = openim_faults::take(&mut self.state().faults.hang, &path);
+        let mut outcome = match hang {
+            None => self.answer_netease(&request, &body),
+            Some(Hang { for_ms, after_work, .. }) => self.hang(request, body, for_ms, after_work).await,
+        };
         if let Outcome::Answered(response) = &mut outcome {
             response.date = Some(self.netease_date());
         }
-        outcome
+        self.slowly(&path, outcome)
     }
 
-    fn answer_netease(&self, request: Request<'_>, body: &[u8]) -> Outcome {
+    /// Answers after so many milliseconds, or never. Work that comes late is done although nobody waits for its end.
+    async fn hang(
+        self: &Arc<World>,
+        request: Request,
+        body: Bytes,
+        for_ms: Option<u64>,
+        after_work: bool,
+    ) -> Outcome {
+        let done = after_work.then(|| self.answer_netease(&request, &body));
+        let Some(millis) = for_ms else { return std::future::pending().await };
+        let pause = tokio::time::sleep(Duration::from_millis(millis));
+        if let Some(outcome) = done {
+            pause.await;
+            return outcome;
+        }
+        let world = Arc::clone(self);
+        let late = tokio::spawn(async move {
+            pause.await;
+            world.answer_netease(&request, &body)
+        });
+        late.await.unwrap_or(Outcome::Closed)
+    }
+
+    fn answer_netease(&self, request: &Request, body: &[u8]) -> Outcome {
         let mut state = self.state();
         let state = &mut *state;
-        let path = request.path;
+        let path = request.path.as_str();
         if openim_faults::take(&mut state.faults.unreachable, path).is_some() {
             return Outcome::Unreachable;
         }
@@ -172,13 +204,13 @@ impl World {
             return Outcome::Answered(Response::text(405, "method not allowed"));
         }
         let dropped = openim_faults::take(&mut state.faults.drop_answer, path).is_some();
-        let outcome = self.judge_netease(state, &request, body);
+        let outcome = self.judge_netease(state, request, body);
         if dropped { Outcome::Closed } else { outcome }
     }
 
     /// Whether the request is one of the application's, and what comes of it.
-    fn judge_netease(&self, state: &mut State, request: &Request<'_>, body: &[u8]) -> Outcome {
-        let path = request.path;
+    fn judge_netease(&self, state: &mut State, request: &Request, body: &[u8]) -> Outcome {
+        let path = request.path.as_str();
         let begun_at = self.now_ms();
         let now_ms = begun_at + state.faults.netease.clock_ahead_s.saturating_mul(1_000);
         let as_text = state.faults.netease.code_as_text;
@@ -190,7 +222,7 @@ impl World {
         if state.faults.netease.suspended {
             return refuse(Refused::new(403, "app is forbidden"));
         }
-        let key = request.request_id.map(|id| (path.to_owned(), id.to_owned()));
+        let key = request.request_id.as_ref().map(|id| (path.to_owned(), id.clone()));
         if let Some(remembered) = key.as_ref().and_then(|key| state.netease.remembered.get(key))
             && remembered.0 > begun_at
             && !state.faults.netease.forgets_requests
@@ -204,17 +236,17 @@ impl World {
         if !state.netease.quotas.admit(path, begun_at, &state.faults.netease) {
             return refuse(Refused::new(416, "query too fast"));
         }
-        if let Some(fault) = faults::take(&mut state.faults.netease.code_before, path) {
+        if let Some(fault) = openim_faults::take(&mut state.faults.netease.code_before, path) {
             return refuse(Refused::new(fault.code, fault.desc));
         }
-        let after = faults::take(&mut state.faults.netease.code_after, path);
-        let truncated = faults::take(&mut state.faults.netease.truncate, path).is_some();
+        let after = openim_faults::take(&mut state.faults.netease.code_after, path);
+        let truncated = openim_faults::take(&mut state.faults.netease.truncate, path);
         let plan = state.faults.clone();
         let mut desk = Desk {
             netease: &mut state.netease,
             users: &state.users,
             faults: &plan,
-            request_id: request.request_id.unwrap_or_default(),
+            request_id: request.request_id.as_deref().unwrap_or_default(),
             now_ms,
             begun_at,
         };
@@ -233,11 +265,12 @@ impl World {
         }
         match (after, truncated) {
             (Some(fault), _) => refuse(Refused::new(fault.code, fault.desc)),
-            (None, true) => {
-                let half = response.body.len() / 2;
-                Outcome::Answered(Response { body: response.body[..half].to_vec(), ..response })
+            (None, Some(truncate)) => {
+                let mut response = response;
+                response.body.truncate(truncate.bytes.unwrap_or(response.body.len() / 2));
+                Outcome::Answered(response)
             }
-            (None, false) => Outcome::Answered(response),
+            (None, None) => Outcome::Answered(response),
         }
     }
 
@@ -264,12 +297,13 @@ fn with_text_code(mut body: Value) -> Value {
 
 impl Desk<'_> {
     /// Does what is asked; None when there is no such path.
-    fn work(&mut self, request: &Request<'_>, body: &[u8]) -> Result<Option<Value>, Refused> {
+    fn work(&mut self, request: &Request, body: &[u8]) -> Result<Option<Value>, Refused> {
+        let content_type = request.content_type.as_deref();
         if request.path == SEND_TO_ALL {
-            return self.send_to_all(request.content_type, body).map(Some);
+            return self.send_to_all(content_type, body).map(Some);
         }
-        let form = Form::read(request.content_type, body);
-        match request.path {
+        let form = Form::read(content_type, body);
+        match request.path.as_str() {
             SEND => self.send(&form),
             SEND_BATCH => self.send_batch(&form),
             SEND_ATTACH => self.send_attach(&form),

@@ -1,6 +1,6 @@
 //! Requests to NetEase's side of a world in this process.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{PREFIX, Request};
 use crate::{
@@ -8,7 +8,10 @@ use crate::{
         Pending,
         transport::{Post, RawAnswer, Transport, TransportFault},
     },
-    sandbox::world::{Outcome, World},
+    sandbox::{
+        transport::PATIENCE,
+        world::{Outcome, World},
+    },
 };
 
 /// Carries requests to a world, as if its address were that of the API.
@@ -16,17 +19,24 @@ pub struct InProcess {
     world: Arc<World>,
     /// Put before each request's path.
     base: String,
+    /// How long an answer is waited for.
+    timeout: Duration,
 }
 
 impl InProcess {
     /// To the provider's API.
     pub fn new(world: Arc<World>) -> InProcess {
-        InProcess { world, base: PREFIX.to_owned() }
+        InProcess { world, base: PREFIX.to_owned(), timeout: PATIENCE }
+    }
+
+    /// The same, that waits so long for an answer.
+    pub fn waiting(self, timeout: Duration) -> InProcess {
+        InProcess { timeout, ..self }
     }
 
     /// To one path of it, which is the whole address.
     pub fn at(world: Arc<World>, path: &str) -> InProcess {
-        InProcess { world, base: path.to_owned() }
+        InProcess { world, base: path.to_owned(), timeout: PATIENCE }
     }
 }
 
@@ -34,17 +44,28 @@ impl Transport for InProcess {
     fn post<'a>(&'a self, post: Post<'a>) -> Pending<'a, Result<RawAnswer, TransportFault>> {
         Box::pin(async move {
             let path = format!("{}{}", self.base, post.path);
+            let header = |name: &str| post.header(name).map(str::to_owned);
             let request = Request {
-                method: "POST",
-                path: &path,
-                content_type: Some(post.content_type),
-                app_key: post.header("AppKey"),
-                nonce: post.header("Nonce"),
-                cur_time: post.header("CurTime"),
-                check_sum: post.header("CheckSum"),
-                request_id: post.header("RequestId"),
+                method: "POST".to_owned(),
+                path,
+                content_type: Some(post.content_type.to_owned()),
+                app_key: header("AppKey"),
+                nonce: header("Nonce"),
+                cur_time: header("CurTime"),
+                check_sum: header("CheckSum"),
+                request_id: header("RequestId"),
             };
-            match self.world.handle_netease(request, post.body.clone().into()).await {
+            let answer = async {
+                let outcome = self.world.handle_netease(request, post.body.clone().into()).await;
+                if let Outcome::Answered(response) = &outcome {
+                    tokio::time::sleep(response.duration()).await;
+                }
+                outcome
+            };
+            let Ok(outcome) = tokio::time::timeout(self.timeout, answer).await else {
+                return Err(TransportFault::TimedOut("the sandbox does not answer".into()));
+            };
+            match outcome {
                 Outcome::Answered(response) => Ok(RawAnswer {
                     status: response.status,
                     retry_after: response.retry_after,

@@ -9,6 +9,28 @@ use crate::{
     office,
 };
 
+/// How often each recipient got a message that holds this mark, by the truth of the sandbox on this port.
+pub fn taken(port: u16, mark: &str) -> BTreeMap<String, usize> {
+    let received: Vec<Value> =
+        serde_json::from_str(&office::ask(port, "GET", "/sandbox/received", "")).unwrap();
+    let mut taken = BTreeMap::new();
+    for message in received.iter().filter(|message| message["content"].to_string().contains(mark)) {
+        *taken.entry(message["recipient"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    taken
+}
+
+/// The outcome and reason of each recipient of a campaign, by the ledger.
+pub fn outcomes(desk: &Desk, campaign: &str) -> BTreeMap<String, String> {
+    let deliveries = desk.json(&["deliveries", "--campaign", campaign]);
+    let outcome = |row: &Value| match row["reason_code"].as_str() {
+        Some(code) => format!("{} {code}", row["outcome"].as_str().unwrap()),
+        None => row["outcome"].as_str().unwrap().to_owned(),
+    };
+    let rows = deliveries.as_array().unwrap();
+    rows.iter().map(|row| (row["recipient"].as_str().unwrap().to_owned(), outcome(row))).collect()
+}
+
 /// A desk, its server, and what both say.
 pub struct Office {
     pub desk: Desk,
@@ -50,25 +72,12 @@ impl Office {
         self.ask("PUT", "/sandbox/faults", &plan.to_string());
     }
 
-    /// How often each recipient got a message that holds this mark, by the sandbox's truth.
     pub fn taken(&self, mark: &str) -> BTreeMap<String, usize> {
-        let received: Vec<Value> = serde_json::from_str(&self.ask("GET", "/sandbox/received", "")).unwrap();
-        let mut taken = BTreeMap::new();
-        for message in received.iter().filter(|message| message["content"].to_string().contains(mark)) {
-            *taken.entry(message["recipient"].as_str().unwrap().to_owned()).or_default() += 1;
-        }
-        taken
+        taken(self.port, mark)
     }
 
-    /// The outcome and reason of each recipient of a campaign, by the ledger.
     pub fn outcomes(&self, campaign: &str) -> BTreeMap<String, String> {
-        let deliveries = self.desk.json(&["deliveries", "--campaign", campaign]);
-        let outcome = |row: &Value| match row["reason_code"].as_str() {
-            Some(code) => format!("{} {code}", row["outcome"].as_str().unwrap()),
-            None => row["outcome"].as_str().unwrap().to_owned(),
-        };
-        let rows = deliveries.as_array().unwrap();
-        rows.iter().map(|row| (row["recipient"].as_str().unwrap().to_owned(), outcome(row))).collect()
+        outcomes(&self.desk, campaign)
     }
 
     /// The ledger against the truth: nobody twice; who was accepted got it, who was not did not; of the

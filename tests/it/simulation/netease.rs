@@ -15,9 +15,9 @@ use campaignd::{
         transport::{Post as Request, RawAnswer, Transport, TransportFault},
     },
     sandbox::{
-        faults::{Faults, HTTPStatus, Times},
+        faults::{Drip, Faults, HTTPStatus, Hang, Times},
         netease::{
-            faults::{CodeFault, NetEaseFaults, Unregister},
+            faults::{CodeFault, NetEaseFaults, Truncate, Unregister},
             transport::InProcess,
         },
         world::World,
@@ -82,7 +82,7 @@ impl NetEase {
             clock: clock.clone() as Arc<dyn Clock>,
             secret: &|_| Ok("sandbox".to_owned().into()),
             transport: &move |reach| {
-                let inside = InProcess::new(world.clone());
+                let inside = InProcess::new(world.clone()).waiting(reach.timeout);
                 if reach.url.contains(":1/") {
                     return Ok(Arc::new(FirstHost { inside, is_down: first_host_is_down.clone() }));
                 }
@@ -162,7 +162,7 @@ impl NetEase {
             code_as_text: self.dice.up_to(3) == 0,
             ..NetEaseFaults::default()
         };
-        match self.dice.up_to(16) {
+        match self.dice.up_to(18) {
             0..=3 => faults.drop_answer = Some(Times { times: few, path: sends() }),
             4 => netease.quota = 1 + self.dice.up_to(3) as u32,
             5 => netease.code_before = code(416, "query too fast", times),
@@ -170,7 +170,7 @@ impl NetEase {
             7 => netease.antispam = "casino".to_owned(),
             8 => netease.code_after = code([500, 431, 998][self.dice.up_to(3)], "", few),
             9 => netease.code_before = code([503, 514, 449, 500][self.dice.up_to(4)], "", times),
-            10 => netease.truncate = code(0, "", few),
+            10 => netease.truncate = Some(Truncate { bytes: None, times: few, path: None }),
             11 => netease.suspended = true,
             12 => {
                 netease.repeated_is_431 = true;
@@ -180,6 +180,15 @@ impl NetEase {
             14 => {
                 let status = [502, 503, 200][self.dice.up_to(3)];
                 faults.http_status = Some(HTTPStatus { status, times: few, path: sends() });
+            }
+            15 => {
+                let for_ms = [None, Some(8_000), Some(25_000), Some(170_000)][self.dice.up_to(4)];
+                let after_work = self.dice.up_to(2) == 0;
+                faults.hang = Some(Hang { for_ms, after_work, times: few, path: sends() });
+            }
+            16 => {
+                faults.drip =
+                    Some(Drip { pause_ms: [100, 5_000][self.dice.up_to(2)], times: few, path: sends() })
             }
             _ => faults.unreachable = Some(Times { times: few, path: Some("/nimserver".to_owned()) }),
         }

@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::look::{Window, json_or_text};
+use super::look::{LATE, Window, json_or_text};
 use crate::{
     campaign::Message,
     gateway::netease::codes,
@@ -51,6 +51,10 @@ pub fn judge(told: &Value, message: &Message, window: &Window, most: usize) -> S
             send_time_ms: codes::code_of(&found["createTime"]),
         });
     }
+    let late = |time: &Timestamp| *time > window.end && *time <= window.late_until;
+    if list.iter().zip(&times).any(|(shown, time)| late(time) && is_ours(shown)) {
+        return no_answer("late", LATE);
+    }
     let is_kept = message.0.get("isOffline").is_some_and(codes::truth);
     let (oldest, newest) = (times.iter().min(), times.iter().max());
     match (oldest, newest) {
@@ -78,7 +82,7 @@ mod tests {
     #[track_caller]
     fn check(is_offline: bool, msgs: Value, expected: &str) {
         let at = |ms| Timestamp::from_millisecond(AT + ms).unwrap();
-        let window = Window { begin: at(0), end: at(80_000) };
+        let window = Window { begin: at(0), end: at(80_000), late_until: at(680_000) };
         let message = Message(Map::from_iter([
             ("from".to_owned(), json!("bot")),
             ("body".to_owned(), json!(r#"{"banner": 1}"#)),
@@ -106,7 +110,8 @@ mod tests {
         let other = shown(500, r#"{"banner":2}"#);
         check(true, json!([other]), "notFurther");
         check(true, json!([shown(90_000, "x"), other]), "nothing");
-        check(true, json!([shown(90_000, r#"{"banner":1}"#)]), "nothing");
+        check(true, json!([shown(90_000, r#"{"banner":1}"#)]), "late");
+        check(true, json!([shown(690_000, r#"{"banner":1}"#)]), "nothing");
         let mut stranger = ours.clone();
         stranger["from"] = "another".into();
         check(true, json!([shown(90_000, "x"), stranger]), "nothing");

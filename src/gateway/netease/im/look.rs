@@ -41,8 +41,10 @@ const NOT_READ: &str = "notRead";
 const SERVER: i64 = 32;
 /// The provider's clock may be so much behind ours as far as we know it.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);
-/// A message that left may be taken so much later; a later one is another.
+/// A message that left may be taken so much later.
 const TAKEN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+/// The same words that come within so much more may be ours, very late; later ones are another message.
+const LATE_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether what became of a call with this message can be read; why not.
 pub fn can_be_asked(message: &Message, addressing: Addressing, call: CallKind) -> Result<(), Reason> {
@@ -131,7 +133,7 @@ impl IM {
         let from = message.0.get("from").and_then(Value::as_str).unwrap_or_default();
         let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
         let now = self.clock.now() + self.caller.clock_offset();
-        let end = window.end.min(now + SLACK);
+        let end = window.late_until.min(now + SLACK);
         let form = wire::session(from, sought.recipient.as_str(), window.begin, end, PAGE);
         match self.read(wire::SESSION, &form, journal).await? {
             Ok(told) => Ok(judge(kept(&told.body["msgs"]), message, from, &window, now)),
@@ -236,15 +238,15 @@ fn place(now: Timestamp) -> u64 {
 pub(super) struct Window {
     pub begin: Timestamp,
     pub end: Timestamp,
+    /// Until when it may have been taken after all.
+    pub late_until: Timestamp,
 }
 
 impl Window {
     fn of(sought: &Sought, offset: SignedDuration, timeout: Duration) -> Window {
         let timeout = SignedDuration::try_from(timeout).unwrap_or(TAKEN_WITHIN);
-        Window {
-            begin: sought.asked_at + offset - SLACK,
-            end: sought.asked_last_at + offset + timeout + TAKEN_WITHIN,
-        }
+        let end = sought.asked_last_at + offset + timeout + TAKEN_WITHIN;
+        Window { begin: sought.asked_at + offset - SLACK, end, late_until: end + LATE_WITHIN }
     }
 }
 
@@ -269,33 +271,42 @@ fn judge(
     let is_whole = kept.len() < PAGE;
     let ours = message.0.get("body").and_then(Value::as_str).map(json_or_text);
     let kind = message.0.get("type").and_then(Value::as_i64);
-    let by_us = kept.into_iter().filter(|kept| {
-        let time = codes::code_of(&kept.sendtime).and_then(|time| Timestamp::from_millisecond(time).ok());
-        kept.from.eq_ignore_ascii_case(from)
+    let by_us = kept.into_iter().filter_map(|kept| {
+        let time = codes::code_of(&kept.sendtime).and_then(|time| Timestamp::from_millisecond(time).ok())?;
+        let is_by_us = kept.from.eq_ignore_ascii_case(from)
             && codes::code_of(&kept.fromclienttype) == Some(SERVER)
-            && time.is_some_and(|time| (window.begin..=window.end).contains(&time))
+            && (window.begin..=window.late_until).contains(&time);
+        is_by_us.then_some((kept, time > window.end))
     });
-    let mut others = false;
-    for kept in by_us {
+    let (mut others, mut late) = (false, false);
+    for (kept, is_late) in by_us {
         let body = match &kept.body {
             Value::String(text) => json_or_text(text),
             other => other.clone(),
         };
-        if Some(&body) == ours.as_ref() && codes::code_of(&kept.kind) == kind {
+        let is_ours = Some(&body) == ours.as_ref() && codes::code_of(&kept.kind) == kind;
+        if is_late {
+            late |= is_ours;
+        } else if is_ours {
             return Sighting::Found(Receipt {
                 server_msg_id: codes::exact(&kept.msgid),
                 client_msg_id: None,
                 send_time_ms: codes::code_of(&kept.sendtime),
             });
+        } else {
+            others = true;
         }
-        others = true;
     }
-    match (others, is_whole) {
-        (true, _) => no_answer("notRecognised", "a server sent something else there at that time"),
-        (false, false) => no_answer("longConversation", "more was said at that time than one page holds"),
-        (false, true) => Sighting::Nothing { seen_until: place(now) },
+    match () {
+        () if others => no_answer("notRecognised", "a server sent something else there at that time"),
+        () if late => no_answer("late", LATE),
+        () if !is_whole => no_answer("longConversation", "more was said at that time than one page holds"),
+        () => Sighting::Nothing { seen_until: place(now) },
     }
 }
+
+/// Why the same words, later, are no answer.
+pub(super) const LATE: &str = "the same was said there so much later that it may be this or another";
 
 /// A text as the JSON that it is, or as itself.
 pub(super) fn json_or_text(text: &str) -> Value {
@@ -359,7 +370,14 @@ mod tests {
         check(json!([with(|kept| kept["from"] = "u1".into())]), "nothing");
         check(json!([with(|kept| kept["fromclienttype"] = 2.into())]), "nothing");
         check(json!([with(|kept| kept["sendtime"] = (ASKED_AT - 6_000).into())]), "nothing");
-        check(json!([with(|kept| kept["sendtime"] = (ASKED_AT + 81_000).into())]), "nothing");
+        check(json!([with(|kept| kept["sendtime"] = (ASKED_AT + 681_000).into())]), "nothing");
+        // So much later that it is ours, very late, or another.
+        check(json!([with(|kept| kept["sendtime"] = (ASKED_AT + 81_000).into())]), "late");
+        let other_later = with(|kept| {
+            kept["sendtime"] = (ASKED_AT + 81_000).into();
+            kept["body"]["msg"] = "hi!".into();
+        });
+        check(json!([other_later]), "nothing");
         // In other words it may be ours.
         check(json!([with(|kept| kept["body"]["msg"] = "hi!".into())]), "notRecognised");
         check(json!([with(|kept| kept["type"] = 100.into())]), "notRecognised");
