@@ -241,6 +241,7 @@ fn faults_are_flags_or_json() {
         omit_messages_every: 8,
         omit_conversations_every: 9,
         hang: Some(1),
+        drip: Some("500x2".parse().unwrap()),
         cache_hangs: Some("35000x2".parse().unwrap()),
         message_service_down: Some(3),
         message_service_killed: Some("60".parse().unwrap()),
@@ -250,7 +251,7 @@ fn faults_are_flags_or_json() {
         "errCode": {"code": 14, "times": 1}, "throttle": {"retryAfter": "1", "times": 2},
         "dropAnswer": {"times": 4}, "cutAfter": {"recipients": 10, "times": 1}, "loseEvery": 100,
         "storeLateMs": 5_000, "partitionLateMs": [0, 60_000], "failStoredEvery": 7, "omitMessagesEvery": 8,
-        "omitConversationsEvery": 9, "hang": {"times": 1}, "cacheHangs": {"forMs": 35_000, "times": 2},
+        "omitConversationsEvery": 9, "hang": {"times": 1}, "drip": {"pauseMs": 500, "times": 2}, "cacheHangs": {"forMs": 35_000, "times": 2},
         "messageServiceDown": {"times": 3}, "messageServiceKilled": {"recipients": 60, "times": 1},
         "authDown": {"times": 5}});
     assert_eq!(serde_json::from_value::<Faults>(plan).unwrap(), flags.plan());
