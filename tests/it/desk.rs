@@ -11,8 +11,8 @@ use std::{
 use campaignd::store::sqlite::review::Review;
 use serde_json::Value;
 
-/// Nothing here takes long; whoever waits longer waits for nothing.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest is a provider's minute of quiet; whoever waits longer waits for nothing.
+pub const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A folder with settings and campaigns, in which the program is run.
 pub struct Desk {

@@ -1,7 +1,7 @@
 //! Every call and every shape of both kinds under every fault: the daemon in a process, and a sandbox for each shape
 //! in one of its own. The ledger is compared with what each sandbox took.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -194,20 +194,6 @@ impl Scene {
         self.desk.write(&format!("campaigns/{id}.yaml"), &format!("{campaign}{schedules}"));
     }
 
-    /// Waits for the end of a shape's run, which comes late where the provider wants a minute's quiet.
-    fn await_end(&self, name: &str) {
-        for _ in 0..6_000 {
-            if let Some(run) = self.desk.review().newest_run(name).unwrap() {
-                let state = self.desk.review().run(&run).unwrap().cell(0, "state").text();
-                if ["completed", "failed"].contains(&state.as_str()) {
-                    return;
-                }
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("{name} does not end: {}", self.desk.say(&["status"]).out);
-    }
-
     /// The ledger against the truth: nobody twice, whoever was accepted has it, nobody else but the unknown.
     #[track_caller]
     fn compare(&self, shape: &Shape, expected: &str) {
@@ -241,7 +227,7 @@ impl Scene {
     #[track_caller]
     fn compare_all(&self, ends: &Ends) {
         for shape in &SHAPES {
-            self.await_end(shape.name);
+            self.desk.until_newest(shape.name, |state, _| ["completed", "failed"].contains(&state));
         }
         for shape in SHAPES.iter().filter(|shape| !ends.of(shape.name).is_empty()) {
             self.compare(shape, ends.of(shape.name));
