@@ -467,6 +467,7 @@ impl Serving {
             gateways: Posts(BTreeMap::from([("openim".to_owned(), post)])),
             default_zone: Some(TimeZone::UTC),
             default_gateway: Some("openim".to_owned()),
+            crowd: daemon::CROWD,
             spill_folder: folder.to_owned(),
             signals: signals.clone(),
         };

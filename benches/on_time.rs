@@ -90,6 +90,7 @@ async fn ours(count: usize) -> String {
         gateways: Posts(BTreeMap::from([("sandbox".to_owned(), post)])),
         default_zone: Some(TimeZone::UTC),
         default_gateway: Some("sandbox".to_owned()),
+        crowd: daemon::CROWD,
         spill_folder: desk.path(""),
         signals: signals.clone(),
     };

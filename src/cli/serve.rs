@@ -76,6 +76,7 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
         gateways,
         default_zone: settings.zone.clone(),
         default_gateway: settings.default_gateway.clone(),
+        crowd: daemon::CROWD,
         spill_folder: beside(&settings.database).to_owned(),
         signals: Arc::clone(&signals),
     };

@@ -174,13 +174,33 @@ impl Catalogue {
             && *at <= now
             && let Some(Reverse((at, campaign))) = self.due.pop()
         {
-            let entry = self.entries.get_mut(&campaign).filter(|entry| entry.next_at == Some(at));
-            if let Some(entry) = entry {
-                entry.next_at = None;
+            if self.takes_out(&campaign, at) {
                 due.push(campaign);
             }
         }
         due
+    }
+
+    /// Takes out up to `most` campaigns that want a decision at the first instant at which any does, if that is not
+    /// after `until`.
+    pub fn take_first(&mut self, until: Timestamp, most: usize) -> Option<(Timestamp, Vec<CampaignID>)> {
+        let mut first: Option<(Timestamp, Vec<CampaignID>)> = None;
+        while let Some(Reverse((at, _))) = self.due.peek()
+            && *at <= first.as_ref().map_or(until, |(at, _)| *at)
+            && first.as_ref().is_none_or(|(_, campaigns)| campaigns.len() < most)
+            && let Some(Reverse((at, campaign))) = self.due.pop()
+        {
+            if self.takes_out(&campaign, at) {
+                first.get_or_insert_with(|| (at, Vec::new())).1.push(campaign);
+            }
+        }
+        first
+    }
+
+    /// Takes a campaign out of the order, unless it has changed its mind about this instant.
+    fn takes_out(&mut self, campaign: &CampaignID, at: Timestamp) -> bool {
+        let entry = self.entries.get_mut(campaign).filter(|entry| entry.next_at == Some(at));
+        entry.map(|entry| entry.next_at = None).is_some()
     }
 
     /// A run has been made. A test send is none that another waits for.

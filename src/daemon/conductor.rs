@@ -12,7 +12,8 @@ use super::{
     assignment::Assignment,
     catalogue::{Campaigns, Catalogue},
     claim::{advance_generation, keep_ahead_of_copies},
-    handover::{await_end, by_steady_clock, give_turns, open_and_hand_over},
+    crowd::Crowd,
+    handover::{await_end, by_steady_clock, give_turns, open_and_hand_over, open_crowd},
     inquirer::{Inquirer, doubts},
     intake::Intake,
     lane::{Lane, RunOver, wants_turns},
@@ -37,7 +38,9 @@ const OVER_QUEUE: usize = 1_024;
 pub(super) struct Conductor {
     pub(super) parts: Parts,
     pub(super) catalogue: Catalogue,
-    pub(super) lanes: BTreeMap<String, Arc<Lane>>,
+    pub(super) lanes: Arc<BTreeMap<String, Arc<Lane>>>,
+    /// Who is decided ahead of an instant that is about to come.
+    pub(super) crowd: Option<Crowd>,
     pub(super) intake: Intake,
     pub(super) scanning: Scanning,
     /// The ledger's change mark when it was last looked at.
@@ -62,8 +65,10 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
         parts.signals.rounds.send_modify(|rounds| *rounds += 1);
         // What cannot be recorded has been told, and is tried again.
         let _ = conductor.decide().await;
-        let wake_at =
-            [conductor.catalogue.next_at(), conductor.scanning.next_at()].into_iter().flatten().min();
+        let more_ahead = conductor.decide_ahead().await;
+        let crowd_at = conductor.crowd.as_ref().map(Crowd::due);
+        let wake_at = [conductor.catalogue.next_at(), conductor.scanning.next_at(), crowd_at];
+        let wake_at = wake_at.into_iter().flatten().min();
         tokio::select! {
             biased;
             () = &mut stopped => break,
@@ -72,6 +77,7 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
             Some(over) = runs_over.recv() => {
                 conductor.catalogue.run_over(&over.campaign, &over.run, parts.clock.now());
             }
+            () = std::future::ready(()), if more_ahead => {}
             () = sleep_until(parts.clock.as_ref(), wake_at.unwrap_or(Timestamp::MAX)) => {}
             // By elapsed time: whoever sets the clock back does not put the daemon to sleep.
             () = tokio::time::sleep(conductor.scanning.quiet_in(&parts).map_or(LOOK, |quiet| quiet.min(LOOK))) => {}
@@ -86,6 +92,9 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
             parts.signals.stop();
             break;
         }
+    }
+    if let Err(error) = conductor.disperse_crowd().await {
+        tracing::warn!(%error, "what is decided ahead of its time is taken back by the next start");
     }
     // From here on nobody hears that a run is over, and no lane waits to be heard.
     drop(runs_over);
@@ -132,7 +141,8 @@ impl Conductor {
         let mut conductor = Conductor {
             parts,
             catalogue: Catalogue::default(),
-            lanes,
+            lanes: Arc::new(lanes),
+            crowd: None,
             intake: Intake::default(),
             scanning: Scanning::default(),
             seen: None,
@@ -140,6 +150,7 @@ impl Conductor {
             over,
             steps: ClockSteps::new(now, steady),
         };
+        conductor.parts.ledger.call(|store| store.crowd_disperse()).await?;
         conductor.reopen(now).await?;
         conductor.refresh().await?;
         conductor.leave_out_restored().await?;
@@ -211,15 +222,13 @@ impl Conductor {
     pub(super) fn open(&mut self, assignment: Arc<Assignment>) {
         // Those that have ended are forgotten.
         while self.openings.try_join_next().is_some() {}
-        let (parts, lanes) = (self.parts.clone(), self.lanes.clone());
-        let over = self.over.clone();
-        self.openings.spawn(async move {
-            let ended = open_and_hand_over(&parts, &lanes, &assignment).await;
-            if ended {
-                let run_over =
-                    RunOver { run: assignment.run.clone(), campaign: assignment.campaign_id().clone() };
-                let _ = over.send(run_over).await;
-            }
-        });
+        let (parts, lanes, over) = (self.parts.clone(), Arc::clone(&self.lanes), self.over.clone());
+        self.openings.spawn(async move { open_and_hand_over(&parts, &lanes, &over, &assignment).await });
+    }
+
+    /// Opens the runs of a crowd whose instant has come.
+    pub(super) fn open_crowd(&mut self, due: Timestamp, crowd: Vec<Arc<Assignment>>) {
+        let (parts, lanes, over) = (self.parts.clone(), Arc::clone(&self.lanes), self.over.clone());
+        self.openings.spawn(open_crowd(parts, lanes, over, due, crowd));
     }
 }

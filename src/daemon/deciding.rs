@@ -16,15 +16,16 @@ use crate::{
 /// How long a file of dates that cannot be read is waited for.
 const DATES_RETRY: SignedDuration = SignedDuration::from_secs(5);
 /// Campaigns whose decisions are committed together.
-const CAMPAIGNS_A_COMMIT: usize = 200;
+pub const CAMPAIGNS_A_COMMIT: usize = 200;
+
 /// A campaign with what is to be recorded about its slots.
-struct Planned {
-    campaign: Arc<Campaign>,
-    plan: Plan,
+pub struct Planned {
+    pub campaign: Arc<Campaign>,
+    pub plan: Plan,
 }
 
 impl Planned {
-    fn decided(&self) -> DecidedSlots {
+    pub fn decided(&self) -> DecidedSlots {
         let with_run = |decision: &Decision| {
             let run = (decision.fate == Fate::Run).then(|| new_run(&self.campaign, decision));
             (decision.clone(), run)
@@ -48,12 +49,13 @@ impl Conductor {
     pub async fn decide(&mut self) -> Stored<()> {
         // What a step of the clock has jumped over just now must not pass for attended.
         let now = self.look_at_clock().await;
+        self.begin_crowd(now).await?;
         let due = self.catalogue.take_due(now);
         let mut commits = JoinSet::new();
         let mut result = Ok(());
         for slice in due.chunks(CAMPAIGNS_A_COMMIT) {
             let mut planned = Vec::with_capacity(slice.len());
-            for id in slice {
+            for id in slice.iter().filter(|id| !self.crowd.as_ref().is_some_and(|crowd| crowd.has(id))) {
                 planned.extend(self.plan(id, now).await);
             }
             if planned.is_empty() {
@@ -118,24 +120,26 @@ impl Conductor {
     }
 
     fn start_run(&mut self, id: &CampaignID, run: RunID, campaign: &Arc<Campaign>, plan: &Plan) {
-        let Some(decision) = plan.decisions.iter().find(|decision| decision.fate == Fate::Run) else {
-            return;
-        };
-        let Some(entry) = self.catalogue.get(id) else { return };
-        let new = new_run(campaign, decision);
-        let assignment = Assignment {
-            run: run.clone(),
-            message: Arc::new(campaign.message.clone()),
-            campaign: Arc::clone(campaign),
-            path: entry.record.path.clone(),
-            only_to: None,
-            start_by: new.start_by,
-            finish_by: new.finish_by,
-        };
-        let late = self.parts.clock.now().duration_since(new.due_at);
-        self.parts.signals.lateness.send_modify(|lateness| lateness.record(late));
-        self.catalogue.run_made(id, &run);
+        let (Some(entry), Some(decision)) = (self.catalogue.get(id), plan.run()) else { return };
+        let assignment = assignment(campaign, &entry.record.path, run, decision);
+        let late = self.parts.clock.now().duration_since(decision.due);
+        self.parts.signals.lateness.send_modify(|lateness| lateness.record(late, 1));
+        self.catalogue.run_made(id, &assignment.run);
         self.open(Arc::new(assignment));
+    }
+}
+
+/// The run of a slot, as it is worked on.
+pub fn assignment(campaign: &Arc<Campaign>, path: &str, run: RunID, decision: &Decision) -> Assignment {
+    let NewRun { start_by, finish_by, .. } = new_run(campaign, decision);
+    Assignment {
+        run,
+        message: Arc::new(campaign.message.clone()),
+        campaign: Arc::clone(campaign),
+        path: path.to_owned(),
+        only_to: None,
+        start_by,
+        finish_by,
     }
 }
 

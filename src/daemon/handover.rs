@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
-use tokio::sync::Semaphore;
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 
 use super::{
     BATCHES_A_DRAIN, LEDGER_RETRY, Parts,
     assignment::Assignment,
-    lane::Lane,
+    lane::{Lane, RunOver},
     late::Late,
     opening::{self, OpeningFault},
     report,
@@ -23,6 +26,8 @@ use crate::{
 
 /// Between two looks at a run that nobody can send.
 const END_LOOK: Duration = Duration::from_secs(1);
+/// Runs of a crowd that are opened at once: enough that the ledger commits many together.
+const OPENINGS_OF_A_CROWD: usize = 64;
 
 /// Calls of the past as the steady clock would have timed them, which limits go by.
 pub fn by_steady_clock(clock: &dyn Clock, past: Vec<PastCall>) -> Vec<PastCall> {
@@ -91,12 +96,45 @@ pub async fn await_end(parts: &Parts, record: &RunRecord) {
     }
 }
 
-/// Opens a run and gives it to its lane. Tells whether the run is over instead.
+/// Opens the runs of a crowd, so many at a time.
+pub async fn open_crowd(
+    parts: Parts,
+    lanes: Arc<BTreeMap<String, Arc<Lane>>>,
+    over: mpsc::Sender<RunOver>,
+    due: Timestamp,
+    crowd: Vec<Arc<Assignment>>,
+) {
+    while let Err(error) = parts.ledger.call(move |store| store.crowd_begin(due)).await {
+        tracing::error!(%error, "the runs of {due} wait: the ledger does not take that they begin");
+        tokio::time::sleep(LEDGER_RETRY).await;
+    }
+    let mut openings = JoinSet::new();
+    for assignment in crowd {
+        if openings.len() >= OPENINGS_OF_A_CROWD {
+            openings.join_next().await;
+        }
+        let (parts, lanes, over) = (parts.clone(), Arc::clone(&lanes), over.clone());
+        openings.spawn(async move { open_and_hand_over(&parts, &lanes, &over, &assignment).await });
+    }
+    while openings.join_next().await.is_some() {}
+}
+
+/// Opens a run and gives it to its lane; or says that it is over instead.
 pub async fn open_and_hand_over(
     parts: &Parts,
     lanes: &BTreeMap<String, Arc<Lane>>,
+    over: &mpsc::Sender<RunOver>,
     assignment: &Arc<Assignment>,
-) -> bool {
+) {
+    if open(parts, lanes, assignment).await {
+        let run_over = RunOver { run: assignment.run.clone(), campaign: assignment.campaign_id().clone() };
+        // Where nobody listens the daemon is ending.
+        let _ = over.send(run_over).await;
+    }
+}
+
+/// Tells whether the run is over already.
+async fn open(parts: &Parts, lanes: &BTreeMap<String, Arc<Lane>>, assignment: &Arc<Assignment>) -> bool {
     let run = assignment.run.clone();
     // Where its gateway is gone there is nothing to gather.
     let alone = Semaphore::new(1);

@@ -16,6 +16,7 @@ mod call;
 mod catalogue;
 mod claim;
 mod conductor;
+mod crowd;
 mod dates;
 mod deciding;
 pub mod filling;
@@ -51,6 +52,8 @@ use std::{
 use jiff::{SignedDuration, tz::TimeZone};
 use tokio::sync::{Notify, watch};
 
+pub use crowd::CROWD;
+
 use crate::{
     campaign::{Dialect, Gateways, RecipientID},
     clock::Clock,
@@ -75,6 +78,8 @@ pub struct Parts {
     pub gateways: Posts,
     pub default_zone: Option<TimeZone>,
     pub default_gateway: Option<String>,
+    /// Campaigns due at one instant that are decided ahead of it: [`CROWD`], but where histories are played.
+    pub crowd: usize,
     /// Where audiences that do not fit into memory are sorted.
     pub spill_folder: PathBuf,
     pub signals: Arc<Signals>,

@@ -34,6 +34,7 @@ impl Conductor {
         if self.seen == Some(mark) {
             return Ok(());
         }
+        self.disperse_crowd().await?;
         // First what people have changed: a send is not to miss a pause that came before it.
         let paused_before = self.catalogue.paused();
         self.refresh().await?;

@@ -189,6 +189,7 @@ impl Conductor {
             self.scanning.obeyed = is_settled.then_some((snapshot, guard));
             return Ok(());
         }
+        self.disperse_crowd().await?;
         let commit = self.commit(&wishes, &snapshot).await;
         for change in &wishes.changes {
             let campaign = change.campaign();

@@ -35,6 +35,9 @@ impl Conductor {
         let (now, steady) = (self.parts.clock.now(), self.parts.clock.steady());
         let Some(step) = self.steps.look(now, steady) else { return now };
         let seconds = step.abs().as_secs_f64();
+        if let Err(error) = self.disperse_crowd().await {
+            tracing::error!(%error, "what is decided ahead of its time cannot be taken back, and waits");
+        }
         if step.is_positive() {
             tracing::warn!(
                 "the clock is {seconds:.1} s ahead of the time that has passed: it was set, or the machine slept"

@@ -73,6 +73,13 @@ pub struct Plan {
     pub next_occurrence: Option<Timestamp>,
 }
 
+impl Plan {
+    /// The slot that runs, if one does.
+    pub fn run(&self) -> Option<&Decision> {
+        self.decisions.iter().find(|decision| decision.fate == Fate::Run)
+    }
+}
+
 impl Hold {
     /// Why slots never run under this hold, if they never do.
     fn ends_with(self) -> Option<Miss> {

@@ -200,6 +200,19 @@ pub trait Store: Send {
     fn slots_reopen(&mut self, now: Timestamp) -> Stored<Vec<CampaignID>>;
     /// Slots that are decided although those before them are not, by a clock that has been set back since.
     fn slots_ahead(&mut self) -> Stored<Vec<(CampaignID, Timestamp)>>;
+    /// As [`Store::slots_decide`], ahead of the instant `due` of every run that comes of these plans: until it has
+    /// begun they can be taken back.
+    fn crowd_decide(
+        &mut self,
+        due: Timestamp,
+        plans: &[DecidedSlots],
+        now: Timestamp,
+    ) -> Stored<Vec<Option<RunID>>>;
+    /// The instant has come: what was decided ahead of it stays.
+    fn crowd_begin(&mut self, due: Timestamp) -> Stored<()>;
+    /// Takes back the runs that were made ahead of an instant that has not begun, so that their slots are decided
+    /// when it comes; but for those that are over. Tells how many.
+    fn crowd_disperse(&mut self) -> Stored<u64>;
 
     // Runs
     /// Makes a run by hand.

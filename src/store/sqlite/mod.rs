@@ -11,6 +11,7 @@ mod batch_values;
 mod batches;
 mod campaigns;
 mod checkpointer;
+mod crowd;
 mod error;
 mod fence;
 mod gateways;
@@ -229,6 +230,23 @@ impl Store for SqliteStore {
 
     fn slots_ahead(&mut self) -> Stored<Vec<(CampaignID, Timestamp)>> {
         slots::ahead(&self.connection)
+    }
+
+    fn crowd_decide(
+        &mut self,
+        due: Timestamp,
+        plans: &[DecidedSlots],
+        now: Timestamp,
+    ) -> Stored<Vec<Option<RunID>>> {
+        crowd::decide(&self.connection, due, plans, now)
+    }
+
+    fn crowd_begin(&mut self, due: Timestamp) -> Stored<()> {
+        crowd::begin(&self.connection, due)
+    }
+
+    fn crowd_disperse(&mut self) -> Stored<u64> {
+        crowd::disperse(&self.connection)
     }
 
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID> {

@@ -117,6 +117,8 @@ struct Simulation {
     /// Makes who pulls the plug of each daemon's ledger.
     plug: Option<Box<dyn Fn() -> Plug>>,
     drawn: calendars::Drawn,
+    /// Campaigns due at one instant that are decided ahead of it.
+    crowd: usize,
 }
 
 /// When somebody was not to be written to.
@@ -154,6 +156,8 @@ impl Simulation {
             kinds: BTreeMap::new(),
             stumbles: Arc::default(),
             plug: None,
+            // Most campaigns here are due with few others.
+            crowd: [1, 1, 2, daemon::CROWD][(seed % 4) as usize],
         }
     }
 
@@ -190,6 +194,7 @@ impl Simulation {
             gateways: Posts([("sandbox".to_owned(), post)].into_iter().chain(self.netease_posts()).collect()),
             default_zone: Some(TimeZone::UTC),
             default_gateway: Some("sandbox".to_owned()),
+            crowd: self.crowd,
             spill_folder: self.database.parent().unwrap().to_owned(),
             signals: signals.clone(),
         }

@@ -84,6 +84,9 @@ impl Store for Watched {
         slots_decide(plans: &[DecidedSlots], now: Timestamp) -> Vec<Option<RunID>>;
         slots_reopen(now: Timestamp) -> Vec<CampaignID>;
         slots_ahead() -> Vec<(CampaignID, Timestamp)>;
+        crowd_decide(due: Timestamp, plans: &[DecidedSlots], now: Timestamp) -> Vec<Option<RunID>>;
+        crowd_begin(due: Timestamp) -> ();
+        crowd_disperse() -> u64;
         run_make(campaign: &CampaignID, run: &NewRun) -> RunID;
         runs_open() -> Vec<RunRecord>;
         run(run: &RunID) -> RunRecord;
