@@ -66,7 +66,7 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
         // What cannot be recorded has been told, and is tried again.
         let _ = conductor.decide().await;
         let more_ahead = conductor.decide_ahead().await;
-        let crowd_at = conductor.crowd.as_ref().map(Crowd::due);
+        let crowd_at = conductor.crowd.as_ref().map(Crowd::next_at);
         let wake_at = [conductor.catalogue.next_at(), conductor.scanning.next_at(), crowd_at];
         let wake_at = wake_at.into_iter().flatten().min();
         tokio::select! {

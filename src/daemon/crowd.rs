@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    LEDGER_RETRY,
     assignment::Assignment,
     conductor::Conductor,
     deciding::{CAMPAIGNS_A_COMMIT, Planned, assignment},
@@ -32,13 +33,14 @@ pub(super) struct Crowd {
     ready: BTreeMap<CampaignID, (Plan, Arc<Assignment>)>,
     /// Those of whom more than that will have to be said: they are decided when it comes.
     others: Vec<CampaignID>,
-    /// What they were decided from is about to change.
-    is_stale: bool,
+    /// What they were decided from is about to change: then it is tried again to take that back.
+    stale_until: Option<Timestamp>,
 }
 
 impl Crowd {
-    pub fn due(&self) -> Timestamp {
-        self.due
+    /// When something is to be done about them.
+    pub fn next_at(&self) -> Timestamp {
+        self.stale_until.unwrap_or(self.due)
     }
 
     /// Whether a campaign's next slot is decided.
@@ -55,7 +57,7 @@ impl Conductor {
         let most = CAMPAIGNS_A_COMMIT.max(self.parts.crowd);
         let Some((due, campaigns)) = self.catalogue.take_first(now + AHEAD, most) else { return false };
         let goes_on = match &self.crowd {
-            Some(crowd) => crowd.due == due && !crowd.is_stale,
+            Some(crowd) => crowd.due == due && crowd.stale_until.is_none(),
             None => campaigns.len() >= self.parts.crowd,
         };
         if due <= now || !goes_on {
@@ -79,7 +81,7 @@ impl Conductor {
             tracing::error!(%error, "what is due soon cannot be recorded ahead, and waits for its time");
             vec![None; planned.len()]
         });
-        let new = || Crowd { due, ready: BTreeMap::new(), others: Vec::new(), is_stale: false };
+        let new = || Crowd { due, ready: BTreeMap::new(), others: Vec::new(), stale_until: None };
         let crowd = self.crowd.get_or_insert_with(new);
         crowd.others.extend(others);
         for (Planned { campaign, plan }, run) in planned.into_iter().zip(made) {
@@ -112,8 +114,10 @@ impl Conductor {
 
     /// Hands the crowd over when its instant has come.
     pub(super) async fn begin_crowd(&mut self, now: Timestamp) -> Stored<()> {
-        if self.crowd.as_ref().is_some_and(|crowd| crowd.is_stale) {
-            self.disperse_crowd().await?;
+        match self.crowd.as_ref().map(|crowd| crowd.stale_until) {
+            Some(Some(at)) if at <= now => self.disperse_crowd().await?,
+            Some(Some(_)) => return Ok(()),
+            _ => {}
         }
         let Some(Crowd { due, ready, others, .. }) = self.crowd.take_if(|crowd| crowd.due <= now) else {
             return Ok(());
@@ -135,7 +139,7 @@ impl Conductor {
     /// it does not begin before it can.
     pub(super) async fn disperse_crowd(&mut self) -> Stored<()> {
         let Some(crowd) = &mut self.crowd else { return Ok(()) };
-        crowd.is_stale = true;
+        crowd.stale_until = Some(self.parts.clock.now() + LEDGER_RETRY);
         self.parts.ledger.call(|store| store.crowd_disperse()).await?;
         if let Some(Crowd { due, ready, others, .. }) = self.crowd.take() {
             for id in ready.into_keys().chain(others) {

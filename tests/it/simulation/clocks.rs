@@ -15,9 +15,10 @@ struct Stage {
 
 impl Stage {
     /// It is midnight, and a daemon has just begun.
-    fn new(catch_up: &str, overlap: &str) -> Stage {
+    fn new(crowd: usize, catch_up: &str, overlap: &str) -> Stage {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let simulation = Simulation::new(1, folder.path());
+        let mut simulation = Simulation::new(1, folder.path());
+        simulation.crowd = crowd;
         simulation.write(
             "a.yaml",
             &format!(
@@ -47,15 +48,14 @@ impl Stage {
 }
 
 /// Plays a history of the clock; gives its slots.
-fn slots(catch_up: &str, history: impl AsyncFnOnce(&mut Stage)) -> Vec<String> {
-    let mut slots = Vec::new();
-    play(async |_| {
-        let mut stage = Stage::new(catch_up, "skip");
+fn slots(catch_up: &str, mut history: impl AsyncFnMut(&mut Stage)) -> Vec<String> {
+    play(async |simulation| {
+        let mut stage = Stage::new(simulation.crowd, catch_up, "skip");
         history(&mut stage).await;
-        slots = stage.slots();
+        let slots = stage.slots();
         stage.stop().await;
-    });
-    slots
+        slots
+    })
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn what_a_clock_that_was_ahead_for_a_moment_has_missed_is_not_lost() {
 
 #[test]
 fn a_folder_that_nobody_speaks_of_is_read_all_the_same() {
-    play(async |_| {
-        let mut stage = Stage::new("latest", "skip");
+    play(async |simulation| {
+        let mut stage = Stage::new(simulation.crowd, "latest", "skip");
         seconds(60).await;
         // The jobs that keep house fall silent then; and no file event comes.
         stage.clock.set(-3_600);
@@ -147,10 +147,11 @@ const FIRST: i64 = 1_794_355_500;
 #[test]
 fn every_slot_is_decided_once_however_the_clock_is_set() {
     for seed in 1..=12 {
-        play(async |_| {
+        play(async |simulation| {
             let mut dice = Dice::new(seed);
             let overlap = ["skip", "queue"][seed as usize % 2];
-            let mut stage = Stage::new(["none", "latest", "all"][seed as usize % 3], overlap);
+            let mut stage =
+                Stage::new(simulation.crowd, ["none", "latest", "all"][seed as usize % 3], overlap);
             let mut story = Vec::new();
             for _ in 0..10 {
                 seconds(dice.up_to(600) as u64).await;

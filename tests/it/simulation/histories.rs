@@ -50,6 +50,17 @@ impl Simulation {
         Running::start(self.parts(&Arc::default()))
     }
 
+    /// What `send CAMPAIGN` asks of the daemon.
+    pub(super) fn ask_to_send(&self, campaign: &str, to: &[&str], again: bool) {
+        use campaignd::store::{Question, Store};
+        let mut store = self.store();
+        store.begin().unwrap();
+        let to = to.iter().map(ToString::to_string).collect();
+        let question = Question::Send { campaign: campaign.to_owned(), to, again };
+        store.question_ask(&question, self.clock.now()).unwrap();
+        store.commit().unwrap();
+    }
+
     /// A first column, as text.
     pub(super) fn ask(&self, sql: &str) -> Vec<String> {
         let ledger = rusqlite::Connection::open(&self.database).unwrap();
@@ -82,16 +93,26 @@ impl Simulation {
     }
 }
 
-/// Plays a history that begins at 2026-11-11T00:00:00Z.
+/// Plays a history that begins at 2026-11-11T00:00:00Z: twice, with slots decided at their instant, and ahead of it,
+/// which makes no difference.
 #[track_caller]
-pub(super) fn play(history: impl AsyncFnOnce(&mut Simulation)) {
+pub(super) fn play<R: PartialEq + std::fmt::Debug>(mut history: impl AsyncFnMut(&mut Simulation) -> R) -> R {
+    let told = play_with(daemon::CROWD, &mut history);
+    assert_eq!(told, play_with(1, history), "decided at its instant, and ahead of it");
+    told
+}
+
+/// Plays a history in which so many campaigns that are due at one instant are decided ahead of it.
+#[track_caller]
+pub(super) fn play_with<R>(crowd: usize, history: impl AsyncFnOnce(&mut Simulation) -> R) -> R {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut simulation = Simulation::new(1, folder.path());
-        history(&mut simulation).await;
-    });
+        simulation.crowd = crowd;
+        history(&mut simulation).await
+    })
 }
 
 pub(super) async fn seconds(count: u64) {
@@ -391,7 +412,6 @@ fn no_slot_of_a_long_outage_is_lost_when_the_file_was_edited_meanwhile() {
 
 #[test]
 fn a_question_that_nobody_waits_for_any_more_is_not_obeyed() {
-    use campaignd::store::{Question, Store};
     play(async |simulation| {
         simulation.write(
             "a.yaml",
@@ -400,13 +420,7 @@ fn a_question_that_nobody_waits_for_any_more_is_not_obeyed() {
         let daemon = simulation.daemon();
         seconds(5).await;
         daemon.stop().await;
-        let ask = || {
-            let mut store = simulation.store();
-            store.begin().unwrap();
-            let question = Question::Send { campaign: "a".to_owned(), to: Vec::new(), again: false };
-            store.question_ask(&question, simulation.clock.now()).unwrap();
-            store.commit().unwrap();
-        };
+        let ask = || simulation.ask_to_send("a", &[], false);
         ask();
         seconds(3_600).await;
         let daemon = simulation.daemon();

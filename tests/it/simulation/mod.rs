@@ -16,6 +16,8 @@ pub mod watched;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod doubts;
 #[cfg(test)]
 mod edits;

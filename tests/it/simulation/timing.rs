@@ -77,7 +77,6 @@ fn what_a_closed_window_holds_back_expires_when_its_time_is_over() {
 
 #[test]
 fn a_slot_outside_of_the_window_is_skipped_and_a_send_by_hand_waits() {
-    use campaignd::store::{Question, Store};
     play(async |simulation| {
         simulation.write(
             "a.yaml",
@@ -87,16 +86,8 @@ fn a_slot_outside_of_the_window_is_skipped_and_a_send_by_hand_waits() {
         );
         let daemon = simulation.daemon();
         seconds(5 * 60).await;
-        let ask = |to: &[&str]| {
-            let mut store = simulation.store();
-            store.begin().unwrap();
-            let to = to.iter().map(ToString::to_string).collect();
-            let question = Question::Send { campaign: "a".to_owned(), to, again: true };
-            store.question_ask(&question, simulation.clock.now()).unwrap();
-            store.commit().unwrap();
-        };
-        ask(&[]);
-        ask(&["u00002"]);
+        simulation.ask_to_send("a", &[], true);
+        simulation.ask_to_send("a", &["u00002"], true);
         seconds(5).await;
         let states = "SELECT trigger || ' ' || state || ' ' || coalesce(reason, '') FROM run_summary
             WHERE trigger <> 'schedule' ORDER BY trigger";
@@ -141,7 +132,6 @@ fn the_queue_keeps_one_slot_across_restarts() {
 
 /// The slots after a downtime from 00:11 to 00:27, of a campaign that fires every five minutes.
 fn after_downtime(catch_up: &str) -> Vec<String> {
-    let mut slots = Vec::new();
     play(async |simulation| {
         simulation.write(
             "a.yaml",
@@ -155,10 +145,9 @@ fn after_downtime(catch_up: &str) -> Vec<String> {
         seconds(16 * 60).await;
         let daemon = simulation.daemon();
         seconds(5 * 60).await;
-        slots = simulation.ask(SLOTS);
         daemon.stop().await;
-    });
-    slots
+        simulation.ask(SLOTS)
+    })
 }
 
 #[test]

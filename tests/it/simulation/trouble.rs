@@ -30,7 +30,6 @@ fn got(simulation: &Simulation) -> (usize, usize) {
 /// A campaign is sent under `faults`, which are lifted after so many minutes; others follow it. Gives what
 /// is recorded, and who got it once and more often.
 fn under(profile: Profile, faults: &Value, minutes: u64) -> (String, usize, usize) {
-    let mut outcome = None;
     play(async |simulation| {
         let options = Options { profile, seed: 1, users: USERS, groups: 3, ..Options::default() };
         simulation.world = Arc::new(World::new(&options, simulation.clock.clone()));
@@ -49,9 +48,8 @@ fn under(profile: Profile, faults: &Value, minutes: u64) -> (String, usize, usiz
         seconds(80 * 60).await;
         daemon.stop().await;
         let (once, more) = got(simulation);
-        outcome = Some((simulation.ask(COUNTS).concat(), once, more));
-    });
-    outcome.unwrap()
+        (simulation.ask(COUNTS).concat(), once, more)
+    })
 }
 
 #[test]

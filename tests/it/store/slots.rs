@@ -2,7 +2,7 @@
 
 use campaignd::{
     plan::{Decision, Fate, Miss, Skip},
-    run::{RunID, RunState, Trigger},
+    run::{Ending, RunID, RunState, Trigger},
     schedule::Slot,
     store::{CampaignRecord, DecidedSlots, NewRun, Store, Stored},
 };
@@ -212,5 +212,43 @@ fn the_slot_in_the_queue_is_kept() {
         change(store, |store| store.campaign_apply(&revision("sale", at(2)))).unwrap();
         assert_eq!(store.campaigns().unwrap()[0].queued, Some(at(HOUR)), "an edit leaves it there");
         assert_eq!(queue(store, None), None);
+    });
+}
+
+#[test]
+fn what_is_decided_ahead_can_be_taken_back_until_its_instant() {
+    on_every_store(|store| {
+        apply(store);
+        change(store, |store| store.campaign_apply(&revision("news", at(0)))).unwrap();
+        decide(store, &[decision(1, 1, Fate::Run)], 1).unwrap();
+        let due = at(2 * HOUR);
+        let plans = ["sale", "news"].map(|name| plan(name, &[decision(2, 1, Fate::Run)], 2));
+        let ahead = |store: &mut dyn Store| {
+            let decided = change(store, |store| store.crowd_decide(due, &plans, at(2 * HOUR - 1_000)));
+            decided.unwrap().into_iter().flatten().count()
+        };
+        let disperse = |store: &mut dyn Store| change(store, |store| store.crowd_disperse()).unwrap();
+        let until = |store: &mut dyn Store| store.campaigns().unwrap()[1].decided_until;
+        assert_eq!(disperse(store), 0);
+        assert_eq!((ahead(store), ahead(store)), (2, 0));
+        assert_eq!(until(store), due);
+        assert_eq!(disperse(store), 2);
+        assert_eq!((until(store), store.runs_open().unwrap().len()), (at(2 * HOUR - 1), 1));
+        assert_eq!(disperse(store), 0);
+        // Whoever was cancelled stays so.
+        assert_eq!(ahead(store), 2);
+        let run = RunID::from_text("news@20261111T030000Z");
+        let stop = RunEvent::Stop { ending: Ending::Cancelled, reason: "not now".to_owned() };
+        change(store, |store| store.run_event(&run, stop.clone(), None, at(2 * HOUR - 500))).unwrap();
+        assert_eq!(disperse(store), 1);
+        assert!(store.run(&run).unwrap().state.is_over());
+        // What has begun stays, and so does a run of the same instant that was not made ahead.
+        assert_eq!(ahead(store), 1);
+        change(store, |store| store.crowd_begin(at(HOUR))).unwrap();
+        assert_eq!(disperse(store), 1, "it was another instant that began");
+        assert_eq!(ahead(store), 1);
+        change(store, |store| store.crowd_begin(due)).unwrap();
+        assert_eq!(disperse(store), 0);
+        assert_eq!(store.runs_open().unwrap().len(), 2);
     });
 }
