@@ -46,7 +46,7 @@ def main(program):
         files = [
             path
             for folder in folders
-            for path in sorted(pathlib.Path(folder).glob("*.y*ml"))
+            for path in sorted(pathlib.Path(folder).rglob("*.y*ml"))
         ]
         for path in files:
             text = path.read_text(encoding="utf-8-sig")

@@ -3,7 +3,7 @@
 
 use std::{
     any::Any,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -39,12 +39,18 @@ fn package(path: &str) -> PathBuf {
 
 /// The files of a folder with YAML endings, as paths relative to the package.
 fn yaml_files(folder: &str) -> Vec<String> {
-    let mut files: Vec<String> = fs::read_dir(package(folder))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"))
-        .map(|name| format!("{folder}/{name}"))
-        .collect();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(package(folder)).unwrap().map(Result::unwrap) {
+        let path = format!("{folder}/{}", entry.file_name().into_string().unwrap());
+        if path.ends_with(".yaml") || path.ends_with(".yml") {
+            files.push(path);
+        } else if folder.starts_with("examples/")
+            && entry.file_type().unwrap().is_dir()
+            && !path.ends_with("/lists")
+        {
+            files.extend(yaml_files(&path));
+        }
+    }
     files.sort();
     assert!(!files.is_empty(), "{folder}");
     files
@@ -228,16 +234,15 @@ fn what_is_shown_to_people_is_good() {
     for path in yaml_files("campaigns") {
         good(&path, &Settings::built_in());
     }
-    let mut settings = Vec::new();
+    let mut settings = BTreeMap::new();
     for path in yaml_files("examples/settings") {
         let (read, problems) = settings::read(&path, &fs::read(package(&path)).unwrap(), Path::new(""));
         assert!(problems.is_empty(), "{}", human(&problems));
-        settings.push(read.unwrap());
+        settings.insert(path, read.unwrap());
     }
-    for (folder, gateway) in [("examples/openim", "openim"), ("examples/netease", "community")] {
-        let with = settings.iter().find(|settings| settings.gateways.contains_key(gateway)).unwrap();
-        for path in yaml_files(folder) {
-            good(&path, with);
+    for provider in ["openim", "netease"] {
+        for path in yaml_files(&format!("examples/{provider}")) {
+            good(&path, &settings[&format!("examples/settings/{provider}.yaml")]);
         }
     }
 }

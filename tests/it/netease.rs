@@ -2,6 +2,7 @@
 //! server of its own.
 
 mod checks;
+mod examples;
 mod golden;
 mod im;
 mod office;
