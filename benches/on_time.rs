@@ -151,7 +151,8 @@ fn idle(count: usize) {
         desk.write(&format!("campaigns/c{number:05}.yaml"), &campaign(&line));
     }
     let daemon = desk.serve();
-    std::thread::sleep(Duration::from_secs(10));
+    // Until files that were written just now have been read once more.
+    std::thread::sleep(Duration::from_secs(15));
     let before = cpu_seconds(&daemon);
     std::thread::sleep(IDLE);
     let share = (cpu_seconds(&daemon) - before) / IDLE.as_secs_f64();

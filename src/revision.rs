@@ -5,7 +5,11 @@
 //! what is in force, so the same folder asked for twice changes nothing, and what it held in between
 //! does not count.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    cell::LazyCell,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,11 +21,11 @@ pub const GRACE: SignedDuration = SignedDuration::from_secs(60);
 const UNSETTLED: SignedDuration = SignedDuration::from_secs(1);
 
 /// A campaign that the ledger knows, as far as the folder is concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
-    pub path: String,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce<'a> {
+    pub path: &'a str,
     /// Of the bytes of the revision in force.
-    pub sha256: String,
+    pub sha256: &'a str,
     /// Since when it is in force, without having been removed.
     pub since: Timestamp,
     /// Since when its file is gone.
@@ -35,7 +39,7 @@ pub struct InForce {
     pub rejected: bool,
 }
 
-impl InForce {
+impl InForce<'_> {
     /// Whether its file was there when it was last looked for.
     pub fn is_there(&self) -> bool {
         self.gone_since.is_none() && self.held_since.is_none()
@@ -45,7 +49,8 @@ impl InForce {
 /// What the folder holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
-    pub files: &'a [Found],
+    /// Any order will do; that of their paths is the fastest.
+    pub files: &'a [&'a Found],
     /// It is empty or cannot be read: what is missing is held.
     pub blank: bool,
     /// Somebody is in the middle of changing it: nothing counts as removed yet.
@@ -55,8 +60,8 @@ pub struct Seen<'a> {
 /// A file of the folder, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    pub path: String,
-    pub sha256: String,
+    pub path: Arc<str>,
+    pub sha256: Arc<str>,
     pub content: Content,
 }
 
@@ -142,37 +147,50 @@ pub struct Wishes {
     pub unsettled: bool,
 }
 
-/// Compares the folder with what is in force.
+/// Compares the folder with what is in force. Both are gone through side by side, in the order of the
+/// campaigns: there may be tens of thousands, and one edit of one of them is waited for.
 pub fn compare(
-    in_force: &BTreeMap<CampaignID, InForce>,
+    in_force: &BTreeMap<&CampaignID, InForce<'_>>,
     seen: Seen<'_>,
     guard: Guard,
     now: Timestamp,
 ) -> Wishes {
     let mut wishes = Wishes::default();
     let broken = Broken::among(seen.files);
-    let owners = owners(in_force, seen.files, &broken, &mut wishes.duplicates);
-    for (campaign, file) in &owners {
-        let apply = || Change::Apply { campaign: (*campaign).clone(), path: file.path.clone() };
-        match in_force.get(*campaign) {
-            Some(known) if !known.removed && known.sha256 == file.sha256 => {
+    let mut unclaimed = Vec::new();
+    let mut known = in_force.iter().map(|(campaign, known)| (*campaign, known)).peekable();
+    for claims in claims(seen.files).chunk_by_mut(|(one, _), (other, _)| one == other) {
+        let campaign = claims[0].0;
+        while let Some(other) = known.next_if(|(other, _)| *other < campaign) {
+            unclaimed.push(other);
+        }
+        let known = known.next_if(|(other, _)| *other == campaign).filter(|(_, known)| !known.removed);
+        match (owner(known.map(|(_, known)| known), claims, &broken, &mut wishes.duplicates), known) {
+            (Some(file), Some((_, known))) if *known.sha256 == *file.sha256 => {
                 if known.is_missed() {
-                    wishes.changes.push(Change::Restore { campaign: (*campaign).clone() });
+                    wishes.changes.push(Change::Restore { campaign: campaign.clone() });
                 }
                 if known.rejected {
-                    wishes.changes.push(Change::Accept { campaign: (*campaign).clone() });
+                    wishes.changes.push(Change::Accept { campaign: campaign.clone() });
                 }
-                if known.path != file.path {
-                    let path = file.path.clone();
-                    wishes.changes.push(Change::Move { campaign: (*campaign).clone(), path });
+                if *known.path != *file.path {
+                    let path = file.path.to_string();
+                    wishes.changes.push(Change::Move { campaign: campaign.clone(), path });
                 }
             }
-            _ => wishes.changes.push(apply()),
+            (Some(file), _) => {
+                wishes
+                    .changes
+                    .push(Change::Apply { campaign: campaign.clone(), path: file.path.to_string() });
+            }
+            (None, known) => unclaimed.extend(known),
         }
     }
-    let (rejected, missing): (Vec<_>, Vec<_>) = in_force
-        .iter()
-        .filter(|(campaign, known)| !known.removed && !owners.contains_key(campaign))
+    wishes.duplicates.sort();
+    unclaimed.extend(known);
+    let (rejected, missing): (Vec<_>, Vec<_>) = unclaimed
+        .into_iter()
+        .filter(|(_, known)| !known.removed)
         .partition(|(campaign, known)| broken.has_edit_of(campaign, known));
     for (campaign, known) in rejected {
         if known.is_missed() {
@@ -184,7 +202,7 @@ pub fn compare(
     }
     wishes.guarded = guarded(in_force, &missing, guard, now);
     let held = seen.blank || wishes.guarded.is_some();
-    let unsettled = seen.unsettled || broken.hides_a_name(in_force);
+    let unsettled = LazyCell::new(|| seen.unsettled || broken.hides_a_name(in_force));
     for (campaign, known) in missing {
         let campaign = campaign.clone();
         match known.gone_since {
@@ -199,7 +217,7 @@ pub fn compare(
                 wishes.look_again(now + GRACE);
             }
             Some(since) if now.duration_since(since) < GRACE => wishes.look_again(since + GRACE),
-            Some(_) if unsettled => {
+            Some(_) if *unsettled => {
                 wishes.unsettled = true;
                 wishes.look_again(now + UNSETTLED);
             }
@@ -215,7 +233,7 @@ impl Wishes {
     }
 }
 
-impl InForce {
+impl InForce<'_> {
     /// Whether its file is known to be missing.
     fn is_missed(&self) -> bool {
         self.gone_since.is_some() || self.held_since.is_some()
@@ -224,43 +242,39 @@ impl InForce {
 
 /// The files with problems.
 struct Broken<'a> {
-    paths: BTreeSet<&'a str>,
+    paths: HashSet<&'a str>,
     /// Folders that cannot be read; their paths end with `/`.
     folders: Vec<&'a str>,
-    ids: BTreeSet<&'a CampaignID>,
+    ids: HashSet<&'a CampaignID>,
     /// Those whose id cannot be read.
     nameless: Vec<&'a str>,
 }
 
 impl<'a> Broken<'a> {
-    fn among(files: &'a [Found]) -> Broken<'a> {
-        let mut broken = Broken {
-            paths: BTreeSet::new(),
-            folders: Vec::new(),
-            ids: BTreeSet::new(),
-            nameless: Vec::new(),
-        };
+    fn among(files: &[&'a Found]) -> Broken<'a> {
+        let mut broken =
+            Broken { paths: HashSet::new(), folders: Vec::new(), ids: HashSet::new(), nameless: Vec::new() };
         for file in files {
             let Content::Broken(id) = &file.content else { continue };
             broken.paths.insert(&file.path);
             broken.ids.extend(id);
-            broken.folders.extend(file.path.ends_with('/').then_some(file.path.as_str()));
-            broken.nameless.extend(id.is_none().then_some(file.path.as_str()));
+            broken.folders.extend(file.path.ends_with('/').then_some(&*file.path));
+            broken.nameless.extend(id.is_none().then_some(&*file.path));
         }
         broken
     }
 
     /// Whether one of them is a campaign's file: at its path, in a folder there, or with its id elsewhere.
-    fn has_edit_of(&self, campaign: &CampaignID, known: &InForce) -> bool {
-        self.paths.contains(known.path.as_str())
+    fn has_edit_of(&self, campaign: &CampaignID, known: &InForce<'_>) -> bool {
+        self.paths.contains(known.path)
             || self.ids.contains(campaign)
             || self.folders.iter().any(|folder| known.path.starts_with(folder))
     }
 
     /// Whether one of them might be any campaign's file: nobody can tell which.
-    fn hides_a_name(&self, in_force: &BTreeMap<CampaignID, InForce>) -> bool {
+    fn hides_a_name(&self, in_force: &BTreeMap<&CampaignID, InForce<'_>>) -> bool {
         let known: HashSet<&str> =
-            in_force.values().filter(|known| !known.removed).map(|known| known.path.as_str()).collect();
+            in_force.values().filter(|known| !known.removed).map(|known| known.path).collect();
         self.nameless.iter().any(|path| !known.contains(path))
     }
 }
@@ -268,8 +282,8 @@ impl<'a> Broken<'a> {
 /// How many are missing, of how many, when the guard holds them. What came into force after the first of
 /// them vanished does not count: a folder of other campaigns would make up for those of this one.
 fn guarded(
-    in_force: &BTreeMap<CampaignID, InForce>,
-    missing: &[(&CampaignID, &InForce)],
+    in_force: &BTreeMap<&CampaignID, InForce<'_>>,
+    missing: &[(&CampaignID, &InForce<'_>)],
     guard: Guard,
     now: Timestamp,
 ) -> Option<(usize, usize)> {
@@ -282,40 +296,39 @@ fn guarded(
     guard.holds(count, of).then_some((count, of))
 }
 
-/// Which file is which campaign. Of several with one id the one in force keeps it, even while that has
-/// problems; else the one with its bytes, else the first by path. The others are newcomers.
-fn owners<'a>(
-    in_force: &BTreeMap<CampaignID, InForce>,
-    found: &'a [Found],
-    broken: &Broken<'_>,
-    duplicates: &mut Vec<(String, String)>,
-) -> BTreeMap<&'a CampaignID, &'a Found> {
-    let mut claims: BTreeMap<&CampaignID, Vec<&Found>> = BTreeMap::new();
+/// The files that are campaigns, in the order of those.
+fn claims<'a>(found: &[&'a Found]) -> Vec<(&'a CampaignID, &'a Found)> {
+    let mut claims: Vec<(&CampaignID, &Found)> = Vec::with_capacity(found.len());
     for file in found {
         if let Content::Campaign(campaign) = &file.content {
-            claims.entry(campaign).or_default().push(file);
+            claims.push((campaign, file));
         }
     }
-    let mut owners = BTreeMap::new();
-    for (campaign, mut files) in claims {
-        let known = in_force.get(campaign).filter(|known| !known.removed);
-        files.sort_by_key(|file| {
-            let elsewhere = known.is_none_or(|known| known.path != file.path);
-            let changed = known.is_none_or(|known| known.sha256 != file.sha256);
-            (elsewhere, changed, &file.path)
-        });
-        let broken_at_home = known.filter(|known| broken.paths.contains(known.path.as_str()));
-        let (keeper, newcomers) = match broken_at_home {
-            Some(known) => (&known.path, files.as_slice()),
-            None => {
-                owners.insert(campaign, files[0]);
-                (&files[0].path, &files[1..])
-            }
-        };
-        duplicates.extend(newcomers.iter().map(|file| (file.path.clone(), keeper.clone())));
-    }
-    duplicates.sort();
-    owners
+    claims.sort_by_key(|(campaign, _)| *campaign);
+    claims
+}
+
+/// Which of the files with one id is its campaign. The one in force keeps it, even while that has problems
+/// (then it is none of these); else the one with its bytes, else the first by path. The others are newcomers.
+fn owner<'a>(
+    known: Option<&InForce<'_>>,
+    files: &mut [(&CampaignID, &'a Found)],
+    broken: &Broken<'_>,
+    duplicates: &mut Vec<(String, String)>,
+) -> Option<&'a Found> {
+    files.sort_by_key(|(_, file)| {
+        let elsewhere = known.is_none_or(|known| *known.path != *file.path);
+        let changed = known.is_none_or(|known| *known.sha256 != *file.sha256);
+        (elsewhere, changed, &file.path)
+    });
+    let broken_at_home = known.filter(|known| broken.paths.contains(known.path));
+    let (owner, keeper, newcomers) = match (broken_at_home, &*files) {
+        (None, [(_, first), others @ ..]) => (Some(*first), &*first.path, others),
+        (Some(known), files) => (None, known.path, files),
+        (None, []) => return None,
+    };
+    duplicates.extend(newcomers.iter().map(|(_, file)| (file.path.to_string(), keeper.to_owned())));
+    owner
 }
 
 #[cfg(test)]
@@ -327,10 +340,10 @@ mod tests {
     }
 
     /// One campaign in force: (id, path, digest).
-    fn known(id: &str, path: &str, sha256: &str) -> (CampaignID, InForce) {
+    fn known(id: &str, path: &str, sha256: &str) -> (CampaignID, InForce<'static>) {
         let in_force = InForce {
-            path: path.to_owned(),
-            sha256: sha256.to_owned(),
+            path: path.to_owned().leak(),
+            sha256: sha256.to_owned().leak(),
             since: at(-1_000),
             gone_since: None,
             removed: false,
@@ -341,12 +354,12 @@ mod tests {
         (id.parse().unwrap(), in_force)
     }
 
-    fn gone(id: &str, since_seconds: i64) -> (CampaignID, InForce) {
+    fn gone(id: &str, since_seconds: i64) -> (CampaignID, InForce<'static>) {
         let (campaign, in_force) = known(id, &format!("{id}.yaml"), "1");
         (campaign, InForce { gone_since: Some(at(since_seconds)), ..in_force })
     }
 
-    fn held(id: &str, since_seconds: i64) -> (CampaignID, InForce) {
+    fn held(id: &str, since_seconds: i64) -> (CampaignID, InForce<'static>) {
         let (campaign, in_force) = known(id, &format!("{id}.yaml"), "1");
         (campaign, InForce { held_since: Some(at(since_seconds)), ..in_force })
     }
@@ -356,13 +369,13 @@ mod tests {
 
     /// What a folder's files, at the hundredth second, ask for.
     #[track_caller]
-    fn check(in_force: Vec<(CampaignID, InForce)>, files: &[File<'_>], expected: &[&str]) {
+    fn check(in_force: Vec<(CampaignID, InForce<'static>)>, files: &[File<'_>], expected: &[&str]) {
         check_seen(in_force, files, false, expected);
     }
 
     #[track_caller]
     fn check_seen(
-        in_force: Vec<(CampaignID, InForce)>,
+        in_force: Vec<(CampaignID, InForce<'static>)>,
         files: &[File<'_>],
         unsettled: bool,
         expected: &[&str],
@@ -370,16 +383,18 @@ mod tests {
         let found: Vec<Found> = files
             .iter()
             .map(|(path, sha256, id)| Found {
-                path: path.to_string(),
-                sha256: sha256.to_string(),
+                path: (*path).into(),
+                sha256: (*sha256).into(),
                 content: match id.strip_prefix('!') {
                     Some(id) => Content::Broken(id.parse().ok()),
                     None => Content::Campaign(id.parse().unwrap()),
                 },
             })
             .collect();
+        let found: Vec<&Found> = found.iter().collect();
         let seen = Seen { files: &found, blank: files.is_empty(), unsettled };
-        let wishes = compare(&in_force.into_iter().collect(), seen, Guard::default(), at(100));
+        let in_force = in_force.iter().map(|(campaign, in_force)| (campaign, *in_force)).collect();
+        let wishes = compare(&in_force, seen, Guard::default(), at(100));
         let mut told: Vec<String> = wishes
             .changes
             .iter()
@@ -466,7 +481,7 @@ mod tests {
     }
 
     /// Campaigns in force, each in a file of its own.
-    fn many(ids: &[&str]) -> Vec<(CampaignID, InForce)> {
+    fn many(ids: &[&str]) -> Vec<(CampaignID, InForce<'static>)> {
         ids.iter().map(|id| known(id, &format!("{id}.yaml"), "1")).collect()
     }
 

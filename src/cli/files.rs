@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -19,7 +20,7 @@ use crate::{
         source::ListFile,
     },
     document::{Code, Problem, Severity, yaml},
-    folder::{self, DiskFolder, FileState, Folder, read_dates},
+    folder::{self, DiskFolder, FileState, read_dates},
     settings::Settings,
 };
 
@@ -56,9 +57,9 @@ impl Source {
 
     /// Every campaign file of a folder, as the daemon would find them.
     pub fn folder(root: &Path) -> Result<Vec<Source>, Failure> {
-        let snapshot = DiskFolder::new(root).scan()?;
-        let source = |(relative, state)| {
-            let path = root.join::<String>(relative);
+        let snapshot = DiskFolder::read(root)?;
+        let source = |(relative, state): (Arc<str>, FileState)| {
+            let path = root.join(&*relative);
             Source { name: path.display().to_string(), path: Some(path), root: Some(root.to_owned()), state }
         };
         Ok(snapshot.files.clone().into_iter().map(source).collect())

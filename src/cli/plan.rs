@@ -99,8 +99,9 @@ pub fn run(args: &PlanArgs, settings: &Settings, now: Timestamp) -> Ended {
     let mut burdens = Burdens::new(settings);
     let mut occurrences = Vec::new();
     for (campaign, source) in &in_force {
-        let mut load = args.audience.then(|| burdens.of_campaign(campaign, source));
         let is_paused = paused.contains(&campaign.id);
+        // Nothing of it is sent while it is paused, so it takes nobody's place.
+        let mut load = (args.audience && !is_paused).then(|| burdens.of_campaign(campaign, source));
         for expected in forecast(campaign, now, until) {
             let notes = is_paused.then(|| "paused".to_owned()).into_iter();
             let mut notes: Vec<String> = notes.chain(notes_of(&expected, campaign)).collect();

@@ -94,8 +94,10 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     tokio::spawn(obey_signals(Arc::clone(&signals), interrupted, hangup, origin, settings.clone()));
     tokio::spawn(tell_ready(Arc::clone(&signals), sandboxes, settings.clone()));
     tokio::spawn(keep_watchdog_quiet(Arc::clone(&signals)));
+    // Beside the timers that wake it, so that an idle daemon wakes one thread and not two.
+    let serving = tokio::spawn(daemon::serve(parts)).await.context("the daemon has failed")?;
     // What went wrong with the ledger says how the program ends.
-    daemon::serve(parts).await.map_err(|ServeError::Ledger(error)| error)?;
+    serving.map_err(|ServeError::Ledger(error)| error)?;
     watching.abort();
     ledger.close().await;
     if let Some(review) = review {

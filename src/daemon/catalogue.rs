@@ -88,8 +88,13 @@ impl Catalogue {
     }
 
     /// The campaigns as the folder is compared with them.
-    pub fn in_force(&self) -> BTreeMap<CampaignID, InForce> {
-        self.entries.iter().map(|(id, entry)| (id.clone(), entry.record.in_force())).collect()
+    pub fn in_force(&self) -> BTreeMap<&CampaignID, InForce<'_>> {
+        self.entries.iter().map(|(id, entry)| (id, entry.record.in_force())).collect()
+    }
+
+    /// Whether a campaign is in force: not a new one, and not removed.
+    pub fn is_in_force(&self, campaign: &CampaignID) -> bool {
+        self.entries.get(campaign).is_some_and(|entry| !entry.record.removed)
     }
 
     /// Where a campaign stands for the planner; None when it plans nothing.
@@ -201,6 +206,11 @@ impl Catalogue {
     fn takes_out(&mut self, campaign: &CampaignID, at: Timestamp) -> bool {
         let entry = self.entries.get_mut(campaign).filter(|entry| entry.next_at == Some(at));
         entry.map(|entry| entry.next_at = None).is_some()
+    }
+
+    /// Whether a run is open that another would wait for.
+    pub fn has_open_runs(&self) -> bool {
+        !self.open_runs.is_empty()
     }
 
     /// A run has been made. A test send is none that another waits for.

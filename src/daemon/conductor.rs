@@ -29,8 +29,10 @@ use crate::{
     store::{CampaignRecord, RunRecord, Stored},
 };
 
-/// The longest time between two looks at the ledger for what a person has asked.
+/// The longest time between two looks at the ledger for what a person has asked, while a run is open and may be
+/// paused or cancelled, and else.
 const LOOK: Duration = Duration::from_millis(200);
+const IDLE_LOOK: Duration = Duration::from_millis(500);
 /// Runs that may wait for the conductor to hear that they are over.
 const OVER_QUEUE: usize = 1_024;
 
@@ -45,6 +47,8 @@ pub(super) struct Conductor {
     pub(super) scanning: Scanning,
     /// The ledger's change mark when it was last looked at.
     pub(super) seen: Option<i64>,
+    /// The mark of all writing then, the daemon's own too.
+    pub(super) noticed: Option<i64>,
     openings: JoinSet<()>,
     over: mpsc::Sender<RunOver>,
     pub(super) steps: ClockSteps,
@@ -69,23 +73,24 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
         let crowd_at = conductor.crowd.as_ref().map(Crowd::next_at);
         let wake_at = [conductor.catalogue.next_at(), conductor.scanning.next_at(), crowd_at];
         let wake_at = wake_at.into_iter().flatten().min();
+        let look = if conductor.catalogue.has_open_runs() { LOOK } else { IDLE_LOOK };
+        let nap = conductor.scanning.quiet_in(&parts).map_or(look, |quiet| quiet.min(look));
         tokio::select! {
             biased;
             () = &mut stopped => break,
             () = parts.signals.folder.notified() => conductor.scanning.folder_changes(&parts),
             () = parts.signals.rescan.notified() => conductor.scanning.rescan(&parts),
+            scanned = conductor.scanning.scanned(&parts) => conductor.obey_scan(scanned).await,
             Some(over) = runs_over.recv() => {
                 conductor.catalogue.run_over(&over.campaign, &over.run, parts.clock.now());
             }
             () = std::future::ready(()), if more_ahead => {}
             () = sleep_until(parts.clock.as_ref(), wake_at.unwrap_or(Timestamp::MAX)) => {}
             // By elapsed time: whoever sets the clock back does not put the daemon to sleep.
-            () = tokio::time::sleep(conductor.scanning.quiet_in(&parts).map_or(LOOK, |quiet| quiet.min(LOOK))) => {}
+            () = tokio::time::sleep(nap) => {}
         }
         conductor.look_at_clock().await;
-        if conductor.scanning.is_due(&parts) {
-            conductor.scan().await;
-        }
+        conductor.scan_if_due();
         if let Err(error) = conductor.look().await {
             tracing::error!(%error, "stopping");
             ended = Err(error.into());
@@ -146,6 +151,7 @@ impl Conductor {
             intake: Intake::default(),
             scanning: Scanning::default(),
             seen: None,
+            noticed: None,
             openings: JoinSet::new(),
             over,
             steps: ClockSteps::new(now, steady),

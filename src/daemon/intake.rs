@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::{Parts, catalogue::Catalogue, reading::context};
+use super::{Parts, catalogue::Catalogue, reading::context, report};
 use crate::{
     campaign::{
         Campaign, CampaignID,
@@ -18,16 +18,29 @@ use crate::{
     document::{Code, Problem, Severity},
     folder::{Commit, FileState, Snapshot},
     plan,
-    revision::{Change, Content, Found, InForce},
+    revision::{Change, Content, Found},
     store::{CampaignMark, CampaignRecord, DecidedSlots, NewRevision, ProblemRecord, Store, Stored},
 };
 
 /// The files of the folder as they were read last; one that has not changed is not read again.
 #[derive(Default)]
 pub struct Intake {
-    files: BTreeMap<String, ReadFile>,
-    /// What `problem_status` holds, once it has been written.
-    written_problems: Option<Vec<ProblemRecord>>,
+    /// What the folder held then.
+    snapshot: Arc<Snapshot>,
+    files: BTreeMap<Arc<str>, ReadFile>,
+    /// How often a file with problems has come, gone, or become another.
+    troubles: u64,
+    /// What `problem_status` holds, and what that came of, once it has been written.
+    written_problems: Option<(Causes, Vec<ProblemRecord>)>,
+}
+
+/// What the problems of a folder come of. While it is the same, so are they: there may be thousands.
+#[derive(PartialEq, Eq)]
+pub struct Causes {
+    troubles: u64,
+    /// The campaign of each file with problems, and of each that is a duplicate.
+    campaigns: Vec<Option<CampaignID>>,
+    duplicates: Vec<(String, String)>,
 }
 
 /// How a revision takes force.
@@ -38,24 +51,24 @@ struct Start {
     at: Timestamp,
 }
 
-/// The most new problems that the log tells one by one.
-const MOST_TOLD: usize = 100;
-
 /// A file as it was read last.
 struct ReadFile {
-    sha256: Arc<str>,
-    content: Content,
+    found: Found,
     /// There where it has no problem that is an error.
     campaign: Option<Arc<Campaign>>,
     problems: Vec<Problem>,
 }
 
 impl ReadFile {
-    fn new(parts: &Parts, path: &str, state: &FileState, now: Timestamp) -> ReadFile {
+    fn new(parts: &Parts, path: &Arc<str>, state: &FileState, now: Timestamp) -> ReadFile {
+        let found = |sha256: &Arc<str>, content| Found {
+            path: Arc::clone(path),
+            sha256: Arc::clone(sha256),
+            content,
+        };
         match state {
             FileState::Unreadable(reason) => ReadFile {
-                sha256: "".into(),
-                content: Content::Broken(None),
+                found: found(&"".into(), Content::Broken(None)),
                 campaign: None,
                 problems: vec![unreadable(path, reason)],
             },
@@ -65,8 +78,7 @@ impl ReadFile {
                     Some(campaign) => Content::Campaign(campaign.id.clone()),
                     None => Content::Broken(identity(path, bytes)),
                 };
-                let campaign = campaign.map(Arc::new);
-                ReadFile { sha256: sha256.clone(), content, campaign, problems }
+                ReadFile { found: found(sha256, content), campaign: campaign.map(Arc::new), problems }
             }
         }
     }
@@ -74,53 +86,75 @@ impl ReadFile {
 
 impl Intake {
     /// Reads every file that has changed since it was last read.
-    pub fn read(&mut self, parts: &Parts, snapshot: &Snapshot, now: Timestamp) -> Vec<Found> {
-        self.files.retain(|path, _| snapshot.files.contains_key(path));
-        let is_known =
-            |path: &str, sha256: &Arc<str>| self.files.get(path).is_some_and(|known| known.sha256 == *sha256);
-        let news: Vec<(&String, &FileState)> = snapshot
-            .files
-            .iter()
-            .filter(
-                |(path, state)| !matches!(state, FileState::Read { sha256, .. } if is_known(path, sha256)),
-            )
-            .collect();
-        let read =
-            |(path, state): &(&String, &FileState)| ((*path).clone(), ReadFile::new(parts, path, state, now));
-        let read: Vec<(String, ReadFile)> = news.par_iter().map(read).collect();
-        self.files.extend(read);
-        self.files
-            .iter()
-            .map(|(path, file)| Found {
-                path: path.clone(),
-                sha256: file.sha256.to_string(),
-                content: file.content.clone(),
-            })
-            .collect()
+    pub fn read(&mut self, parts: &Parts, snapshot: &Arc<Snapshot>, now: Timestamp) {
+        let changes = snapshot.changes_since(&self.snapshot);
+        let read = |(path, state): &(&Arc<str>, Option<&FileState>)| {
+            (Arc::clone(path), state.map(|state| ReadFile::new(parts, path, state, now)))
+        };
+        let read: Vec<(Arc<str>, Option<ReadFile>)> = changes.par_iter().map(read).collect();
+        for (path, file) in read {
+            let is_trouble =
+                |file: &Option<ReadFile>| file.as_ref().is_some_and(|file| !file.problems.is_empty());
+            let is_troubled = is_trouble(&file);
+            let before = match file {
+                Some(file) => self.files.insert(path, file),
+                None => self.files.remove(&path),
+            };
+            self.troubles += u64::from(is_troubled || is_trouble(&before));
+        }
+        self.snapshot = Arc::clone(snapshot);
+    }
+
+    /// Whether this is what it has read last.
+    pub fn has_read(&self, snapshot: &Arc<Snapshot>) -> bool {
+        self.snapshot == *snapshot
+    }
+
+    /// The files, in the order of their paths.
+    pub fn found(&self) -> Vec<&Found> {
+        self.files.values().map(|file| &file.found).collect()
     }
 
     /// The campaign of a revision in force, where a file of the folder is that.
     pub fn campaign_of(&self, record: &CampaignRecord) -> Option<Arc<Campaign>> {
-        let file = self.files.get(&record.path).filter(|file| *file.sha256 == *record.sha256)?;
+        let file = self.files.get(&*record.path).filter(|file| *file.found.sha256 == *record.sha256)?;
         file.campaign.as_ref().filter(|campaign| campaign.id == record.id).cloned()
     }
 
-    /// What is wrong in the folder now, when that has changed. `duplicates`: files whose id another file
-    /// has already.
+    /// What is wrong in the folder now, when that has changed, and what it comes of. `duplicates`: files whose
+    /// id another file has already.
     pub fn changed_problems(
         &mut self,
         catalogue: &Catalogue,
         duplicates: &[(String, String)],
-    ) -> Option<Vec<ProblemRecord>> {
-        let mut problems: Vec<ProblemRecord> = Vec::new();
+    ) -> Option<(Causes, Vec<ProblemRecord>)> {
         let in_force: HashMap<&str, &CampaignID> =
             catalogue.iter().map(|(id, entry)| (entry.record.path.as_str(), id)).collect();
-        for (path, file) in self.files.iter().filter(|(_, file)| !file.problems.is_empty()) {
-            let campaign = file.campaign.as_ref().map(|campaign| campaign.id.to_string());
-            let campaign = campaign.or_else(|| in_force.get(path.as_str()).map(|id| id.to_string()));
+        let troubled = || self.files.values().filter(|file| !file.problems.is_empty());
+        let campaign_of = |file: &ReadFile| {
+            let campaign = file.campaign.as_ref().map(|campaign| &campaign.id);
+            campaign.or_else(|| in_force.get(&*file.found.path).copied()).cloned()
+        };
+        let causes = Causes {
+            troubles: self.troubles,
+            campaigns: troubled()
+                .map(campaign_of)
+                .chain(
+                    duplicates
+                        .iter()
+                        .map(|(newcomer, _)| self.campaign_at(newcomer).map(|campaign| campaign.id.clone())),
+                )
+                .collect(),
+            duplicates: duplicates.to_vec(),
+        };
+        if self.written_problems.as_ref().is_some_and(|(written, _)| *written == causes) {
+            return None;
+        }
+        let mut problems: Vec<ProblemRecord> = Vec::new();
+        for (file, campaign) in troubled().zip(&causes.campaigns) {
             problems.extend(file.problems.iter().map(|problem| ProblemRecord {
-                path: path.clone(),
-                campaign: campaign.clone(),
+                path: file.found.path.to_string(),
+                campaign: campaign.as_ref().map(CampaignID::to_string),
                 severity: problem.severity,
                 line: problem.line,
                 column: problem.column,
@@ -129,10 +163,9 @@ impl Intake {
             }));
         }
         for (newcomer, keeper) in duplicates {
-            let campaign = self.files.get(newcomer).and_then(|file| file.campaign.as_ref());
             problems.push(ProblemRecord {
                 path: newcomer.clone(),
-                campaign: campaign.map(|campaign| campaign.id.to_string()),
+                campaign: self.campaign_at(newcomer).map(|campaign| campaign.id.to_string()),
                 severity: Severity::Error,
                 line: 0,
                 column: 0,
@@ -142,25 +175,15 @@ impl Intake {
         }
         problems
             .sort_by(|a, b| (&a.path, a.line, a.column, &a.code).cmp(&(&b.path, b.line, b.column, &b.code)));
-        if self.written_problems.as_ref() == Some(&problems) {
-            return None;
-        }
-        let known: HashSet<&ProblemRecord> = self.written_problems.iter().flatten().collect();
-        let mut fresh = problems.iter().filter(|problem| !known.contains(problem));
-        for problem in fresh.by_ref().take(MOST_TOLD) {
-            let place = format!("{}:{}:{}", problem.path, problem.line, problem.column);
-            tracing::warn!(code = %problem.code, "{place}: {}", problem.message);
-        }
-        match fresh.count() {
-            0 => {}
-            untold => tracing::warn!("{untold} more problems: campaignd status"),
-        }
-        Some(problems)
+        let known: HashSet<&ProblemRecord> =
+            self.written_problems.iter().flat_map(|(_, problems)| problems).collect();
+        report::problems(problems.iter().filter(|problem| !known.contains(problem)));
+        Some((causes, problems))
     }
 
     /// The problems have been written.
-    pub fn problems_written(&mut self, problems: Vec<ProblemRecord>) {
-        self.written_problems = Some(problems);
+    pub fn problems_written(&mut self, causes: Causes, problems: Vec<ProblemRecord>) {
+        self.written_problems = Some((causes, problems));
     }
 
     /// The steps in the ledger that a change of the folder asks for.
@@ -170,12 +193,11 @@ impl Intake {
         snapshot: &Snapshot,
         commit: Option<&Commit>,
         catalogue: &Catalogue,
-        in_force: &BTreeMap<CampaignID, InForce>,
         now: Timestamp,
     ) -> Vec<Step> {
         match change {
             Change::Apply { campaign, path } => {
-                let is_new = in_force.get(&campaign).is_none_or(|known| known.removed);
+                let is_new = !catalogue.is_in_force(&campaign);
                 let standing = catalogue.standing(&campaign);
                 let is_enabled = self.campaign_at(&path).is_some_and(|campaign| campaign.enabled);
                 let decided_until = match &standing {
@@ -201,28 +223,22 @@ impl Intake {
                 steps
             }
             Change::Move { campaign, path } => {
-                tracing::info!(%campaign, %path, "renamed");
                 vec![Step::Mark(campaign, CampaignMark::Moved { path })]
             }
             Change::Reject { campaign } => {
-                tracing::warn!(%campaign, "its last edit is rejected; the revision in force stays so");
                 vec![Step::Mark(campaign, CampaignMark::Rejected)]
             }
             Change::Accept { campaign } => {
-                tracing::info!(%campaign, "its file is the revision in force again");
                 vec![Step::Mark(campaign, CampaignMark::Accepted)]
             }
             Change::Suspend { campaign } => {
-                tracing::warn!(%campaign, "its file is gone: it waits, and is removed in 60 s");
                 vec![Step::Mark(campaign, CampaignMark::Gone { since: now })]
             }
             Change::Hold { campaign } => vec![Step::Mark(campaign, CampaignMark::Held { since: now })],
             Change::Restore { campaign } => {
-                tracing::info!(%campaign, "its file is back");
                 vec![Step::Mark(campaign, CampaignMark::Back)]
             }
             Change::Remove { campaign: id } => {
-                tracing::info!(campaign = %id, "removed");
                 let mut steps =
                     give_up(&id, catalogue.standing(&id), plan::Hold::Ends(plan::Miss::Removed), now);
                 steps.push(Step::Mark(id, CampaignMark::Removed));
@@ -246,8 +262,7 @@ impl Intake {
     ) -> Option<Step> {
         let Start { is_new, decided_until, at: now } = *start;
         let campaign = Arc::clone(self.campaign_at(&path)?);
-        let FileState::Read { bytes, sha256 } = snapshot.files.get(&path)? else { return None };
-        tracing::info!(campaign = %id, %path, "{}", if is_new { "added" } else { "changed" });
+        let FileState::Read { bytes, sha256 } = snapshot.files.get(&*path)? else { return None };
         let revision = NewRevision {
             campaign: id,
             commit_id: commit.map(|commit| commit.id.clone()),

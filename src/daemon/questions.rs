@@ -30,8 +30,14 @@ impl Conductor {
     }
 
     async fn look_at_ledger(&mut self) -> Stored<()> {
+        // Several times a second: while nobody writes at all, the writer is left alone.
+        let noticed = self.parts.ledger.mark();
+        if noticed.is_some() && noticed == self.noticed {
+            return Ok(());
+        }
         let mark = self.parts.ledger.call(|store| store.change_mark()).await?;
         if self.seen == Some(mark) {
+            self.noticed = noticed;
             return Ok(());
         }
         self.disperse_crowd().await?;
@@ -62,7 +68,7 @@ impl Conductor {
             lane.look_again();
             lane.inquiries().notify_one();
         }
-        self.seen = Some(mark);
+        (self.seen, self.noticed) = (Some(mark), noticed);
         Ok(())
     }
 

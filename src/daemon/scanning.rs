@@ -3,11 +3,12 @@
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinHandle;
 
-use super::{LEDGER_RETRY, Parts, conductor::Conductor};
+use super::{LEDGER_RETRY, Parts, conductor::Conductor, report};
 use crate::{
     campaign::CampaignID,
-    folder::{Commit, FileState, Snapshot},
+    folder::{Commit, FileState, FolderFault, Look, Snapshot},
     revision::{self, Change, Guard, Seen, Wishes},
     store::Stored,
 };
@@ -22,9 +23,13 @@ const GIT_AT_WORK: SignedDuration = SignedDuration::from_secs(5);
 const GIT_LONGEST: SignedDuration = SignedDuration::from_secs(60);
 /// The folder is read after so long, should the jobs that keep house have fallen silent: the one who
 /// calls them does when the clock is set back.
-const LONGEST_UNREAD: SignedDuration = SignedDuration::from_secs(15);
+const LONGEST_UNREAD: SignedDuration = SignedDuration::from_secs(30);
 /// Reading it again, unasked, comes after so many times what that took: a large folder costs little as well.
-const REST: i32 = 300;
+const REST: i32 = 2_000;
+/// But so soon when something has just changed, for a file that changes twice in a moment can look as after once.
+const ONCE_MORE: SignedDuration = SignedDuration::from_secs(4);
+/// Of so many unasked scans one reads every file, whatever its stamp says.
+const READ_EVERYTHING: u32 = 12;
 /// How long git may take to tell a commit; a change takes effect without one then.
 const GIT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -37,8 +42,13 @@ pub struct Scanning {
     unrest: Option<Unrest>,
     /// When it was read last, by the steady clock.
     read_at: Option<Timestamp>,
-    /// How long that took.
-    took: SignedDuration,
+    /// How long it then rests at least, unless it changes.
+    rest: SignedDuration,
+    /// The scan under way.
+    under_way: Option<UnderWay>,
+    /// How many scans nobody and nothing has asked for, and whether the next scan is one that reads everything.
+    unasked: u32,
+    reads_everything: bool,
     /// What it held, and the guard, when it last asked for nothing more.
     obeyed: Option<(Arc<Snapshot>, Guard)>,
     /// What keeps removals from being obeyed, as it was told last.
@@ -55,7 +65,58 @@ struct Unrest {
     git_at_the_latest: Timestamp,
 }
 
+/// A scan under way, beside everything else: a disk may be slow, and what is due does not wait for it.
+struct UnderWay {
+    /// What it was begun for.
+    unrest: Option<Unrest>,
+    at: Option<Timestamp>,
+    began: Timestamp,
+    found: JoinHandle<Found>,
+}
+
+type Found = Result<Arc<Snapshot>, FolderFault>;
+
+/// A scan that is over.
+pub struct Scanned {
+    unrest: Option<Unrest>,
+    at: Option<Timestamp>,
+    took: SignedDuration,
+    /// What it has found, or why it has found nothing.
+    found: Result<Arc<Snapshot>, String>,
+}
+
 impl Scanning {
+    /// Begins to read the folder.
+    fn begin(&mut self, parts: &Parts) {
+        let look = if std::mem::take(&mut self.reads_everything) { Look::Bytes } else { Look::Stamps };
+        let (folder, now) = (Arc::clone(&parts.folder), parts.clock.now());
+        self.under_way = Some(UnderWay {
+            unrest: self.unrest.take(),
+            at: self.at.take(),
+            began: parts.clock.steady(),
+            found: tokio::task::spawn_blocking(move || folder.scan(look, now)),
+        });
+    }
+
+    /// What the scan under way has found; never ends while there is none.
+    pub async fn scanned(&mut self, parts: &Parts) -> Scanned {
+        let found = match &mut self.under_way {
+            Some(under_way) => (&mut under_way.found).await,
+            None => std::future::pending().await,
+        };
+        let found = match found {
+            Ok(found) => found.map_err(|fault| fault.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let (unrest, at, began) = match self.under_way.take() {
+            Some(UnderWay { unrest, at, began, .. }) => (unrest, at, began),
+            None => return std::future::pending().await,
+        };
+        let ended = parts.clock.steady();
+        self.read_at = Some(ended);
+        Scanned { unrest, at, took: ended.duration_since(began), found }
+    }
+
     /// Something changes in the folder: it is read once nothing has for a moment, and no file of it is being
     /// written.
     pub fn folder_changes(&mut self, parts: &Parts) {
@@ -69,43 +130,54 @@ impl Scanning {
         self.unrest = Some(Unrest { quiet_at, give_up_at, git_until, git_at_the_latest });
     }
 
-    /// Git is changing the checkout: tells whether this unrest, in which the folder was read, goes on.
-    fn waits_for_git(&mut self, unrest: Option<Unrest>, parts: &Parts) -> bool {
+    /// Git is changing the checkout: tells whether the unrest goes on in which the folder was read, `before` and
+    /// since.
+    fn waits_for_git(&mut self, before: Option<Unrest>, at: Option<Timestamp>, parts: &Parts) -> bool {
         let steady = parts.clock.steady();
-        let unrest = unrest.filter(|unrest| steady < unrest.git_until);
-        self.unrest = unrest.map(|unrest| Unrest {
+        let git_at_the_latest = before.as_ref().map(|unrest| unrest.git_at_the_latest);
+        let latest = self.unrest.take().or(before).map(|unrest| {
+            let git_at_the_latest = git_at_the_latest.unwrap_or(unrest.git_at_the_latest);
+            Unrest { git_until: unrest.git_until.min(git_at_the_latest), git_at_the_latest, ..unrest }
+        });
+        self.unrest = latest.filter(|unrest| steady < unrest.git_until).map(|unrest| Unrest {
             quiet_at: steady + QUIET,
             give_up_at: steady + NEVER_QUIET,
             ..unrest
         });
         if self.unrest.is_some() {
             let next = parts.clock.now() + QUIET;
-            self.at = self.at.map(|at| at.max(next));
+            if let Some(at) = at {
+                self.look_at(at.max(next));
+            }
         }
         self.unrest.is_some()
     }
 
     /// It may be time to read the folder again: when it has rested for long enough.
     pub fn rescan(&mut self, parts: &Parts) {
-        let rest = (self.took * REST).min(LONGEST_UNREAD);
-        let is_rested = self.read_at.is_none_or(|at| parts.clock.steady().duration_since(at) >= rest);
-        if is_rested && self.unrest.is_none() {
+        let is_rested = self.read_at.is_none_or(|at| parts.clock.steady().duration_since(at) >= self.rest);
+        if is_rested && self.unrest.is_none() && self.under_way.is_none() {
             self.folder_changes(parts);
             // As far as anybody knows nothing has changed, so there is no change to wait for.
             self.unrest =
                 self.unrest.take().map(|unrest| Unrest { git_until: parts.clock.steady(), ..unrest });
+            self.unasked = self.unasked.wrapping_add(1);
+            self.reads_everything = self.unasked.is_multiple_of(READ_EVERYTHING);
         }
     }
 
-    /// How long until the folder has been quiet, while it changes.
+    /// How long until the folder has been quiet, while it changes; a scan under way comes first.
     pub fn quiet_in(&self, parts: &Parts) -> Option<Duration> {
+        if self.under_way.is_some() {
+            return None;
+        }
         let left = self.unrest.as_ref()?.quiet_at.duration_since(parts.clock.steady());
         Some(Duration::try_from(left).unwrap_or_default())
     }
 
     /// When it wants a look whether anything changes or not.
     pub fn next_at(&self) -> Option<Timestamp> {
-        self.at
+        self.at.filter(|_| self.under_way.is_none())
     }
 
     /// Reads the folder then, at the latest.
@@ -114,7 +186,10 @@ impl Scanning {
     }
 
     /// Whether it is time to read the folder.
-    pub fn is_due(&self, parts: &Parts) -> bool {
+    fn is_due(&self, parts: &Parts) -> bool {
+        if self.under_way.is_some() {
+            return false;
+        }
         let unread = self.read_at.is_some_and(|at| parts.clock.steady().duration_since(at) >= LONGEST_UNREAD);
         self.at.is_some_and(|at| at <= parts.clock.now())
             || self.quiet_in(parts) == Some(Duration::ZERO)
@@ -135,28 +210,38 @@ impl Scanning {
 impl Conductor {
     /// Reads the folder and obeys it.
     pub async fn scan(&mut self) {
-        let unrest = self.scanning.unrest.take();
-        let began = self.parts.clock.steady();
-        let folder = Arc::clone(&self.parts.folder);
-        let scanned = tokio::task::spawn_blocking(move || folder.scan()).await;
-        let obeyed = match scanned {
-            Ok(Ok(snapshot))
-                if snapshot.git_is_changing && self.scanning.waits_for_git(unrest, &self.parts) =>
+        self.scanning.begin(&self.parts);
+        let scanned = self.scanning.scanned(&self.parts).await;
+        self.obey_scan(scanned).await;
+    }
+
+    /// Begins to read the folder, if it is time to.
+    pub fn scan_if_due(&mut self) {
+        if self.scanning.is_due(&self.parts) {
+            self.scanning.begin(&self.parts);
+        }
+    }
+
+    /// Obeys what a scan has found.
+    pub async fn obey_scan(&mut self, scanned: Scanned) {
+        let Scanned { unrest, at, took, found } = scanned;
+        let is_known = found.as_ref().is_ok_and(|snapshot| self.intake.has_read(snapshot));
+        self.scanning.rest = if is_known { (took * REST).min(LONGEST_UNREAD) } else { ONCE_MORE };
+        let obeyed = match found {
+            Ok(snapshot)
+                if snapshot.git_is_changing && self.scanning.waits_for_git(unrest, at, &self.parts) =>
             {
                 return;
             }
-            Ok(Ok(snapshot)) => {
+            Ok(snapshot) => {
                 let blank = snapshot.files.is_empty().then(|| "the campaigns folder is empty".to_owned());
                 self.obey(snapshot, blank).await
             }
-            Ok(Err(fault)) => self.obey(Arc::default(), Some(fault.to_string())).await,
-            Err(error) => self.obey(Arc::default(), Some(error.to_string())).await,
+            Err(why) => self.obey(Arc::default(), Some(why)).await,
         };
-        let ended = self.parts.clock.steady();
-        (self.scanning.read_at, self.scanning.took) = (Some(ended), ended.duration_since(began));
         if let Err(error) = obeyed {
             tracing::error!(%error, "a change of the folder cannot be recorded, and waits");
-            self.scanning.at = Some(self.parts.clock.now() + LEDGER_RETRY);
+            self.scanning.look_at(self.parts.clock.now() + LEDGER_RETRY);
         }
     }
 
@@ -164,28 +249,30 @@ impl Conductor {
     /// to see.
     async fn obey(&mut self, snapshot: Arc<Snapshot>, blank: Option<String>) -> Stored<()> {
         let guard = *self.parts.signals.guard.borrow();
-        self.scanning.at = None;
         let is_obeyed = |(before, guard_before): &(_, _)| *before == snapshot && *guard_before == guard;
         if blank.is_none() && self.scanning.obeyed.as_ref().is_some_and(is_obeyed) {
             return Ok(());
         }
         self.scanning.obeyed = None;
         let (now, is_blank) = (self.parts.clock.now(), blank.is_some());
-        let files = self.intake.read(&self.parts, &snapshot, now);
+        self.intake.read(&self.parts, &snapshot, now);
+        let files = self.intake.found();
         let in_force = self.catalogue.in_force();
         let seen = Seen { files: &files, blank: is_blank, unsettled: snapshot.git_is_changing };
         let wishes = revision::compare(&in_force, seen, guard, now);
-        self.scanning.at = wishes.look_again_at;
+        if let Some(at) = wishes.look_again_at {
+            self.scanning.look_at(at);
+        }
         let nothing_in_force = in_force.values().all(|known| known.removed);
         self.scanning.tell(obstacle(&wishes, blank, nothing_in_force, guard, &snapshot));
-        if let Some(problems) = self.intake.changed_problems(&self.catalogue, &wishes.duplicates) {
+        // Whoever is missing may count as removed later, without any change of the folder.
+        let is_settled = !is_blank && in_force.values().all(|known| known.removed || known.is_there());
+        if let Some((causes, problems)) = self.intake.changed_problems(&self.catalogue, &wishes.duplicates) {
             let written = problems.clone();
             self.parts.ledger.call(move |store| store.problems_replace(&written, now)).await?;
-            self.intake.problems_written(problems);
+            self.intake.problems_written(causes, problems);
         }
         if wishes.changes.is_empty() {
-            // Whoever is missing may count as removed later, without any change of the folder.
-            let is_settled = !is_blank && in_force.values().all(|known| known.removed || known.is_there());
             self.scanning.obeyed = is_settled.then_some((snapshot, guard));
             return Ok(());
         }
@@ -207,13 +294,12 @@ impl Conductor {
         while self.catalogue.next_at().is_some_and(|at| at <= self.parts.clock.now()) {
             self.decide().await?;
         }
+        report::folder_changes(&wishes.changes, |campaign| self.catalogue.is_in_force(campaign));
         let changed: Vec<CampaignID> =
             wishes.changes.iter().map(|change| change.campaign().clone()).collect();
         let steps = wishes.changes.into_iter();
         let steps: Vec<_> = steps
-            .flat_map(|change| {
-                self.intake.steps(change, &snapshot, commit.as_ref(), &self.catalogue, &in_force, now)
-            })
+            .flat_map(|change| self.intake.steps(change, &snapshot, commit.as_ref(), &self.catalogue, now))
             .collect();
         let records = self
             .parts
@@ -233,7 +319,7 @@ impl Conductor {
     /// The commit that the files to be applied come from, where git tells it in time.
     async fn commit(&self, wishes: &Wishes, snapshot: &Snapshot) -> Option<Commit> {
         let applied = wishes.changes.iter().filter_map(|change| match change {
-            Change::Apply { path, .. } => Some((path.clone(), snapshot.files.get(path)?)),
+            Change::Apply { path, .. } => Some((path.clone(), snapshot.files.get(&**path)?)),
             _ => None,
         });
         let files: Vec<_> = applied

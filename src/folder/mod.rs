@@ -4,12 +4,13 @@
 //! hints that only wake somebody; what a scan finds is the truth.
 
 mod checkout;
+mod scan;
 mod watching;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, TryLockError},
 };
@@ -17,8 +18,7 @@ use std::{
 pub use checkout::Commit;
 pub use watching::FolderWatch;
 
-use jiff::civil::Date;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use jiff::{Timestamp, civil::Date};
 use sha2::{Digest, Sha256};
 
 use crate::{campaign::file::DatesFault, schedule::Except};
@@ -30,7 +30,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// be read is there as an unreadable file whose path ends with `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    pub files: BTreeMap<String, FileState>,
+    pub files: BTreeMap<Arc<str>, FileState>,
     /// Git is in the middle of changing the checkout that the folder stands in.
     pub git_is_changing: bool,
 }
@@ -46,6 +46,40 @@ pub enum FileState {
     Unreadable(String),
 }
 
+impl Snapshot {
+    /// What is not as it was before, in the order of the paths: what is there now, or that nothing is.
+    pub fn changes_since<'a>(&'a self, before: &'a Snapshot) -> Vec<(&'a Arc<str>, Option<&'a FileState>)> {
+        let (mut before, mut now) = (before.files.iter().peekable(), self.files.iter().peekable());
+        let mut changes = Vec::new();
+        loop {
+            let order = match (before.peek(), now.peek()) {
+                (None, None) => return changes,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((old, _)), Some((new, _))) if Arc::ptr_eq(old, new) => Ordering::Equal,
+                (Some((old, _)), Some((new, _))) => old.cmp(new),
+            };
+            let old = before.next_if(|_| order.is_le());
+            let new = now.next_if(|_| order.is_ge());
+            match (old, new) {
+                (Some((_, old)), Some((_, new))) if old == new => {}
+                (_, Some((path, state))) => changes.push((path, Some(state))),
+                (Some((path, _)), None) => changes.push((path, None)),
+                (None, None) => {}
+            }
+        }
+    }
+}
+
+/// How closely a scan looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// A file that has the size and the times that it had is as it was.
+    Stamps,
+    /// Every file is read: not every file system keeps its stamps well.
+    Bytes,
+}
+
 /// The folder itself cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the campaigns folder {path} cannot be read: {error}")]
@@ -56,9 +90,9 @@ pub struct FolderFault {
 
 /// Whatever holds campaign files.
 pub trait Folder: Send + Sync {
-    /// Reads every campaign file. Takes the time of reading them: call it where blocking is allowed. While
+    /// Finds every campaign file. Takes the time of looking at them: call it where blocking is allowed. While
     /// nothing changes it may give the same snapshot again.
-    fn scan(&self) -> Result<Arc<Snapshot>, FolderFault>;
+    fn scan(&self, look: Look, now: Timestamp) -> Result<Arc<Snapshot>, FolderFault>;
 
     /// The commit that the folder is at, and which of these files (paths with their bytes) differ from it;
     /// None where that cannot be told. Takes the time of a process: call it where blocking is allowed.
@@ -83,38 +117,10 @@ pub struct DiskFolder {
 /// What the scans before have read.
 #[derive(Debug, Default)]
 struct Known {
-    files: HashMap<String, ReadBefore>,
+    files: scan::Known,
     /// The same files, as they were told last.
     snapshot: Arc<Snapshot>,
     scans: u32,
-}
-
-/// A file that was read before.
-#[derive(Debug)]
-struct ReadBefore {
-    /// None of one that could not be read: it is tried again.
-    stamp: Option<Stamp>,
-    state: FileState,
-    /// Whether two scans have read it so. A file that changes within a tick of the file system's clock, and
-    /// while it is read, can keep its stamp.
-    twice: bool,
-    /// The scan that found it last.
-    found_by: u32,
-}
-
-/// What changes when a file does: its device, its number there, its size, its times of change.
-type Stamp = (u64, u64, u64, i64, i64, i64, i64);
-
-fn stamp(metadata: &std::fs::Metadata) -> Stamp {
-    (
-        metadata.dev(),
-        metadata.ino(),
-        metadata.size(),
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-        metadata.ctime(),
-        metadata.ctime_nsec(),
-    )
 }
 
 /// A path that leads nowhere out of a folder, by links neither; one that leads to nothing (yet) is as it is.
@@ -134,130 +140,14 @@ fn is_campaign_file(name: &str) -> bool {
     !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"))
 }
 
-/// Of so many scans one reads everything, whatever the stamps say: not every file system keeps them well.
-const READ_EVERYTHING: u32 = 12;
-
 impl DiskFolder {
+    /// What a folder holds, for whoever looks once.
+    pub fn read(root: &Path) -> Result<Arc<Snapshot>, FolderFault> {
+        DiskFolder::new(root).scan(Look::Bytes, Timestamp::MIN)
+    }
+
     pub fn new(root: &Path) -> DiskFolder {
         DiskFolder { root: root.to_owned(), known: Mutex::default(), asking: Mutex::default() }
-    }
-
-    /// A link that leads back is not followed; one that leads out of the root would bring what nobody has put
-    /// here.
-    fn look_into(&self, folder: &Path, prefix: &str, seen: &mut Seen, scan: &mut Scan<'_>) -> io::Result<()> {
-        let real = std::fs::canonicalize(folder)?;
-        if seen.root.as_ref().is_some_and(|root| !real.starts_with(root)) {
-            return Err(leads_out());
-        }
-        seen.root.get_or_insert_with(|| real.clone());
-        if !seen.folders.insert(real) {
-            return Ok(());
-        }
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if name.starts_with('.') {
-                continue;
-            }
-            let (path, relative) = (entry.path(), format!("{prefix}{name}"));
-            // Follows links: a ConfigMap's files are links.
-            let metadata = std::fs::metadata(&path);
-            if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
-                let inner = format!("{relative}/");
-                match self.look_into(&path, &inner, seen, scan) {
-                    Ok(()) => {}
-                    // One that vanishes meanwhile holds nothing.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => scan.found(inner, None, FileState::Unreadable(error.to_string())),
-                }
-            } else if is_campaign_file(&name) {
-                match metadata {
-                    Ok(metadata) if metadata.is_file() => scan.look_at(path, relative, &metadata),
-                    Ok(_) => {
-                        let reason = "it is no regular file".to_owned();
-                        scan.found(relative, None, FileState::Unreadable(reason));
-                    }
-                    Err(error) => scan.found(relative, None, FileState::Unreadable(error.to_string())),
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The folders that a scan has looked into, by their real paths.
-#[derive(Default)]
-struct Seen {
-    root: Option<PathBuf>,
-    folders: BTreeSet<PathBuf>,
-}
-
-/// A scan under way.
-struct Scan<'a> {
-    known: &'a mut HashMap<String, ReadBefore>,
-    number: u32,
-    everything: bool,
-    unread: Vec<Unread>,
-    /// Those that are not as they were.
-    changed: Vec<(String, FileState)>,
-}
-
-/// A file that is to be read.
-struct Unread {
-    path: PathBuf,
-    relative: String,
-    stamp: Stamp,
-    length: u64,
-}
-
-impl Scan<'_> {
-    /// Leaves a file to be read, unless it is surely as it was.
-    fn look_at(&mut self, path: PathBuf, relative: String, metadata: &std::fs::Metadata) {
-        let stamp = stamp(metadata);
-        match self.known.get_mut(&relative) {
-            Some(known) if known.twice && known.stamp == Some(stamp) && !self.everything => {
-                known.found_by = self.number;
-            }
-            _ => self.unread.push(Unread { path, relative, stamp, length: metadata.len() }),
-        }
-    }
-
-    /// Reads what is left to be read: thousands at once at the start, and when another branch is checked out.
-    fn read(&mut self) {
-        let unread = std::mem::take(&mut self.unread);
-        let read: Vec<FileState> = unread.par_iter().map(|file| read(&file.path, file.length)).collect();
-        for (file, state) in unread.into_iter().zip(read) {
-            let stamp = matches!(state, FileState::Read { .. }).then_some(file.stamp);
-            self.found(file.relative, stamp, state);
-        }
-    }
-
-    fn found(&mut self, relative: String, stamp: Option<Stamp>, state: FileState) {
-        let found_by = self.number;
-        match self.known.get_mut(&relative) {
-            Some(known) if known.state == state => {
-                known.twice = stamp.is_some() && known.stamp == stamp;
-                (known.stamp, known.found_by) = (stamp, found_by);
-            }
-            _ => {
-                self.changed.push((relative.clone(), state.clone()));
-                self.known.insert(relative, ReadBefore { stamp, state, twice: false, found_by });
-            }
-        }
-    }
-}
-
-fn read(path: &Path, length: u64) -> FileState {
-    // One byte more than allowed, so that the reader of its text can tell that it is too large.
-    use std::io::Read;
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(length.min(MAX_FILE_BYTES) as usize + 1);
-        std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    match read() {
-        Ok(bytes) => FileState::of(bytes),
-        Err(error) => FileState::Unreadable(error.to_string()),
     }
 }
 
@@ -270,7 +160,7 @@ impl FileState {
 }
 
 impl Folder for DiskFolder {
-    fn scan(&self) -> Result<Arc<Snapshot>, FolderFault> {
+    fn scan(&self, look: Look, now: Timestamp) -> Result<Arc<Snapshot>, FolderFault> {
         let mut guard = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // A scan that fails forgets everything.
         let mut known = std::mem::take(&mut *guard);
@@ -278,19 +168,9 @@ impl Folder for DiskFolder {
         guard.scans = known.scans;
         // Before the files are looked at: a change that ends meanwhile is waited for once more.
         let git_is_changing = checkout::is_changing(&self.root);
-        let mut scan = Scan {
-            known: &mut known.files,
-            number: known.scans,
-            everything: known.scans.is_multiple_of(READ_EVERYTHING),
-            unread: Vec::new(),
-            changed: Vec::new(),
-        };
-        self.look_into(&self.root, "", &mut Seen::default(), &mut scan)
-            .map_err(|error| FolderFault { path: self.root.display().to_string(), error })?;
-        scan.read();
-        let changed = scan.changed;
-        let gone: Vec<String> =
-            known.files.extract_if(|_, file| file.found_by != known.scans).map(|(path, _)| path).collect();
+        let scan::Changes { changed, gone } =
+            scan::scan(&self.root, &mut known.files, known.scans, look, now)
+                .map_err(|error| FolderFault { path: self.root.display().to_string(), error })?;
         if !changed.is_empty() || !gone.is_empty() || known.snapshot.git_is_changing != git_is_changing {
             let snapshot = Arc::make_mut(&mut known.snapshot);
             snapshot.git_is_changing = git_is_changing;
@@ -336,7 +216,10 @@ pub fn read_dates(path: &Path) -> Result<BTreeSet<Date>, DatesFault> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::clock::{Clock, SystemClock};
 
     #[test]
     fn a_scan_finds_campaign_files_at_any_depth() {
@@ -357,8 +240,8 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap();
         std::fs::write(elsewhere.path().join("foreign.yaml"), "").unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("out")).unwrap();
-        let snapshot = DiskFolder::new(folder.path()).scan().unwrap();
-        let names: Vec<&str> = snapshot.files.keys().map(String::as_str).collect();
+        let snapshot = DiskFolder::read(folder.path()).unwrap();
+        let names: Vec<&str> = snapshot.files.keys().map(|path| &**path).collect();
         assert_eq!(names, ["a.yaml", "d.yaml/e.yaml", "dangling.yaml", "out/", "team/b.yml"]);
         let out = "a link leads out of the campaigns folder".to_owned();
         assert_eq!(snapshot.files["out/"], FileState::Unreadable(out));
@@ -374,35 +257,60 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let disk = DiskFolder::new(folder.path());
-        let check = |changes: bool| {
+        let check = |look, changes: bool| {
             let before = disk.known.lock().unwrap().snapshot.clone();
-            let now = disk.scan().unwrap();
-            assert_eq!(now, DiskFolder::new(folder.path()).scan().unwrap());
+            let now = disk.scan(look, SystemClock::new().now()).unwrap();
+            assert_eq!(now, DiskFolder::read(folder.path()).unwrap());
             assert_eq!(Arc::ptr_eq(&before, &now), !changes);
         };
-        check(false);
+        check(Look::Stamps, false);
         std::fs::write(path("a.yaml"), "1").unwrap();
         std::fs::write(path("b.yaml"), "1").unwrap();
-        check(true);
-        // Also by the scan that reads everything.
-        (0..=READ_EVERYTHING).for_each(|_| check(false));
+        check(Look::Stamps, true);
+        check(Look::Stamps, false);
+        check(Look::Bytes, false);
         std::fs::write(path("a.yaml"), "2").unwrap();
-        check(true);
+        check(Look::Stamps, true);
         std::fs::remove_file(path("b.yaml")).unwrap();
         std::os::unix::fs::symlink("nowhere", path("c.yaml")).unwrap();
-        check(true);
-        check(false);
+        check(Look::Stamps, true);
+        check(Look::Stamps, false);
         std::fs::write(path("nowhere"), "1").unwrap();
-        check(true);
+        check(Look::Stamps, true);
         std::fs::create_dir(path(".git")).unwrap();
-        check(false);
+        check(Look::Stamps, false);
         std::fs::write(path(".git/index.lock"), "").unwrap();
-        check(true);
+        check(Look::Stamps, true);
     }
 
     #[test]
     fn a_missing_folder_is_a_fault() {
-        let fault = DiskFolder::new(Path::new("/nonexistent/campaigns")).scan().unwrap_err();
+        let fault = DiskFolder::read(Path::new("/nonexistent/campaigns")).unwrap_err();
         assert!(fault.to_string().starts_with("the campaigns folder /nonexistent/campaigns cannot be read"));
+    }
+
+    proptest! {
+        #[test]
+        fn changes_lead_from_one_snapshot_to_the_next(
+            before in prop::collection::btree_map("[a-c]{1,2}", "[xy]", 0..8),
+            now in prop::collection::btree_map("[a-c]{1,2}", "[xy]", 0..8),
+        ) {
+            let snapshot = |files: &BTreeMap<String, String>| Snapshot {
+                files: files.iter().map(|(path, text)| (path.as_str().into(), FileState::of(text.as_bytes().to_vec()))).collect(),
+                git_is_changing: false,
+            };
+            let (before, now) = (snapshot(&before), snapshot(&now));
+            let changes = now.changes_since(&before);
+            prop_assert!(changes.is_sorted_by(|a, b| a.0 < b.0));
+            let mut followed = before.clone();
+            for (path, state) in changes {
+                prop_assert_ne!(before.files.get(path), state);
+                match state {
+                    Some(state) => followed.files.insert(Arc::clone(path), state.clone()),
+                    None => followed.files.remove(path),
+                };
+            }
+            prop_assert_eq!(followed, now);
+        }
     }
 }

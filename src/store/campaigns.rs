@@ -36,10 +36,10 @@ pub struct CampaignRecord {
 
 impl CampaignRecord {
     /// The campaign as the folder is compared with it.
-    pub fn in_force(&self) -> InForce {
+    pub fn in_force(&self) -> InForce<'_> {
         InForce {
-            path: self.path.clone(),
-            sha256: self.sha256.clone(),
+            path: &self.path,
+            sha256: &self.sha256,
             gone_since: self.gone_since,
             removed: self.removed,
             since: self.in_force_since,

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{Store, StoreError, Stored};
+use super::{Onlooker, Store, StoreError, Stored};
 
 /// How many changes may wait for the writer; the next one waits to be let in.
 const QUEUE: usize = 256;
@@ -29,10 +29,13 @@ pub struct Ledger {
 #[derive(Clone)]
 enum Writer {
     /// A thread of its own, with group commit, and places for changes that have time.
-    Thread { orders: mpsc::Sender<Order>, patient: Arc<Semaphore> },
+    Thread { orders: mpsc::Sender<Order>, patient: Arc<Semaphore>, onlooker: Seat },
     /// The caller's thread, a commit each: one seed is one history.
     Inline(Arc<Mutex<Box<dyn Store>>>),
 }
+
+/// Whoever sees beside the writer whether anything was written, until the ledger is closed.
+type Seat = Arc<Mutex<Option<Box<dyn Onlooker>>>>;
 
 /// What the writer is told.
 enum Order {
@@ -53,9 +56,12 @@ impl Ledger {
     /// A writer thread that ends when the last handle is dropped.
     pub fn threaded(store: Box<dyn Store>) -> std::io::Result<Ledger> {
         let (sender, orders) = mpsc::channel(QUEUE);
+        // Without one the writer itself is asked.
+        let onlooker = Arc::new(Mutex::new(store.onlooker().ok().flatten()));
         let desk = Desk { orders, patient: VecDeque::with_capacity(PATIENT), commits: 0 };
         std::thread::Builder::new().name("ledger".to_owned()).spawn(move || desk.work(store))?;
-        Ok(Ledger { writer: Writer::Thread { orders: sender, patient: Arc::new(Semaphore::new(PATIENT)) } })
+        let patient = Arc::new(Semaphore::new(PATIENT));
+        Ok(Ledger { writer: Writer::Thread { orders: sender, patient, onlooker } })
     }
 
     /// A writer that works in the caller's thread.
@@ -82,7 +88,7 @@ impl Ledger {
     ) -> Stored<R> {
         match &self.writer {
             Writer::Inline(store) => write_alone(lock(store).as_mut(), work),
-            Writer::Thread { orders, patient } => {
+            Writer::Thread { orders, patient, .. } => {
                 let place = patient.acquire().await.map_err(|_| ended())?;
                 let result = ordered(orders, Order::Patient, work).await;
                 drop(place);
@@ -91,10 +97,19 @@ impl Ledger {
         }
     }
 
+    /// A number that changes whenever anybody has written, this ledger's writer too; None where that can only
+    /// be asked of the writer. Waits for nobody: cheap enough to be asked all the time.
+    pub fn mark(&self) -> Option<i64> {
+        let Writer::Thread { onlooker, .. } = &self.writer else { return None };
+        lock(onlooker).as_mut()?.mark().ok()
+    }
+
     /// Closes the ledger when what was asked before is done, so that its file stands by itself. Any
     /// handle that is left can do nothing any more.
     pub async fn close(self) {
-        if let Writer::Thread { orders, .. } = self.writer {
+        if let Writer::Thread { orders, onlooker, .. } = self.writer {
+            // The last connection that closes is to be the writer's.
+            *lock(&onlooker) = None;
             let (closed, done) = oneshot::channel();
             // A writer that has ended has closed it.
             if orders.send(Order::Close(closed)).await.is_ok() {
@@ -126,9 +141,9 @@ async fn ordered<R: Send + 'static>(
     result.await.map_err(|_| ended())?
 }
 
-fn lock(store: &Mutex<Box<dyn Store>>) -> MutexGuard<'_, Box<dyn Store>> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic inside a step leaves an open transaction, which the next `begin` rolls back.
-    store.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write_alone<R>(store: &mut dyn Store, work: impl FnOnce(&mut dyn Store) -> Stored<R>) -> Stored<R> {

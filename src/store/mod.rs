@@ -400,4 +400,14 @@ pub trait Store: Send {
     fn verify(&mut self) -> Stored<Vec<Discrepancy>>;
     /// A number that changes whenever another connection has written.
     fn change_mark(&mut self) -> Stored<i64>;
+    /// Whoever can tell beside the writer whether anything was written; None where nobody can.
+    fn onlooker(&self) -> Stored<Option<Box<dyn Onlooker>>> {
+        Ok(None)
+    }
+}
+
+/// Sees from outside whether anything was written, without waiting for the writer.
+pub trait Onlooker: Send {
+    /// A number that changes whenever anybody has written.
+    fn mark(&mut self) -> Stored<i64>;
 }

@@ -165,6 +165,15 @@ fn a_plan_adds_up_what_a_day_is_asked_for() {
     let said = desk.ends(&args, 0);
     let shown = "Wed 2026-11-11  sandbox           6      4  and 2 occurrences whose size is not known, what is too much waits";
     assert!(said.out.contains(shown), "{}", said.out);
+    // What is paused takes nobody's place.
+    desk.serve().stop();
+    desk.ends(&["pause", "a", "--why", "wrong picture"], 0);
+    let plan = desk.json(&args);
+    assert_eq!(
+        (&plan["occurrences"][0]["note"], &plan["occurrences"][0]["recipients"]),
+        (&json!("paused"), &Value::Null)
+    );
+    assert_eq!(plan["quotas"][0]["recipients"], 3);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -58,12 +59,12 @@ pub fn compare(path: Option<&Path>, settings: &Settings, now: Timestamp) -> Resu
         let path = relative(&source, &root);
         let (sha256, content) = match (&source.state, &campaign) {
             (FileState::Read { sha256, .. }, Some(campaign)) => {
-                (sha256.to_string(), Content::Campaign(campaign.id.clone()))
+                (Arc::clone(sha256), Content::Campaign(campaign.id.clone()))
             }
             (FileState::Read { sha256, bytes }, None) => {
-                (sha256.to_string(), Content::Broken(file::identity(&path, bytes)))
+                (Arc::clone(sha256), Content::Broken(file::identity(&path, bytes)))
             }
-            (FileState::Unreadable(_), _) => (String::new(), Content::Broken(None)),
+            (FileState::Unreadable(_), _) => ("".into(), Content::Broken(None)),
         };
         if let (None, Some(problem)) = (&campaign, problems.first()) {
             output::say(format!(
@@ -71,17 +72,18 @@ pub fn compare(path: Option<&Path>, settings: &Settings, now: Timestamp) -> Resu
                 source.name, problem.message
             ));
         }
-        read.push((Found { path, sha256, content }, campaign, source));
+        read.push((Found { path: path.into(), sha256, content }, campaign, source));
     }
-    let files: Vec<Found> = read.iter().map(|(found, ..)| found.clone()).collect();
+    let found: Vec<Found> = read.iter().map(|(found, ..)| found.clone()).collect();
+    let files: Vec<&Found> = found.iter().collect();
     let concerned = |record: &&CampaignRecord| {
-        let is_named = |found: &Found| {
-            found.path == record.path || matches!(&found.content, Content::Campaign(id) if *id == record.id)
+        let is_named = |found: &&Found| {
+            *found.path == *record.path || matches!(&found.content, Content::Campaign(id) if *id == record.id)
         };
         one_file.is_none() || files.iter().any(is_named)
     };
-    let in_force: BTreeMap<CampaignID, InForce> =
-        records.iter().filter(concerned).map(|record| (record.id.clone(), record.in_force())).collect();
+    let in_force: BTreeMap<&CampaignID, InForce<'_>> =
+        records.iter().filter(concerned).map(|record| (&record.id, record.in_force())).collect();
     let seen = Seen { files: &files, blank: files.is_empty(), unsettled: false };
     let wishes = revision::compare(&in_force, seen, settings.guard, now);
     let mut changes = words(&in_force, &wishes.changes);
@@ -93,7 +95,7 @@ pub fn compare(path: Option<&Path>, settings: &Settings, now: Timestamp) -> Resu
     let mut rejected: Vec<String> = Vec::new();
     for (found, campaign, source) in read {
         match campaign {
-            Some(campaign) if !newcomers.contains(found.path.as_str()) => {
+            Some(campaign) if !newcomers.contains(&*found.path) => {
                 let change = *changes.entry(campaign.id.clone()).or_insert("same");
                 if let ("changed", Some(known), Some(bytes)) =
                     (change, before.get(&campaign.id), source.bytes())
@@ -168,7 +170,10 @@ fn relative(source: &Source, root: &Path) -> String {
 }
 
 /// What the changes that a tree asks for are called, for the campaigns that the ledger knows or will.
-fn words(in_force: &BTreeMap<CampaignID, InForce>, changes: &[Change]) -> BTreeMap<CampaignID, &'static str> {
+fn words(
+    in_force: &BTreeMap<&CampaignID, InForce<'_>>,
+    changes: &[Change],
+) -> BTreeMap<CampaignID, &'static str> {
     let mut words: BTreeMap<CampaignID, &'static str> = BTreeMap::new();
     for (id, known) in in_force.iter().filter(|(_, known)| !known.removed) {
         // What has been told already and is so still asks for nothing more.
@@ -178,7 +183,7 @@ fn words(in_force: &BTreeMap<CampaignID, InForce>, changes: &[Change]) -> BTreeM
             _ if known.gone_since.is_some() => "removed",
             _ => "same",
         };
-        words.insert(id.clone(), word);
+        words.insert((*id).clone(), word);
     }
     for change in changes {
         let id = change.campaign();
@@ -199,12 +204,12 @@ fn words(in_force: &BTreeMap<CampaignID, InForce>, changes: &[Change]) -> BTreeM
 
 /// Warns of files that were renamed and have no id of their own: each is another campaign then.
 fn warn_of_renames(
-    files: &[Found],
-    in_force: &BTreeMap<CampaignID, InForce>,
+    files: &[&Found],
+    in_force: &BTreeMap<&CampaignID, InForce<'_>>,
     changes: &BTreeMap<CampaignID, &'static str>,
 ) {
     for (gone, known) in in_force.iter().filter(|(id, _)| changes.get(*id) == Some(&"removed")) {
-        for file in files.iter().filter(|file| file.sha256 == known.sha256) {
+        for file in files.iter().filter(|file| *file.sha256 == *known.sha256) {
             if let Content::Campaign(id) = &file.content
                 && changes.get(id) == Some(&"added")
             {

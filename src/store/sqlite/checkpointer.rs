@@ -46,8 +46,9 @@ pub struct Checkpointer {
 type Copying = Mutex<()>;
 
 thread_local! {
-    /// How long the WAL was, in pages, after this thread's last commit: SQLite tells it to a function alone.
-    static PAGES: Cell<i64> = const { Cell::new(0) };
+    /// How long the WAL was, in pages, after this thread's last commit that wrote anything: SQLite tells it to a
+    /// function alone. None once that has been looked at.
+    static PAGES: Cell<Option<i64>> = const { Cell::new(None) };
 }
 
 impl Checkpointer {
@@ -70,7 +71,7 @@ impl Checkpointer {
             .map_err(|error| StoreError::Failed(format!("its checkpointer cannot be started: {error}")))?;
         writer.pragma_update(None, "wal_autocheckpoint", 0)?;
         writer.wal_hook(Some(|_, pages| {
-            PAGES.set(i64::from(pages));
+            PAGES.set(Some(i64::from(pages)));
             Ok(())
         }));
         Ok(Checkpointer { bounds, copying, committed: Some(committed), thread: Some(thread) })
@@ -79,11 +80,12 @@ impl Checkpointer {
     /// Something was committed by this connection, in this thread. What is committed lasts, whatever becomes of
     /// the copying.
     pub fn committed(&self, connection: &Connection) {
+        // Most commits of an idle daemon have written nothing.
+        let Some(pages) = PAGES.take() else { return };
         if let Some(committed) = &self.committed {
             // A signal waits already, or the thread has ended: then the writer copies alone.
             let _ = committed.try_send(());
         }
-        let pages = PAGES.get();
         let is_being_copied = || matches!(self.copying.try_lock(), Err(TryLockError::WouldBlock));
         if pages < self.bounds.long || (pages < self.bounds.full && is_being_copied()) {
             return;

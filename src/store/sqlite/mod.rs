@@ -18,6 +18,7 @@ mod gateways;
 mod held_back;
 mod inquiries;
 mod looks;
+mod onlooker;
 mod people;
 mod reasons;
 mod received;
@@ -51,8 +52,8 @@ use self::{
 use super::{
     Act, AttemptEnd, Begun, CampaignMark, CampaignRecord, Confirmations, Control, Controlled, CountedReason,
     DecidedSlots, Discrepancy, Drain, GatewayRecord, Inquiry, Intent, LockReason, NewRevision, NewRun,
-    PastCall, ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored, Suppression, Target,
-    Witness,
+    Onlooker, PastCall, ProblemRecord, Question, Reply, RunRecord, Store, StoreError, Stored, Suppression,
+    Target, Witness,
 };
 use crate::{
     campaign::{CampaignID, Caps, RecipientID},
@@ -507,5 +508,9 @@ impl Store for SqliteStore {
 
     fn change_mark(&mut self) -> Stored<i64> {
         Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+    }
+
+    fn onlooker(&self) -> Stored<Option<Box<dyn Onlooker>>> {
+        self.connection.path().map(|path| onlooker::open(Path::new(path))).transpose()
     }
 }

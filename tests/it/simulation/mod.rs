@@ -50,7 +50,7 @@ use campaignd::{
     campaign::RecipientID,
     clock::{Clock, ElapsedClock},
     daemon::{self, Parts, Post, Posts, Signals},
-    folder::{FileState, Folder, FolderFault, Snapshot},
+    folder::{FileState, Folder, FolderFault, Look, Snapshot},
     limits::Limits,
     run::RunID,
     sandbox::{
@@ -86,10 +86,11 @@ struct MemoryFolder {
 }
 
 impl Folder for MemoryFolder {
-    fn scan(&self) -> Result<Arc<Snapshot>, FolderFault> {
+    fn scan(&self, _: Look, _: Timestamp) -> Result<Arc<Snapshot>, FolderFault> {
         let files = self.files.lock().unwrap();
-        let read =
-            |(path, text): (&String, &String)| (path.clone(), FileState::of(text.clone().into_bytes()));
+        let read = |(path, text): (&String, &String)| {
+            (path.as_str().into(), FileState::of(text.clone().into_bytes()))
+        };
         Ok(Arc::new(Snapshot {
             files: files.iter().map(read).collect(),
             git_is_changing: self.git_is_changing.load(Ordering::Relaxed),
