@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::profile::Profile;
+use super::profile::{Encoding, Profile};
 use crate::{
     campaign::RecipientID,
     gateway::{
@@ -28,12 +28,29 @@ pub fn understand(raw: &RawAnswer, asked: &[RecipientID], profile: &Profile, scr
         Err(answer) => return *answer,
     };
     if !profile.success.is_told_by(&told.body) {
-        return told.refused(raw, BLOCK);
+        return suspect_encoding(told.refused(raw, BLOCK), &told, profile.encoding);
     }
     let verdict = verdict(&told, profile);
     let verdicts = asked.iter().map(|id| (id.clone(), verdict.clone())).collect();
     let words = (!told.text.is_empty()).then(|| told.text.clone());
     codes::answer(raw, told.code, words, Reply::Answered(verdicts))
+}
+
+/// An endpoint that expects the other encoding finds no parameters at all, and says of the first that it is missing:
+/// a riddle for whoever sees it in the request.
+fn suspect_encoding(answer: Answer, told: &Told, encoding: Encoding) -> Answer {
+    let misses_one = told.code == Some(414) && (told.text.is_empty() || told.text.ends_with("is empty"));
+    match answer.reply {
+        Reply::Rejected(Reason { code, text }) if misses_one => {
+            let (sent, other) = match encoding {
+                Encoding::Form => ("a form", "json"),
+                Encoding::JSON => ("JSON", "form"),
+            };
+            let text = format!("{text}; it was sent as {sent}: does this endpoint want `encoding: {other}`?");
+            Answer { reply: Reply::Rejected(Reason::new(code, text)), ..answer }
+        }
+        _ => answer,
+    }
 }
 
 fn verdict(told: &Told, profile: &Profile) -> Verdict {
