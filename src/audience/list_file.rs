@@ -56,6 +56,15 @@ pub struct ListReading {
     pub first_bad_lines: Vec<BadLine>,
     /// The columns that its rows have.
     pub columns: BTreeSet<String>,
+    /// When somebody last wrote into it, in Unix milliseconds.
+    pub modified_at_ms: i64,
+}
+
+impl ListReading {
+    /// Whether nothing stood in it.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0 && self.bad_lines == 0
+    }
 }
 
 /// How a list is to be read.
@@ -110,7 +119,8 @@ pub fn read_list(
         return Err(ListFault::Changed { path: order.name() });
     }
     let sha256 = digesting.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(ListReading { sha256, ..read? })
+    let modified_at_ms = before.mtime().saturating_mul(1_000).saturating_add(before.mtime_nsec() / 1_000_000);
+    Ok(ListReading { sha256, modified_at_ms, ..read? })
 }
 
 /// What changes when somebody writes into a file, or puts another one in its place.

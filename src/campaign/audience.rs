@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::{Source, message::AddressedTo};
 
@@ -10,7 +11,7 @@ use super::{Source, message::AddressedTo};
 /// bytes ([`RecipientID::new`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RecipientID(String);
+pub struct RecipientID(SmolStr);
 
 /// Why a text cannot be an id of any provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,16 +30,16 @@ impl RecipientID {
 
     /// The recipient of a delivery to whom the provider alone knows.
     pub fn unlisted() -> RecipientID {
-        RecipientID(RecipientID::UNLISTED.to_owned())
+        RecipientID(SmolStr::new_static(RecipientID::UNLISTED))
     }
 
     /// The longest id taken, in bytes.
     pub const MAX_BYTES: usize = 256;
 
     /// Takes a text as an id, or tells why it cannot be one.
-    pub fn new(text: impl Into<String>) -> Result<RecipientID, BadRecipientID> {
-        let text = text.into();
-        RecipientID::check(&text).map(|()| RecipientID(text))
+    pub fn new(text: impl AsRef<str>) -> Result<RecipientID, BadRecipientID> {
+        let text = text.as_ref();
+        RecipientID::check(text).map(|()| RecipientID(SmolStr::new(text)))
     }
 
     /// Tells why a text cannot be an id, if so.

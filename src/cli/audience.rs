@@ -58,6 +58,8 @@ pub struct AudienceArgs {
 const MEMBERS_A_STEP: usize = 20_000;
 /// How long lists and the provider may take.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+/// How long a page of the provider's may fail: somebody waits at a terminal.
+const PAGE_PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 
 pub async fn run(args: AudienceArgs, settings: &Settings, clock: Arc<dyn Clock>) -> Ended {
     let now = clock.now();
@@ -104,11 +106,12 @@ fn gathering(
     };
     let (source, settings) = (source.clone(), settings.clone());
     Ok(Gathering {
-        name: campaign.id.to_string(),
         gateway,
         list_path: Arc::new(move |list| source.list_path(&settings, list)),
         spill_folder: std::env::temp_dir(),
         give_up_at: clock.now() + PATIENCE,
+        page_patience: Some(PAGE_PATIENCE),
+        tell: Arc::new(|what| output::say(what)),
         clock,
         columns: Arc::default(),
         sought: args.explain.clone(),

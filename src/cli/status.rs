@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{
     Ended, Exit, gateways,
     output::{self, Look},
+    suppress,
     table::{self, Column, Format, FormatArgs, Kind},
 };
 use crate::{
@@ -71,6 +72,9 @@ pub fn run(args: &StatusArgs, settings: &Settings, now: Timestamp) -> Ended {
         return Ok(Exit::Good);
     }
     output::write(&standing(settings, review.locked()?, &look))?;
+    for unfinished in suppress::unfinished(&review, &look)? {
+        output::write(&format!("UNFINISHED  {unfinished}\n"))?;
+    }
     output::write(&look.heading("Campaigns"))?;
     table::write(
         Format::Table,

@@ -10,7 +10,7 @@ use super::{
     Ended, Exit, Failure,
     names::recipient,
     output::{self, Look},
-    table::{Column, FormatArgs, Kind, RowWriter},
+    table::{self, Column, FormatArgs, Kind, RowWriter},
 };
 use crate::{
     audience::{ListOrder, read_list},
@@ -92,7 +92,7 @@ struct ListArgs {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The file is read to its end first: with a bad line nobody is suppressed. A long list is written \
-    in steps: an import that was cut short stands in the ledger's action_log as begun and has suppressed a part of the list; \
+    in steps: an import that was cut short has suppressed a part of the list. `status` and `suppress list` tell of it, and \
     the same command again suppresses the rest."
 )]
 struct ImportArgs {
@@ -268,11 +268,25 @@ fn list(args: &ListArgs, settings: &Settings, now: Timestamp) -> Ended {
     let review = Review::open(&settings.database)?;
     let look = Look::new(settings);
     let mut writer = RowWriter::new(args.format.format, LAYOUT, &look);
+    unfinished(&review, &look)?.iter().for_each(output::say);
     let in_force_at = (!args.all).then_some(now);
     let columns = review
         .suppressions(in_force_at, |columns, cells| -> Result<(), Failure> { writer.row(columns, &cells) })?;
     writer.finish(&columns, "nobody is suppressed")?;
     Ok(Exit::Good)
+}
+
+/// Of which lists only a part may be suppressed, for people.
+pub fn unfinished(review: &Review, look: &Look) -> Stored<Vec<String>> {
+    let imports = review.unfinished_imports()?;
+    let told = table::rows(&imports).map(|row| {
+        let (list, begun_at, who) = (row.text("list"), look.time(&row.text("begun_at")), row.text("who"));
+        format!(
+            "the import of {list}, begun {begun_at} by {who}, is under way or was cut short: only a part of the list is \
+             suppressed; the same `suppress import` again suppresses the rest"
+        )
+    });
+    Ok(told.collect())
 }
 
 /// An instant to come, a local time in the settings' zone, or how long from now.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     assignment::SUPPRESSED,
@@ -32,9 +32,13 @@ use crate::{
 
 /// Where a list lies, or that it leads out of the folder.
 pub type ListPath = dyn Fn(&str) -> io::Result<PathBuf> + Send + Sync;
+/// Is told something.
+pub type Tell = dyn Fn(&str) + Send + Sync;
 
 /// How long a list that changed while it was read is left alone.
 const LIST_RETRY: Duration = Duration::from_secs(1);
+/// Who copies a file empties it first: a list that is empty, and has been for less, may be on its way.
+const EMPTY_MS: i64 = 2_000;
 
 /// Why an audience could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,8 @@ pub enum OpeningFault {
     TooMany(String),
     #[error("the provider names nobody when it is asked for {0}")]
     Nobody(String),
+    #[error("its sources name nobody: {}", .0.join(", "))]
+    Empty(Vec<String>),
     #[error("page {page} of {what} is the one before it again")]
     Repeated { what: String, page: u32 },
     #[error("{what} changed, or were not all listed, in each of {passes} passes over them")]
@@ -71,8 +77,6 @@ pub enum OpeningFault {
 /// Whose audience is gathered, and with what.
 #[derive(Clone)]
 pub struct Gathering {
-    /// What the log calls it: the run's id, or the campaign's.
-    pub name: String,
     pub campaign: Arc<Campaign>,
     pub gateway: Arc<dyn Gateway>,
     /// Where a list of the campaign lies.
@@ -81,6 +85,10 @@ pub struct Gathering {
     pub clock: Arc<dyn Clock>,
     /// When it is too late to go on.
     pub give_up_at: Timestamp,
+    /// How long a page of the provider's may fail where somebody waits for it; None: as long as there is time.
+    pub page_patience: Option<SignedDuration>,
+    /// Tells whoever waits why it takes longer.
+    pub tell: Arc<Tell>,
     /// The columns whose values are wanted.
     pub columns: Arc<BTreeSet<String>>,
     /// Whom alone to gather, where it is asked after one person.
@@ -206,12 +214,12 @@ impl Gathering {
     /// Reads a list, again when it changes meanwhile.
     async fn read(
         &self,
-        list: &ListFile,
+        named: &ListFile,
         sources: SourceSet,
         columns: Arc<BTreeSet<String>>,
     ) -> Result<(Gatherer, ListReading), OpeningFault> {
         loop {
-            let (gathering, list, columns) = (self.clone(), list.clone(), columns.clone());
+            let (gathering, list, columns) = (self.clone(), named.clone(), columns.clone());
             let wanted = Wanted::default();
             let is_wanted = wanted.0.clone();
             let work = move || {
@@ -244,13 +252,23 @@ impl Gathering {
                 });
                 read.map(|reading| (gatherer, reading))
             };
-            match blocking(work).await? {
-                Err(ListFault::Changed { path }) if self.clock.now() <= self.give_up_at => {
-                    tracing::warn!(run = %self.name, "{path} changed while it was read: it is read again");
-                    tokio::time::sleep(LIST_RETRY).await;
+            let read = blocking(work).await?;
+            let now = self.clock.now();
+            let why = match &read {
+                Err(ListFault::Changed { path }) => format!("{path} changed while it was read"),
+                Ok((_, reading))
+                    if reading.is_empty()
+                        && (0..EMPTY_MS).contains(&(now.as_millisecond() - reading.modified_at_ms)) =>
+                {
+                    format!("{} is empty and was just written", named.path)
                 }
-                other => return Ok(other?),
+                _ => return Ok(read?),
+            };
+            if now > self.give_up_at {
+                return Ok(read?);
             }
+            (self.tell)(&format!("{why}: it is read again"));
+            tokio::time::sleep(LIST_RETRY).await;
         }
     }
 }

@@ -47,8 +47,12 @@ pub async fn list(
         }
         known = compared.known;
         tracing::info!(
-            run = %gathering.name, pass, users = compared.all, new = compared.new, undisturbed,
-            "the list of {} is read again", name(listed)
+            pass,
+            users = compared.all,
+            new = compared.new,
+            undisturbed,
+            "the list of {} is read again",
+            name(listed)
         );
     }
     Err(OpeningFault::Unstable { what: name(listed), passes: PASSES })
@@ -134,6 +138,7 @@ fn compare(known: Gatherer, pass: usize, sources: SourceSet, spill_folder: &Path
 
 /// One page, asked for again while it fails and there is time.
 async fn page(gathering: &Gathering, listed: Listed<'_>, page_number: u32) -> Result<UserPage, OpeningFault> {
+    let mut give_up_at = None;
     loop {
         let asked: Result<UserPage, ReadFault> = match listed {
             Listed::Everyone => gathering.gateway.users(&gathering.campaign.message, page_number).await,
@@ -143,10 +148,18 @@ async fn page(gathering: &Gathering, listed: Listed<'_>, page_number: u32) -> Re
             Ok(page) => return Ok(page),
             Err(fault) => fault,
         };
-        if gathering.clock.now() + PAGE_RETRY > gathering.give_up_at {
+        let again_at = gathering.clock.now() + PAGE_RETRY;
+        let give_up_at = *give_up_at.get_or_insert_with(|| {
+            let patience = gathering.page_patience.and_then(|patience| again_at.checked_add(patience).ok());
+            patience.map_or(gathering.give_up_at, |at| at.min(gathering.give_up_at))
+        });
+        if again_at > give_up_at {
             return Err(OpeningFault::Unlisted { what: name(listed), fault });
         }
-        tracing::warn!(run = %gathering.name, page = page_number, %fault, "a page of {} failed", name(listed));
+        (gathering.tell)(&format!(
+            "page {page_number} of {} cannot be read and is asked for again: {fault}",
+            name(listed)
+        ));
         tokio::time::sleep(PAGE_RETRY.unsigned_abs()).await;
     }
 }

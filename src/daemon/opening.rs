@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, sync::Arc};
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 pub use super::gathering::OpeningFault;
 use super::{
@@ -62,6 +62,10 @@ pub async fn open(
             source.name, source.bad_lines, assignment.run
         );
     }
+    let named = sources.iter().filter(|source| source.side == Side::Include);
+    if named.clone().all(|source| source.ids == 0) {
+        return Err(OpeningFault::Empty(named.map(|source| source.name.clone()).collect()));
+    }
     let included = Gathered::side(&sources, Side::Include);
     let excluded = Gathered::side(&sources, Side::Exclude);
     let opening = Opening { members: From::Many(members), sources, included, excluded };
@@ -70,16 +74,18 @@ pub async fn open(
 
 fn gathering(parts: &Parts, assignment: &Assignment, gateway: &Arc<dyn Gateway>) -> Gathering {
     let (folder, path) = (parts.folder.clone(), assignment.path.clone());
+    let run = assignment.run.clone();
     let template = assignment.campaign.template.as_ref();
     let columns = template.map(|template| template.columns().clone()).unwrap_or_default();
     Gathering {
-        name: assignment.run.to_string(),
         campaign: Arc::clone(&assignment.campaign),
         gateway: Arc::clone(gateway),
         list_path: Arc::new(move |list| folder.list_path(&path, list)),
         spill_folder: parts.spill_folder.clone(),
         clock: Arc::clone(&parts.clock),
         give_up_at: assignment.start_by,
+        page_patience: None,
+        tell: Arc::new(move |what| tracing::warn!(%run, "{what}")),
         columns: Arc::new(columns),
         sought: None,
         named: assignment.only_to.clone(),
@@ -142,8 +148,8 @@ async fn store(
         From::Many(members) => (Source::Many(members), Pace::Patient),
     };
     let ledger = Paced { ledger: &parts.ledger, pace };
-    let mut judging =
-        Judging { parts, assignment, ledger, screen: assignment.screen(), sides, source: Some(source) };
+    let (screen, ahead) = (assignment.screen(), Some(source.read_ahead()));
+    let mut judging = Judging { parts, assignment, ledger, screen, sides, ahead };
     let mut writing = Writing { parts, assignment, ledger, before: Before::Nothing };
     let (mut judged, mut is_last) = judging.next().await?;
     loop {
@@ -156,8 +162,8 @@ async fn store(
             }
         };
         if !is_last {
-            // While a part is written, the next one is read.
-            let (written, next) = tokio::join!(writing.write(part), judging.next());
+            // While a part is written, the next one is judged, and that behind it is read.
+            let (next, written) = tokio::join!(judging.next(), writing.write(part));
             written?;
             (judged, is_last) = next?;
             continue;
@@ -192,12 +198,25 @@ enum Source {
     Many(Members),
 }
 
+/// A part that is being read, and what comes behind it.
+type Ahead = JoinHandle<(io::Result<Vec<Member>>, Source)>;
+
 impl Source {
     fn part(&mut self) -> io::Result<Vec<Member>> {
-        match self {
-            Source::Few(members) => Ok(members.take(MEMBERS_A_PART).collect()),
-            Source::Many(members) => members.take(MEMBERS_A_PART).collect(),
+        let members = match self {
+            Source::Few(members) => return Ok(members.take(MEMBERS_A_PART).collect()),
+            Source::Many(members) => members,
+        };
+        let mut part = Vec::with_capacity(MEMBERS_A_PART);
+        for member in members.take(MEMBERS_A_PART) {
+            part.push(member?);
         }
+        Ok(part)
+    }
+
+    /// Reads the next part: where blocking is allowed, since the merge reads from disk.
+    fn read_ahead(mut self) -> Ahead {
+        tokio::task::spawn_blocking(move || (self.part(), self))
     }
 }
 
@@ -206,7 +225,7 @@ impl Source {
 enum Pace {
     /// It is small.
     AtOnce,
-    /// It lets others pass.
+    /// It lets others pass, and the disk need not have it before the run is sealed.
     Patient,
 }
 
@@ -223,7 +242,7 @@ impl Paced<'_> {
     ) -> Stored<R> {
         match self.pace {
             Pace::AtOnce => self.ledger.call(work).await,
-            Pace::Patient => self.ledger.call_patiently(work).await,
+            Pace::Patient => self.ledger.call_loosely(work).await,
         }
     }
 }
@@ -237,18 +256,17 @@ struct Judging<'a> {
     /// The sources that name the audience, and those that exclude.
     sides: (SourceSet, SourceSet),
     /// None after the last part.
-    source: Option<Source>,
+    ahead: Option<Ahead>,
 }
 
 impl Judging<'_> {
     /// The next part, and whether it is the last.
     async fn next(&mut self) -> Result<(Judged, bool), OpeningFault> {
-        let Some(mut source) = self.source.take() else { return Ok((Judged::default(), true)) };
-        // The merge reads from disk, so it is done where blocking is allowed.
-        let (members, source) = blocking(move || (source.part(), source)).await?;
+        let Some(ahead) = self.ahead.take() else { return Ok((Judged::default(), true)) };
+        let (members, source) = ahead.await.map_err(|error| io::Error::other(error.to_string()))?;
         let members = members?;
         let is_last = members.len() < MEMBERS_A_PART;
-        self.source = Some(source).filter(|_| !is_last);
+        self.ahead = (!is_last).then(|| source.read_ahead());
         let judged = self.held_back(members).await?.judge(&self.screen, self.sides);
         Ok((judged, is_last))
     }
@@ -282,20 +300,27 @@ struct Asked {
 
 impl Asked {
     fn judge(mut self, screen: &Screen<'_>, sides: (SourceSet, SourceSet)) -> Judged {
-        let mut judged = Judged { asked: Vec::new(), excluded: Vec::new() };
         let (included, excluded) = sides;
-        for member in self.members.into_iter().filter(|member| member.sources.meets(included)) {
+        let mut left_out = Vec::new();
+        // Mostly everyone is asked, and then nobody is moved.
+        self.members.retain(|member| {
+            if !member.sources.meets(included) {
+                return false;
+            }
             let held = Held {
                 suppressed: held(&mut self.suppressed, &member.id),
                 capped: held(&mut self.capped, &member.id),
             };
             match screen.judge(&member.id, member.sources.meets(excluded), held) {
-                Screened::NotSampled => {}
-                Screened::Excluded(reason) => judged.excluded.push((member.id, reason)),
-                Screened::Asked => judged.asked.push(member),
+                Screened::NotSampled => false,
+                Screened::Excluded(reason) => {
+                    left_out.push((member.id.clone(), reason));
+                    false
+                }
+                Screened::Asked => true,
             }
-        }
-        judged
+        });
+        Judged { asked: self.members, excluded: left_out }
     }
 }
 
@@ -379,7 +404,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Writes the last part and seals the run, in one transaction.
+    /// Writes the last part and seals the run, in one transaction. With it all parts before are durable.
     async fn seal(self, part: Part, sources: Vec<SourceRecord>) -> Result<RunState, OpeningFault> {
         let (assignment, before) = (self.assignment, self.before);
         let size = before.size() + part.included;
@@ -390,6 +415,7 @@ impl Writing<'_> {
         }
         let (run, now) = (assignment.run.clone(), self.parts.clock.now());
         let sealed = self
+            .parts
             .ledger
             .call(move |store| {
                 part.write(store, &run, before, now)?;

@@ -5,30 +5,35 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{Error, Response},
+    faults,
     keep::Change,
     users::User,
     world::{Pagination, World, bind},
 };
 
+/// The calls that list people, page by page.
+pub const USERS: &str = "/user/get_users";
+pub const MEMBERS: &str = "/group/get_group_member_list";
+
 impl World {
     /// Answers a call about accounts or groups; None: it is no such call.
     pub(super) fn account_call(&self, path: &str, body: &[u8]) -> Option<Result<Response, Error>> {
         Some(match path {
-            "/user/get_users" => self.get_users(body),
+            USERS => self.get_users(body),
             "/user/get_all_users_uid" => self.get_all_users_uid(body),
             "/user/account_check" => self.account_check(body),
             "/user/get_users_info" => self.get_users_info(body),
             "/user/user_register" => self.user_register(body),
             "/user/set_global_msg_recv_opt" => self.set_receive_option(body),
             "/friend/add_black" => self.add_black(body),
-            "/group/get_group_member_list" => self.group_member_list(body),
+            MEMBERS => self.group_member_list(body),
             "/group/get_group_member_user_id" => self.group_members(body),
             _ => return None,
         })
     }
 
     fn get_users(&self, body: &[u8]) -> Result<Response, Error> {
-        let (skip, take) = page(body)?;
+        let (skip, take) = self.page(USERS, body)?;
         let state = self.state();
         let row = |user: User<'_>| {
             json!({"userID": user.id, "nickname": user.id, "faceURL": "", "ex": "", "createTime": 0,
@@ -144,7 +149,7 @@ impl World {
             #[serde(rename = "groupID")]
             group: String,
         }
-        let (skip, take) = page(body)?;
+        let (skip, take) = self.page(MEMBERS, body)?;
         let Body { group } = bind(body)?;
         let state = self.state();
         let all = state.groups.members(&group);
@@ -152,6 +157,20 @@ impl World {
         let members: Vec<Value> = all.iter().skip(skip).take(take).map(row).collect();
         let members = if members.is_empty() { Value::Null } else { members.into() };
         Ok(Response::data(&json!({"total": all.len(), "members": members})))
+    }
+
+    /// How many of a list to skip and to take. Faults hit no page that is the first.
+    fn page(&self, path: &str, body: &[u8]) -> Result<(usize, usize), Error> {
+        let (skip, take) = page(body)?;
+        if skip == 0 {
+            return Ok((skip, take));
+        }
+        let faults = &mut self.state().faults;
+        if faults::take(&mut faults.repeat_pages, path).is_some() {
+            return Ok((0, take));
+        }
+        let moved = faults::take(&mut faults.move_pages, path).map_or(0, |fault| fault.by);
+        Ok((skip.saturating_add(moved), take))
     }
 
     fn group_members(&self, body: &[u8]) -> Result<Response, Error> {

@@ -59,6 +59,11 @@ pub struct Faults {
     pub message_service_killed: Option<CutAfter>,
     /// The cache hangs while this is answered.
     pub cache_hangs: Option<CacheHangs>,
+    /// A list moves between two of its pages, as when people leave it: so many whom the page would have named are
+    /// passed over.
+    pub move_pages: Option<MovePages>,
+    /// A page behind the first of a list is the first page.
+    pub repeat_pages: Option<RepeatPages>,
     /// All tokens issued so far are expired.
     pub expire_tokens: bool,
     /// All tokens issued so far are unknown.
@@ -119,6 +124,9 @@ macro_rules! counted {
     )* };
 }
 
+/// Those that list people, page by page.
+const LISTS: &[&str] = &[super::accounts::USERS, super::accounts::MEMBERS];
+
 const EVERYTHING: &[&str] = &["/"];
 const MESSAGES: &[&str] = &["/msg/"];
 
@@ -146,6 +154,11 @@ counted! {
         /// So many milliseconds between two drops of 16 bytes.
         pause_ms: u64,
     }
+    MovePages hits LISTS {
+        /// How many move.
+        by: usize,
+    }
+    RepeatPages hits LISTS {}
     CacheHangs hits SENDS {
         /// So many milliseconds.
         for_ms: u64,

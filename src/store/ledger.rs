@@ -81,8 +81,9 @@ impl Ledger {
         }
     }
 
-    /// As [`Ledger::call`], for work that takes long and has time: others do not wait for it.
-    pub async fn call_patiently<R: Send + 'static>(
+    /// As [`Ledger::call`], for a part of work that takes long: others do not wait for it, and it does not wait for
+    /// the disk. A power loss may undo it, with all such parts since the last change that [`Ledger::call`] made.
+    pub async fn call_loosely<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Store) -> Stored<R> + Send + 'static,
     ) -> Stored<R> {
@@ -258,9 +259,9 @@ impl Desk {
     }
 }
 
-/// Commits one change.
+/// Commits one change that need not be durable yet.
 fn write(store: &mut dyn Store, job: Job) {
-    if let Err(error) = store.begin() {
+    if let Err(error) = store.begin_loosely() {
         return job(Err(error))(Ok(()));
     }
     let reply = job(Ok(&mut *store));

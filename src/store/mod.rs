@@ -156,6 +156,9 @@ pub struct Discrepancy {
 pub trait Store: Send {
     /// Opens a transaction.
     fn begin(&mut self) -> Stored<()>;
+    /// Opens a transaction whose commit does not wait for the disk: a power loss may undo it, until a later one
+    /// has waited. For what is of no use before such a later one.
+    fn begin_loosely(&mut self) -> Stored<()>;
     /// Makes it durable.
     fn commit(&mut self) -> Stored<()>;
     fn roll_back(&mut self);

@@ -1,6 +1,9 @@
 //! Audiences with the built program: who is written to, who is not and why, as people ask and see it.
 
 mod asking;
+mod bad_input;
+mod interrupted;
+mod pages;
 mod sources;
 mod suppressing;
 mod templates;

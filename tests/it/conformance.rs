@@ -57,7 +57,7 @@ fn mark() -> String {
     format!("conformance {}", CALLS.fetch_add(1, Ordering::Relaxed))
 }
 
-fn id(text: impl Into<String>) -> RecipientID {
+fn id(text: impl AsRef<str>) -> RecipientID {
     RecipientID::new(text).unwrap()
 }
 

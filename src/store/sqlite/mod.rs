@@ -76,6 +76,8 @@ pub struct SqliteStore {
     checkpointer: Option<Checkpointer>,
     connection: Connection,
     fence: Fence,
+    /// Commits do not wait for the disk now.
+    is_loose: bool,
 }
 
 impl SqliteStore {
@@ -107,7 +109,7 @@ impl SqliteStore {
             )
             .map_err(|error| opened(path, error))?;
         migrate(&mut connection, path, now)?;
-        Ok(SqliteStore { checkpointer: None, connection, fence: Fence::beside(path) })
+        Ok(SqliteStore { checkpointer: None, connection, fence: Fence::beside(path), is_loose: false })
     }
 
     /// Has the WAL copied into the ledger's file, at `path`, beside the writing: for a daemon, whose commits
@@ -119,6 +121,20 @@ impl SqliteStore {
     fn checkpointed(self, path: &Path, bounds: Bounds) -> Stored<SqliteStore> {
         let checkpointer = Some(Checkpointer::start(path, &self.connection, bounds)?);
         Ok(SqliteStore { checkpointer, ..self })
+    }
+
+    fn begin_as(&mut self, loose: bool) -> Stored<()> {
+        if !self.connection.is_autocommit() {
+            self.roll_back();
+        }
+        if self.is_loose != loose {
+            // What a later commit syncs is the whole WAL.
+            self.connection.pragma_update(None, "synchronous", if loose { "NORMAL" } else { "FULL" })?;
+            self.is_loose = loose;
+        }
+        self.fence.beginning()?;
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.fence.check(&self.connection).inspect_err(|_| self.roll_back())
     }
 
     /// A full disk ends a whole transaction, not one statement. What comes after must not begin one of its
@@ -133,12 +149,11 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn begin(&mut self) -> Stored<()> {
-        if !self.connection.is_autocommit() {
-            self.roll_back();
-        }
-        self.fence.beginning()?;
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        self.fence.check(&self.connection).inspect_err(|_| self.roll_back())
+        self.begin_as(false)
+    }
+
+    fn begin_loosely(&mut self) -> Stored<()> {
+        self.begin_as(true)
     }
 
     fn commit(&mut self) -> Stored<()> {

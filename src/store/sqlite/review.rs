@@ -338,6 +338,11 @@ impl Review {
         )
     }
 
+    /// Imports of suppressions that are under way or were cut short: begun_at, who, list.
+    pub fn unfinished_imports(&self) -> Stored<Rows> {
+        self.query(suppressions::UNFINISHED, [])
+    }
+
     /// Who of all ids from `first` to `last` is suppressed, in their order, with the reason.
     pub fn suppressed_between(
         &self,

@@ -44,6 +44,16 @@ pub fn remove(connection: &Connection, recipients: &[RecipientID]) -> Stored<u64
     Ok(removed)
 }
 
+/// Imports that were begun and are not recorded as done, each list once.
+pub const UNFINISHED: &str =
+    "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', begun.at / 1000.0, 'unixepoch') AS begun_at,
+        begun.who, begun.target AS list
+     FROM action begun
+     WHERE begun.verb = 'suppress begun' AND NOT EXISTS (SELECT 1 FROM action later
+        WHERE later.action > begun.action AND later.target = begun.target
+            AND later.verb IN ('suppress', 'suppress begun'))
+     ORDER BY begun.action";
+
 pub const ANY: &str = "SELECT EXISTS (SELECT 1 FROM suppression WHERE expires_at IS NULL OR expires_at > ?1)";
 
 /// Whether any is in force.

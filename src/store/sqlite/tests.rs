@@ -106,6 +106,22 @@ fn what_is_asked_for_every_batch_is_found_by_an_index() {
     }
 }
 
+#[test]
+fn only_a_loose_commit_does_not_wait_for_the_disk() {
+    let (_folder, mut store) = store();
+    let synchronous = |store: &SqliteStore| {
+        store.connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap()
+    };
+    for loose in [false, true, true, false] {
+        if loose { store.begin_loosely() } else { store.begin() }.unwrap();
+        store.question_ask(&question(), Timestamp::UNIX_EPOCH).unwrap();
+        // NORMAL, or FULL.
+        assert_eq!(synchronous(&store), if loose { 1 } else { 2 });
+        store.commit().unwrap();
+    }
+    assert_eq!(store.questions_open().unwrap().len(), 4);
+}
+
 fn question() -> Question {
     Question::Send { campaign: "sale".to_owned(), to: Vec::new(), again: false }
 }

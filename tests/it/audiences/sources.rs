@@ -8,17 +8,17 @@ use crate::{
     office::Office,
 };
 
-const MESSAGE: &str =
+pub const MESSAGE: &str =
     "message: {contentType: text, content: {content: hi}}\nschedules: [{at: 2099-11-11T09:00}]\n";
 
-fn compressed(path: &Path, content: &[u8]) {
+pub fn compressed(path: &Path, content: &[u8]) {
     let mut encoder =
         flate2::write::GzEncoder::new(std::fs::File::create(path).unwrap(), flate2::Compression::fast());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap();
 }
 
-fn numbered(from: u32, to: u32) -> BTreeSet<String> {
+pub fn numbered(from: u32, to: u32) -> BTreeSet<String> {
     (from..=to).map(|number| format!("u{number:05}")).collect()
 }
 
@@ -31,73 +31,136 @@ pub fn send(desk: &Desk, name: &str) -> Said {
 /// Sends a campaign with this audience and gives who got it, by the server's truth. The ledger must say the
 /// same.
 #[track_caller]
-fn sent(office: &Office, name: &str, audience: &str) -> BTreeSet<String> {
+pub fn sent(office: &Office, name: &str, audience: &str) -> BTreeSet<String> {
     let desk = &office.desk;
     desk.write(&format!("campaigns/{name}.yaml"), &format!("{MESSAGE}{audience}\n"));
     desk.ends(&["check", "--strict", &format!("campaigns/{name}.yaml")], 0);
     let said = send(desk, name);
-    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(said.code, 0, "{name}: {}", said.err);
     office.compare(name);
     office.taken(name).into_keys().collect()
 }
 
+/// How a list file is written.
+struct List {
+    /// Also what its campaign is called.
+    ending: &'static str,
+    column: Option<&'static str>,
+    content: fn(&BTreeSet<String>) -> String,
+}
+
+/// Each with what real files have: marks, other line breaks, empty lines, repetitions, quotes, other columns.
+const LISTS: [List; 4] = [
+    List {
+        ending: "csv",
+        column: Some("用户"),
+        content: |ids| {
+            let rows: String =
+                ids.iter().map(|id| format!("\"Li, \"\"李\"\"\",{id}\r\n\"x\ny\",{id}\r\n")).collect();
+            format!("姓名,用户\r\n{rows}")
+        },
+    },
+    List {
+        ending: "txt",
+        column: None,
+        content: |ids| ids.iter().map(|id| format!("{id}\r\n\n  {id} \n")).collect(),
+    },
+    List {
+        ending: "ndjson",
+        column: Some("用户"),
+        content: |ids| {
+            let rows = ids
+                .iter()
+                .map(|id| format!("{{\"n\":1,\"用户\":\"{id}\",\"姓名\":\"李\"}}\n{{\"用户\":\"{id}\"}}\n"));
+            rows.collect()
+        },
+    },
+    // Ids alone.
+    List {
+        ending: "ids.ndjson",
+        column: None,
+        content: |ids| ids.iter().map(|id| format!("\"{id}\"\n")).collect(),
+    },
+];
+
+/// Writes the list as each encoding and, if so, compressed; gives a source for each and its name.
+fn list_sources(office: &Office, ids: &BTreeSet<String>) -> Vec<(String, String)> {
+    let mut sources = Vec::new();
+    for List { ending, column, content } in LISTS {
+        for (encoding, zipped) in [("utf-8", false), ("utf-8", true), ("gb18030", false), ("gb18030", true)] {
+            let text = content(ids);
+            let bytes = match encoding {
+                "gb18030" => encoding_rs::GB18030.encode(&text).0.into_owned(),
+                // A mark besides, as spreadsheets write it.
+                _ => format!("\u{FEFF}{text}").into_bytes(),
+            };
+            let name = format!("{encoding}{}.{ending}{}", sources.len(), if zipped { ".gz" } else { "" });
+            let path = office.desk.path("campaigns/lists").join(&name);
+            if zipped {
+                compressed(&path, &bytes)
+            } else {
+                std::fs::write(path, bytes).unwrap()
+            }
+            let column = column.map_or(String::new(), |column| format!(", column: {column}"));
+            sources.push((
+                name.replace("..", "."),
+                format!("{{file: lists/{name}{column}, encoding: {encoding}}}"),
+            ));
+        }
+    }
+    sources
+}
+
 #[test]
 fn one_campaign_for_each_source_reaches_whom_it_names() {
-    let office = Office::open(&["--users", "1200", "--groups", "3"], "");
+    let office = Office::open(&["--users", "60", "--groups", "2"], "");
     let desk = &office.desk;
     std::fs::create_dir(desk.path("campaigns/lists")).unwrap();
     let _daemon = desk.serve();
-
-    desk.write(
-        "campaigns/lists/a.csv",
-        "\u{FEFF}name,userID\r\n\"Li, \"\"Lei\"\"\",u00001\r\nHan,u00002\r\n\"x\ny\",u00002\r\n",
-    );
-    assert_eq!(sent(&office, "csv", "recipients: [{file: lists/a.csv, column: userID}]"), numbered(1, 2));
-
-    desk.write("campaigns/lists/a.txt", "u00005\r\n\n  u00006 \nu00005\n");
-    assert_eq!(sent(&office, "txt", "recipients: [{file: lists/a.txt}]"), numbered(5, 6));
-
-    desk.write(
-        "campaigns/lists/a.ndjson",
-        "{\"userID\":\"u00007\",\"n\":1}\n{\"n\":2,\"userID\":\"u00008\"}\n",
-    );
-    assert_eq!(
-        sent(&office, "ndjson", "recipients: [{file: lists/a.ndjson, column: userID}]"),
-        numbered(7, 8)
-    );
-
-    let many: String = numbered(1, 900).into_iter().map(|id| id + "\n").collect();
-    compressed(&desk.path("campaigns/lists/a.csv.gz"), format!("userID\n{many}").as_bytes());
-    assert_eq!(
-        sent(&office, "gzip", "recipients: [{file: lists/a.csv.gz, column: userID}]"),
-        numbered(1, 900)
-    );
-
-    let (chinese, _, _) = encoding_rs::GB18030.encode("姓名,用户\r\n李雷,u00011\r\n韩梅梅,u00012\r\n");
-    std::fs::write(desk.path("campaigns/lists/b.csv"), chinese).unwrap();
-    assert_eq!(
-        sent(&office, "gb18030", "recipients: [{file: lists/b.csv, column: 用户, encoding: gb18030}]"),
-        numbered(11, 12)
-    );
-
+    let of_lists = numbered(5, 8);
     // Groups of the sandbox have the sender and the first ten users.
     let mut members = numbered(1, 10);
     members.insert("notice".to_owned());
-    assert_eq!(sent(&office, "members", "recipients: [{membersOf: g1001}]"), members);
-
-    // More than two pages of users; left out are the group, a compressed list, and an id.
-    assert_eq!(
-        sent(
-            &office,
-            "everyone",
-            "isSendAll: true\nexclude: [{membersOf: g1002}, {file: lists/a.csv.gz, column: userID}, {ids: [u01200]}]"
-        ),
-        numbered(901, 1199)
-    );
-    let shown = desk.ends(&["show", "everyone"], 0).out;
-    for part in ["isSendAll", "membersOf g1002", "lists/a.csv.gz"] {
+    let mut sources: Vec<(String, String, BTreeSet<String>)> = vec![
+        ("ids".to_owned(), "{ids: [u00021, u00022, u00021]}".to_owned(), numbered(21, 22)),
+        ("members".to_owned(), "{membersOf: g1001}".to_owned(), members),
+    ];
+    let lists = list_sources(&office, &of_lists);
+    sources.extend(lists.into_iter().map(|(name, source)| (name, source, of_lists.clone())));
+    let everyone = numbered(1, 60);
+    for (name, source, named) in &sources {
+        assert_eq!(
+            sent(&office, &format!("in-{name}"), &format!("recipients: [{source}]")),
+            *named,
+            "{name}"
+        );
+        let audience = format!("isSendAll: true\nexclude: [{source}]");
+        let left = everyone.difference(named).cloned().collect();
+        assert_eq!(sent(&office, &format!("out-{name}"), &audience), left, "{name} excluded");
+    }
+    assert_eq!(sent(&office, "named", "recvIDs: [u00031, u00032, u00031]"), numbered(31, 32));
+    // All of them together: a union without those who are excluded, whatever names them.
+    let union: Vec<&str> = sources.iter().take(14).map(|(_, source, _)| source.as_str()).collect();
+    let audience =
+        format!("recipients: [{}]\nexclude: [{{ids: [u00021]}}, {{file: lists/o.txt}}]", union.join(", "));
+    desk.write("campaigns/lists/o.txt", "u00007\nu00050\n");
+    let mut expected = numbered(1, 10);
+    expected.extend(["notice".to_owned(), "u00022".to_owned()]);
+    expected.remove("u00007");
+    assert_eq!(sent(&office, "union", &audience), expected);
+    let shown = desk.ends(&["show", "union"], 0).out;
+    for part in ["ids (3)", "membersOf g1001", "lists/o.txt"] {
         assert!(shown.contains(part), "{shown}");
     }
+    // A group is one recipient.
+    let text = MESSAGE.replace("{contentType: text,", "{contentType: text, sessionType: group,");
+    desk.write("campaigns/groups.yaml", &format!("{text}groupIDs: [g1001, g1002]\n"));
+    assert_eq!(send(desk, "groups").code, 0);
+    assert_eq!(office.outcomes("groups").into_keys().collect::<Vec<_>>(), ["g1001", "g1002"]);
+    let received: Vec<serde_json::Value> =
+        serde_json::from_str(&office.ask("GET", "/sandbox/received", "")).unwrap();
+    let groups: Vec<&str> = received.iter().filter_map(|message| message["groupID"].as_str()).collect();
+    assert_eq!(groups.len(), 2, "{groups:?}");
 }
 
 #[test]

@@ -73,6 +73,31 @@ fn a_long_import_is_recorded_as_begun_and_as_done() {
 }
 
 #[test]
+fn an_import_that_is_killed_is_told_of_until_it_is_done_again() {
+    const IDS: i64 = 300_000;
+    let desk = Desk::new(SETTINGS, &[]);
+    let _daemon = desk.serve();
+    desk.write("long.txt", &(1..=IDS).map(|number| format!("u{number:06}\n")).collect::<String>());
+    let import = ["suppress", "import", "long.txt"];
+    let mut child = desk.command(&import).spawn().unwrap();
+    let ledger = rusqlite::Connection::open(desk.path("campaignd.db")).unwrap();
+    let count =
+        || ledger.query_row("SELECT count(*) FROM suppression", [], |row| row.get::<_, i64>(0)).unwrap();
+    desk.patiently(|| count() > 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let part = count();
+    assert!((1..IDS).contains(&part), "{part} are suppressed");
+    let told = "the import of long.txt, begun";
+    assert!(desk.ends(&["status"], 0).out.contains(told));
+    assert!(desk.ends(&["suppress", "list"], 0).err.contains(told));
+    assert_eq!(desk.ends(&import, 0).out, format!("suppressed {}, {part} were already\n", IDS - part));
+    assert_eq!(count(), IDS);
+    assert!(!desk.ends(&["status"], 0).out.contains(told));
+    assert!(!desk.ends(&["suppress", "list"], 0).err.contains(told));
+}
+
+#[test]
 fn a_bad_list_suppresses_nobody() {
     let desk = Desk::new(SETTINGS, &[]);
     desk.ends(&["suppress", "add", "u00001"], 4);

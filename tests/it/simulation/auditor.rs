@@ -35,6 +35,7 @@ pub fn judge(
     auditor.the_limit_was_kept(world, recipients_a_second);
     auditor.the_limits_of_netease_were_kept();
     auditor.whoever_is_to_be_left_alone_is(world, suppressions);
+    auditor.whoever_is_held_out_stays_so(&taken);
     Judgement { findings: auditor.findings, summary: auditor.looked_at.join(", ") }
 }
 
@@ -269,6 +270,29 @@ impl Auditor {
                 .push(format!("{most} recipients within a second; allowed are {recipients_a_second}"));
         }
         self.looked_at.push(format!("at most {most} a second"));
+    }
+
+    /// `holdout: 20%` of `capped-many`: the same people in each of its runs, about so many, and none of them ever
+    /// got it.
+    fn whoever_is_held_out_stays_so(&mut self, taken: &Taken) {
+        let of_campaign = |run: &str| run.starts_with("capped-many@");
+        let got: BTreeSet<&str> =
+            taken.keys().filter(|(run, _)| of_campaign(run)).map(|(_, id)| id.as_str()).collect();
+        let held: BTreeSet<String> = self
+            .rows(
+                "SELECT DISTINCT recipient FROM delivery_log
+                 WHERE campaign = 'capped-many' AND reason_code = 'holdout'",
+                |row| row.get(0),
+            )
+            .into_iter()
+            .collect();
+        let both = held.iter().filter(|id| got.contains(id.as_str()));
+        self.findings.extend(both.map(|id| format!("{id} is held out of capped-many, and got it")));
+        // 30 % of some 700 are the sample; of these 20 % are about 42.
+        if got.len() >= 80 && !(20..=70).contains(&held.len()) {
+            self.findings.push(format!("{} are held out beside {} who got it", held.len(), got.len()));
+        }
+        self.looked_at.push(format!("{} held out", held.len()));
     }
 
     /// Suppressions, exclusions, caps, `notAgainWithin`, samples: by what the provider took.

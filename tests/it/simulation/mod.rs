@@ -248,7 +248,8 @@ impl Simulation {
             "capped-many.yaml",
             &format!(
                 "{message}\n{cap}\nrecipients: [{{file: list.txt}}, {{membersOf: g1001}}]\n\
-                 exclude: [{{membersOf: g1002}}, {{file: quiet.txt}}]\nsample: 30%\nschedules: [{{every: 9m}}]\n"
+                 exclude: [{{membersOf: g1002}}, {{file: quiet.txt}}]\nsample: 30%\nholdout: 20%\n\
+                 schedules: [{{every: 9m}}]\n"
             ),
         );
         let few = (300..=340).map(|number| format!("u{number:05}")).collect::<Vec<_>>().join(", ");

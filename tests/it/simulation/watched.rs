@@ -65,6 +65,7 @@ impl Store for Watched {
 
     watched! {
         begin() -> ();
+        begin_loosely() -> ();
         commit() -> ();
         step_begin() -> ();
         step_end(keep: bool) -> ();

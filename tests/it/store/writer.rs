@@ -104,7 +104,7 @@ async fn in_order(patient: usize, others: usize) -> Vec<&'static str> {
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..patient {
         let (ledger, work) = (ledger.clone(), note("patient"));
-        calls.spawn(async move { ledger.call_patiently(work).await });
+        calls.spawn(async move { ledger.call_loosely(work).await });
     }
     for _ in 0..others {
         let (ledger, work) = (ledger.clone(), note("other"));
