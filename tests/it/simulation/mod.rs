@@ -30,6 +30,8 @@ mod identities;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod replays;
+#[cfg(test)]
 mod storms;
 #[cfg(test)]
 mod timing;
