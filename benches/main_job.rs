@@ -55,7 +55,7 @@ const SOME_DAY: &str = "recvIDs: [u1]\nschedules: [{at: 2099-01-01T00:00}]\n";
 const CONCURRENCY: u32 = 8;
 
 fn main() {
-    if let Some(address) = std::env::args().skip_while(|argument| argument != "--provider").nth(1) {
+    if let Some(address) = argument_after("--provider") {
         return provide(&address);
     }
     // Cargo adds `--bench`.
@@ -63,9 +63,11 @@ fn main() {
     let wants = |part: &str| wanted.as_ref().is_none_or(|wanted| wanted == part);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        // First, while the process is small.
+        if let Some(recipients) = argument_after("--memory-of") {
+            memory_of(recipients.parse().unwrap()).await;
+        }
         if wants("memory") {
-            memory().await;
+            memory();
         }
         if wants("speed") {
             speed().await;
@@ -101,13 +103,22 @@ async fn speed() {
     }
 }
 
-async fn memory() {
-    for recipients in [100_000, 1_000_000, 4_000_000] {
-        let before = memory_kib("VmRSS");
-        let whole = whole_path(500, recipients).await;
-        let more = whole.peak_kib.saturating_sub(before);
-        println!("{recipients} recipients: RSS {} MiB at most (+{} MiB)", whole.peak_kib / 1024, more / 1024);
+fn argument_after(name: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != name).nth(1)
+}
+
+/// Each in a process of its own, so that none has the memory that another has left behind.
+fn memory() {
+    for recipients in ["100000", "1000000", "4000000"] {
+        let status =
+            Command::new(std::env::current_exe().unwrap()).args(["--memory-of", recipients]).status();
+        assert!(status.unwrap().success());
     }
+}
+
+async fn memory_of(recipients: usize) {
+    let whole = whole_path(500, recipients).await;
+    println!("{recipients} recipients: RSS {} MiB at most", whole.peak_kib / 1024);
 }
 
 /// The provider's process.

@@ -16,7 +16,7 @@ use super::{
 use crate::campaign::{RecipientID, audience::BadRecipientID, source::Values};
 
 /// How many bytes of ids, values and what is known of them are kept before they are spilled.
-const PIECE_BYTES: usize = 24 << 20;
+const PIECE_BYTES: usize = 8 << 20;
 /// The read buffer of each spilled piece.
 const MERGE_BUFFER_BYTES: usize = 128 << 10;
 /// More pieces than this are merged into one, so that neither files nor buffers are without bound.
