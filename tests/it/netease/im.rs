@@ -72,11 +72,15 @@ fn each_call_reaches_whom_it_says_although_the_first_host_is_down() {
         ("single", "gateway: single\nmessage: {type: 0, body: {msg: single}}\nrecvIDs: [U00001, u00002]\n"),
         ("attach", "gateway: attach\nmessage: {attach: {event: attach}}\nrecvIDs: [u00001, ghost]\n"),
         ("broadcast", "gateway: single\nmessage: {body: {banner: broadcast}}\nisSendAll: true\n"),
+        (
+            "native",
+            "gateway: single\nmessage: {body: {banner: native}}\nisSendAll: true\ndelivery: {native: true}\n",
+        ),
     ] {
         office.write(id, campaign);
     }
     let daemon = office.desk.serve();
-    for _ in 0..5 {
+    for _ in 0..6 {
         daemon.hear(" completed: ");
     }
     daemon.stop();
@@ -103,8 +107,11 @@ fn each_call_reaches_whom_it_says_although_the_first_host_is_down() {
     assert_eq!(counts(office.compare("single", "single")), all("accepted", 2));
     let attach = office.compare("attach", "attach");
     assert_eq!((attach["u00001"].as_str(), attach["ghost"].as_str()), ("accepted", "refused unregistered"));
-    assert_eq!(office.outcomes("broadcast"), BTreeMap::from([("*".to_owned(), "accepted".to_owned())]));
-    assert_eq!(office.taken("broadcast"), BTreeMap::from([("*".to_owned(), 1)]));
+    // The provider's own call to everyone is all there is, whether a campaign asks for it or not.
+    for everyone in ["broadcast", "native"] {
+        assert_eq!(office.outcomes(everyone), BTreeMap::from([("*".to_owned(), "accepted".to_owned())]));
+        assert_eq!(office.taken(everyone), BTreeMap::from([("*".to_owned(), 1)]));
+    }
 }
 
 /// The verdicts of a campaign's attempts, in their order.

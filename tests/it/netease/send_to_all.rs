@@ -68,6 +68,10 @@ fn each_shape_reaches_whom_it_says() {
             "gateway: form\nmessage: {areaid: \"370100\", enterptypeid: \"3\", type: 0, body: {msg: selected}}\n",
         ),
         ("all", "gateway: json\nmessage: {type: 0, body: {msg: everybody}}\nisSendAll: true\n"),
+        (
+            "native",
+            "gateway: json\nmessage: {type: 0, body: {msg: native}}\nisSendAll: true\ndelivery: {native: true}\n",
+        ),
     ];
     for (id, campaign) in shapes {
         office.write(id, campaign);
@@ -81,7 +85,9 @@ fn each_shape_reaches_whom_it_says() {
     assert_eq!(counts(office.compare("form", "form")), BTreeMap::from([("accepted".to_owned(), 2)]));
     assert_eq!(counts(office.compare("double", "double")), BTreeMap::from([("accepted".to_owned(), 1)]));
     // One delivery to whom the server alone knows.
-    for (id, mark, people) in [("selected", "selected", 333), ("all", "everybody", 2_000)] {
+    for (id, mark, people) in
+        [("selected", "selected", 333), ("all", "everybody", 2_000), ("native", "native", 2_000)]
+    {
         assert_eq!(office.outcomes(id), BTreeMap::from([("*".to_owned(), "accepted".to_owned())]));
         let taken = office.taken(mark);
         assert_eq!(taken.len(), people, "{id}");
