@@ -24,7 +24,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "JSON is one object: the run's row of run_summary and, besides, the lists `attempts` (rows of \
-    attempt_log), `sources` (what the audience came from), `reasons` ({outcome, reason_code, reason, recipients}, the most frequent first), `inquiries` \
+    attempt_log), `sources` (what the audience came from), `reasons` ({outcome, reason_code, reason, recipients}, the most frequent first; `reasons_of_first` is null, or says that only \
+    so many of each outcome were read for them), `inquiries` \
     (what is being looked up) and `not_found` (who accepted, and has no message when looked up).\n\n\
     Examples:\n  campaignd show hello@20261111T010000Z\n  campaignd show hello\n  \
     campaignd show hello --format json | jq .reasons\n  campaignd show hello@20261111T010000Z --format yaml"
@@ -132,7 +133,9 @@ fn json(review: &Review, name: &str, row: &Row<'_>) -> Result<String, Failure> {
     }
     lines.push(format!("  \"attempts\": {}", list(&review.attempts(name, None)?)));
     lines.push(format!("  \"sources\": {}", list(&review.sources(name)?)));
-    lines.push(format!("  \"reasons\": {}", list(&review.reasons(name, MOST_REASONS)?)));
+    let (reasons, of_first) = review.reasons(name, MOST_REASONS)?;
+    lines.push(format!("  \"reasons\": {}", list(&reasons)));
+    lines.push(format!("  \"reasons_of_first\": {}", serde_json::to_string(&of_first)?));
     lines.push(format!("  \"inquiries\": {}", list(&review.inquiries(name)?)));
     lines.push(format!("  \"not_found\": {}", list(&review.not_found(name, MOST_REASONS)?)));
     Ok(format!("{{\n{}\n}}\n", lines.join(",\n")))
@@ -168,9 +171,10 @@ fn page(
         let lines: Vec<String> = table::rows(&sources).flat_map(|source| bad_lines(&source)).collect();
         output::write(&lines.concat())?;
     }
-    let reasons = review.reasons(name, REASONS)?;
+    let (reasons, of_first) = review.reasons(name, REASONS)?;
     if !reasons.rows.is_empty() {
-        output::write(&look.heading("Reasons, the most frequent first"))?;
+        let of = of_first.map_or(String::new(), |most| format!(", of the first {most} of each outcome"));
+        output::write(&look.heading(&format!("Reasons, the most frequent first{of}")))?;
         table::write(Format::Table, REASON_COLUMNS, &look, &reasons, "")?;
     }
     let count = review.attempt_count(name)?;

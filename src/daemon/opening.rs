@@ -28,6 +28,8 @@ use crate::{
 
 /// How many members are written in one transaction.
 const MEMBERS_A_PART: usize = 10_000;
+/// How many rows of an opening that was cut short are thrown away in one.
+const ROWS_A_PART: u32 = 500;
 
 /// Opens the run and seals it. Gives its state, which is paused when its campaign is.
 ///
@@ -151,6 +153,7 @@ async fn store(
     let (screen, ahead) = (assignment.screen(), Some(source.read_ahead()));
     let mut judging = Judging { parts, assignment, ledger, screen, sides, ahead };
     let mut writing = Writing { parts, assignment, ledger, before: Before::Nothing };
+    while ledger.pace == Pace::Patient && !throw_away(ledger, &assignment.run).await? {}
     let (mut judged, mut is_last) = judging.next().await?;
     loop {
         let part = match filled.take() {
@@ -190,6 +193,12 @@ async fn store(
             writing.write(part).await?;
         }
     }
+}
+
+/// Throws away a part of what an opening that was cut short has left. Tells whether nothing is left.
+async fn throw_away(ledger: Paced<'_>, run: &RunID) -> Stored<bool> {
+    let run = run.clone();
+    ledger.call(move |store| store.run_unopen_part(&run, ROWS_A_PART)).await
 }
 
 /// Where members come from.

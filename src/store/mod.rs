@@ -228,6 +228,8 @@ pub trait Store: Send {
     /// Throws away what an opening that was not sealed has written.
     fn run_unopen(&mut self, run: &RunID) -> Stored<()>;
     /// Writes a part of a run's audience.
+    /// Throws a part of that away, of at most so many batches and so many others. Tells whether nothing is left.
+    fn run_unopen_part(&mut self, run: &RunID, most: u32) -> Stored<bool>;
     fn run_open_part(
         &mut self,
         run: &RunID,

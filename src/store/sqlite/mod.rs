@@ -285,6 +285,10 @@ impl Store for SqliteStore {
         runs::unopen(&self.connection, run)
     }
 
+    fn run_unopen_part(&mut self, run: &RunID, most: u32) -> Stored<bool> {
+        runs::unopen_part(&self.connection, run, most)
+    }
+
     fn run_open_part(
         &mut self,
         run: &RunID,

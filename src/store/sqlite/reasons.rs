@@ -9,13 +9,9 @@ use super::{
 use crate::run::{Counts, RunID, reply::Reason};
 
 /// Whoever was never asked shares one reason with all the others: ten million need not be read to tell it.
-pub const OF_RUN: &str = "SELECT d.outcome AS outcome, coalesce(d.reason_code, '') AS reason_code,
-        coalesce(min(d.reason), '') AS reason, count(*) AS recipients
-     FROM run r CROSS JOIN delivery d ON d.run = r.id AND d.outcome <> 'accepted'
-        AND d.outcome IN ('refused', 'failed', 'unknown', 'excluded')
-     WHERE r.run = ?1
-     GROUP BY d.outcome, d.reason_code
-     UNION ALL
+macro_rules! stopped {
+    () => {
+        "UNION ALL
      SELECT d.outcome, coalesce(d.reason_code, ''), coalesce(d.reason, ''),
         CASE d.outcome WHEN 'cancelled' THEN r.cancelled ELSE r.expired END
      FROM run r
@@ -23,7 +19,50 @@ pub const OF_RUN: &str = "SELECT d.outcome AS outcome, coalesce(d.reason_code, '
      CROSS JOIN delivery d ON (d.run, d.recipient) = (SELECT one.run, one.recipient FROM delivery one
             WHERE one.run = r.id AND one.outcome <> 'accepted' AND one.outcome = stopped.outcome LIMIT 1)
      WHERE r.run = ?1
-     ORDER BY recipients DESC, outcome, reason_code LIMIT ?2";
+     ORDER BY recipients DESC, outcome, reason_code LIMIT ?2"
+    };
+}
+
+pub const OF_RUN: &str = concat!(
+    "SELECT d.outcome AS outcome, coalesce(d.reason_code, '') AS reason_code,
+        coalesce(min(d.reason), '') AS reason, count(*) AS recipients
+     FROM run r CROSS JOIN delivery d ON d.run = r.id AND d.outcome <> 'accepted'
+        AND d.outcome IN ('refused', 'failed', 'unknown', 'excluded')
+     WHERE r.run = ?1
+     GROUP BY d.outcome, d.reason_code ",
+    stopped!()
+);
+
+/// The first recipients of a run with an outcome.
+macro_rules! first {
+    ($outcome:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT d.outcome, d.reason_code, d.reason
+                FROM run r CROSS JOIN delivery d ON d.run = r.id AND d.outcome <> 'accepted' AND d.outcome = '",
+            $outcome,
+            "' WHERE r.run = ?1 LIMIT ?3)"
+        )
+    };
+}
+
+/// The same of the first so many of each outcome.
+pub const OF_FIRST: &str = concat!(
+    "SELECT outcome, coalesce(reason_code, '') AS reason_code, coalesce(min(reason), '') AS reason,
+        count(*) AS recipients
+     FROM (",
+    first!("refused"),
+    " UNION ALL ",
+    first!("failed"),
+    " UNION ALL ",
+    first!("unknown"),
+    " UNION ALL ",
+    first!("excluded"),
+    ") GROUP BY outcome, reason_code ",
+    stopped!()
+);
+
+/// So many of an outcome are read for their reasons while a person waits; of more, the first stand for all.
+pub const MOST_READ: u32 = 100_000;
 
 /// More deliveries than this are not read for their reasons while others wait for the ledger.
 const DELIVERIES_A_REPORT: u64 = 100_000;

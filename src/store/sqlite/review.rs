@@ -214,9 +214,15 @@ impl Review {
     }
 
     /// Why recipients of a run were not accepted: outcome, reason_code, reason (one of them), recipients;
-    /// the most frequent first.
-    pub fn reasons(&self, run: &str, most: u32) -> Stored<Rows> {
-        self.query(reasons::OF_RUN, params![run, most])
+    /// the most frequent first. Where an outcome has very many, of its first so many, as is told besides.
+    pub fn reasons(&self, run: &str, most: u32) -> Stored<(Rows, Option<u32>)> {
+        let sql = "SELECT max(refused, failed, unknown, excluded) FROM run WHERE run = ?1";
+        let largest: u64 = self.connection.query_row(sql, [run], |row| row.get(0)).optional()?.unwrap_or(0);
+        let most_read = reasons::MOST_READ;
+        Ok(match largest > u64::from(most_read) {
+            true => (self.query(reasons::OF_FIRST, params![run, most, most_read])?, Some(most_read)),
+            false => (self.query(reasons::OF_RUN, params![run, most])?, None),
+        })
     }
 
     /// What is being looked up of a run: purpose, recipients, next_look_at, waits_for; a row for each batch.

@@ -190,6 +190,36 @@ pub fn unopen(connection: &Connection, run: &RunID) -> Stored<()> {
     Ok(())
 }
 
+/// Throws away a part of what an opening has left, so that nobody waits for millions.
+pub fn unopen_part(connection: &Connection, run: &RunID, most: u32) -> Stored<bool> {
+    let (id, state, ..) = standing(connection, run.as_str())?;
+    if state != RunState::Pending {
+        return Ok(true);
+    }
+    let (batches, pending): (u32, i64) = connection
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(count), 0) FROM (SELECT count FROM batch WHERE run = ?1 ORDER BY number LIMIT ?2)",
+        )?
+        .query_row(params![id, most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    connection
+        .prepare_cached(
+            "DELETE FROM batch WHERE id IN (SELECT id FROM batch WHERE run = ?1 ORDER BY number LIMIT ?2)",
+        )?
+        .execute(params![id, most])?;
+    let excluded = connection
+        .prepare_cached(
+            "DELETE FROM delivery WHERE run = ?1
+                AND recipient IN (SELECT recipient FROM delivery WHERE run = ?1 LIMIT ?2)",
+        )?
+        .execute(params![id, most])?;
+    connection
+        .prepare_cached(
+            "UPDATE run SET audience = audience - ?2 - ?3, pending = pending - ?2, excluded = excluded - ?3 WHERE id = ?1",
+        )?
+        .execute(params![id, pending, excluded as i64])?;
+    Ok(batches < most && excluded < most as usize)
+}
+
 pub fn open_part(
     connection: &Connection,
     run: &RunID,

@@ -143,6 +143,34 @@ fn huge() -> NewRevision {
     }
 }
 
+#[test]
+fn of_very_many_the_first_tell_the_reasons() {
+    let (_folder, mut store) = store();
+    let at = Timestamp::UNIX_EPOCH;
+    let new = NewRun {
+        trigger: crate::run::Trigger::Manual,
+        slot: at,
+        due_at: at,
+        start_by: at,
+        finish_by: at,
+        gateway: "openim".to_owned(),
+        only_to: None,
+    };
+    store.campaign_apply(&huge()).unwrap();
+    let run = store.run_make(&"sale".parse().unwrap(), &new).unwrap();
+    let excluded: Vec<(RecipientID, Reason)> = (1..=5)
+        .map(|number| (RecipientID::new(format!("u{number}")).unwrap(), Reason::new("exclude", "why")))
+        .collect();
+    store.run_open_part(&run, &[], &excluded, at).unwrap();
+    let count = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| -> Vec<(String, i64)> {
+        let mut statement = store.connection.prepare(sql).unwrap();
+        let rows = statement.query_map(parameters, |row| Ok((row.get("outcome")?, row.get("recipients")?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(count(reasons::OF_RUN, &[&run.as_str(), &9]), [("excluded".to_owned(), 5)]);
+    assert_eq!(count(reasons::OF_FIRST, &[&run.as_str(), &9, &3]), [("excluded".to_owned(), 3)]);
+}
+
 /// A store that may grow by a few pages only, as on a disk that is nearly full.
 fn nearly_full() -> (tempfile::TempDir, Box<dyn Store>) {
     let (folder, store) = store();

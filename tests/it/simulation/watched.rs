@@ -93,6 +93,7 @@ impl Store for Watched {
         run(run: &RunID) -> RunRecord;
         ran_since(campaign: &CampaignID, since: Timestamp) -> bool;
         run_unopen(run: &RunID) -> ();
+        run_unopen_part(run: &RunID, most: u32) -> bool;
         run_open_part(
             run: &RunID,
             chunks: &[Chunk],

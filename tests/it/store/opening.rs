@@ -51,6 +51,27 @@ fn an_opening_that_was_cut_short_begins_anew() {
 }
 
 #[test]
+fn what_an_opening_has_left_is_thrown_away_in_parts() {
+    on_every_store(|store| {
+        let run = made(store, "sale");
+        let everyone = recipients(12);
+        let left_out: Vec<_> = everyone[8..].iter().map(|id| (id.clone(), reason())).collect();
+        let chunks = chunks(&everyone[..8], 2);
+        change(store, |store| store.run_open_part(&run, &chunks, &left_out, at(1))).unwrap();
+        let mut left = Vec::new();
+        while !change(store, |store| store.run_unopen_part(&run, 3)).unwrap() {
+            left.push(store.run(&run).unwrap().counts.audience);
+            assert_eq!(store.verify().unwrap(), []);
+        }
+        assert_eq!((left, store.run(&run).unwrap().counts), (vec![3], Counts::default()));
+        change(store, |store| store.run_open_part(&run, &chunks, &left_out, at(1))).unwrap();
+        change(store, |store| store.run_event(&run, RunEvent::Sealed, None, at(2))).unwrap();
+        assert!(change(store, |store| store.run_unopen_part(&run, 3)).unwrap());
+        assert_eq!(store.run(&run).unwrap().counts.audience, 12);
+    });
+}
+
+#[test]
 fn what_is_sealed_is_not_opened_again() {
     on_every_store(|store| {
         let run = super::opened(store, "sale", 4, 2);
