@@ -3,6 +3,7 @@
 mod asking;
 mod keeping;
 mod looking;
+mod netease;
 mod outages;
 mod patch16;
 

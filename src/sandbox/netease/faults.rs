@@ -36,10 +36,52 @@ pub struct NetEaseFaults {
     pub repeated_is_431: bool,
     /// `sendMsgToAll` takes requests that are not signed.
     pub unsigned: bool,
+    /// What `sendMsgToAll` wants, where its documentation leaves it open.
+    pub to_all: ToAll,
+    /// The code for a text that is too long; 0: 414.
+    pub too_long: i64,
+    /// The code for a list that is too long; 0: 414.
+    pub too_many: i64,
     /// Calls a window instead of the provider's own; 0: its own.
     pub quota: u32,
     /// How long a call is blocked after 416, in milliseconds, instead of the provider's own; 0: its own.
     pub block_ms: u32,
+}
+
+/// Switches of `sendMsgToAll`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ToAll {
+    pub encodings: Encodings,
+    /// The most UTF-16 code units of a body that is a text; 0: 5,000.
+    pub body_limit: usize,
+    /// A `type` that is a text is refused.
+    pub strict_type: bool,
+    pub empty_audience: EmptyAudience,
+    /// Whoever fits one of two selectors is meant, not only who fits both.
+    pub either_selector: bool,
+}
+
+/// Which requests are understood.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Encodings {
+    #[default]
+    Both,
+    Form,
+    #[serde(rename = "json")]
+    JSON,
+}
+
+/// Whom a request means that neither lists nor selects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EmptyAudience {
+    #[default]
+    All,
+    None,
+    /// It is refused with 414.
+    Refused,
 }
 
 /// An error code, so many times; unless a path is named, for the requests that send.

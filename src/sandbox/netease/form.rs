@@ -4,25 +4,32 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Refused;
+use super::{Refused, faults::NetEaseFaults};
 
 /// Parameters by name. Documentation and SDKs differ in the case of some names.
 #[derive(Debug, Default)]
-pub struct Form(BTreeMap<String, String>);
+pub struct Form {
+    fields: BTreeMap<String, String>,
+    /// The code for a text that is too long.
+    too_long: i64,
+}
 
 impl Form {
     /// Reads a form. A body that is declared to be JSON has no parameters, and then each of them is
     /// missing: a riddle that the real provider gives too.
-    pub fn read(content_type: Option<&str>, body: &[u8]) -> Form {
-        if content_type.is_some_and(|content_type| content_type.contains("json")) {
-            return Form::default();
+    pub fn read(content_type: Option<&str>, body: &[u8], faults: &NetEaseFaults) -> Form {
+        let or_414 = |code: i64| if code == 0 { 414 } else { code };
+        let mut form = Form { too_long: or_414(faults.too_long), ..Form::default() };
+        if content_type.is_none_or(|content_type| !content_type.contains("json")) {
+            let pairs = form_urlencoded::parse(body);
+            form.fields =
+                pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
         }
-        let pairs = form_urlencoded::parse(body);
-        Form(pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect())
+        form
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(&name.to_ascii_lowercase()).map(String::as_str).filter(|text| !text.is_empty())
+        self.fields.get(&name.to_ascii_lowercase()).map(String::as_str).filter(|text| !text.is_empty())
     }
 
     /// A parameter that must be there.
@@ -34,7 +41,7 @@ impl Form {
     pub fn limited(&self, name: &str, most: usize) -> Result<Option<&str>, Refused> {
         match self.get(name) {
             Some(text) if text.encode_utf16().count() > most => {
-                Err(Refused::new(414, format!("{name} is too long")))
+                Err(Refused::new(self.too_long, format!("{name} is too long")))
             }
             other => Ok(other),
         }

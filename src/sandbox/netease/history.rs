@@ -112,6 +112,13 @@ impl Desk<'_> {
         Ok(json!({"code": 200, "msgs": shown}))
     }
 
+    pub(super) fn forget_broadcast(&mut self, form: &Form) -> Result<Value, Refused> {
+        let id = form.number("broadcastId", &[], None)?;
+        let place = self.netease.broadcasts.iter().position(|broadcast| broadcast.id == id);
+        self.netease.broadcasts.remove(place.ok_or_else(|| Refused::new(404, ""))?);
+        Ok(json!({"code": 200}))
+    }
+
     pub(super) fn broadcast_of(&mut self, form: &Form) -> Result<Value, Refused> {
         let id = form.number("broadcastId", &[], None)?;
         let found = self.netease.broadcasts.iter().find(|broadcast| broadcast.id == id);

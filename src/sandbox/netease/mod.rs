@@ -14,7 +14,7 @@ mod to_all;
 pub mod transport;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -39,6 +39,9 @@ pub const PREFIX: &str = "/nimserver";
 const REMEMBERED_MS: i64 = 60_000;
 /// The most answers that are remembered.
 const MOST_REMEMBERED: usize = 1_000_000;
+
+/// The most accounts that are created.
+const MOST_CREATED: usize = 100_000;
 
 /// The paths that send.
 pub const SEND: &str = "/nimserver/msg/sendMsg.action";
@@ -73,6 +76,8 @@ pub struct NetEase {
     listed_from: usize,
     accepted: u64,
     broadcasts: VecDeque<history::Broadcast>,
+    /// Accounts that were created, besides the users there are.
+    created: BTreeSet<String>,
 }
 
 impl Default for NetEase {
@@ -86,6 +91,7 @@ impl Default for NetEase {
             listed_from: 0,
             accepted: 0,
             broadcasts: VecDeque::new(),
+            created: BTreeSet::new(),
         }
     }
 }
@@ -302,7 +308,7 @@ impl Desk<'_> {
         if request.path == SEND_TO_ALL {
             return self.send_to_all(content_type, body).map(Some);
         }
-        let form = Form::read(content_type, body);
+        let form = Form::read(content_type, body, &self.faults.netease);
         match request.path.as_str() {
             SEND => self.send(&form),
             SEND_BATCH => self.send_batch(&form),
@@ -311,6 +317,8 @@ impl Desk<'_> {
             "/nimserver/history/querySessionMsg.action" => self.session(&form),
             "/nimserver/history/queryBroadcastMsg.action" => self.broadcasts(&form),
             "/nimserver/history/queryBroadcastMsgById.action" => self.broadcast_of(&form),
+            "/nimserver/history/delBroadcastMsgById.action" => self.forget_broadcast(&form),
+            "/nimserver/user/create.action" => self.create_user(&form),
             "/nimserver/user/getUinfos.action" => self.users_info(&form),
             _ => return Ok(None),
         }
@@ -327,7 +335,27 @@ impl Desk<'_> {
     fn exists(&self, accid: &str) -> bool {
         let accid = accid.to_ascii_lowercase();
         !self.faults.refuse.contains(&accid)
-            && (self.users.exists(&accid) || to_all::DOCUMENTED.contains(&accid.as_str()))
+            && (self.users.exists(&accid)
+                || self.netease.created.contains(&accid)
+                || to_all::DOCUMENTED.contains(&accid.as_str()))
+    }
+
+    fn create_user(&mut self, form: &Form) -> Result<Value, Refused> {
+        let accid = form.required("accid")?.to_ascii_lowercase();
+        let is_good = accid.len() <= 32
+            && accid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_@.-".contains(&byte));
+        if !is_good {
+            return Err(Refused::new(414, "bad accid"));
+        }
+        if self.exists(&accid) {
+            return Err(Refused::new(414, "already register"));
+        }
+        let name = form.get("name").unwrap_or_default();
+        let info = json!({"token": form.get("token").unwrap_or(&accid), "accid": accid, "name": name});
+        if self.netease.created.len() < MOST_CREATED {
+            self.netease.created.insert(accid);
+        }
+        Ok(json!({"code": 200, "info": info}))
     }
 
     fn users_info(&mut self, form: &Form) -> Result<Value, Refused> {

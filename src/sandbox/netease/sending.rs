@@ -110,8 +110,12 @@ impl Desk<'_> {
 
     fn accids(&self, form: &Form, most: usize) -> Result<Vec<String>, Refused> {
         let accids = form.list("toAccids")?;
-        if accids.is_empty() || accids.len() > most {
+        if accids.is_empty() {
             return Err(Refused::new(414, "bad members"));
+        }
+        if accids.len() > most {
+            let code = self.faults.netease.too_many;
+            return Err(Refused::new(if code == 0 { 414 } else { code }, "bad members"));
         }
         Ok(accids.into_iter().map(|accid| accid.to_ascii_lowercase()).collect())
     }
