@@ -158,3 +158,21 @@ fn nothing_goes_past_a_suppression_unless_that_is_meant() {
     assert_eq!(office.outcomes("meant"), BTreeMap::from([("*".to_owned(), "accepted".to_owned())]));
     assert_eq!(office.taken("meant").len(), 2_000);
 }
+
+#[test]
+fn an_author_may_accept_duplicates_and_nobody_can_ask_for_what_was_not_told() {
+    let office = Office::open(GATEWAYS);
+    office.faults(json!({"dropAnswer": {"times": 1}}));
+    let campaign = "gateway: json\nmessage: {type: 0, body: {msg: again}}\nrecvIDs: [u00001]\n";
+    office.write("again", &format!("{campaign}delivery: {{onUnknown: resend}}\n"));
+    let daemon = office.desk.serve();
+    office.desk.until_newest("again", |state, accepted| state == "completed" && accepted == 1);
+    // That is what was accepted with it.
+    assert_eq!(office.taken("again"), BTreeMap::from([("u00001".to_owned(), 2)]));
+    daemon.stop();
+    let schedules = "schedules: [{at: 2099-11-11T09:00}]\n";
+    let asking = format!("{campaign}delivery: {{onUnknown: reconcile}}\n{schedules}");
+    office.desk.write("campaigns/asking.yaml", &asking);
+    let said = office.desk.ends(&["check"], 3);
+    assert!((said.out + &said.err).contains("onUnknown"));
+}
