@@ -216,11 +216,12 @@ fn lateness(folder: &Path, after: usize) -> (usize, i64, usize) {
     let (campaign, late_ms) = (place("campaign"), place("late_ms"));
     // The newest comes first.
     for cells in rows.iter().rev() {
-        if !cells[campaign].text().starts_with("small-") {
+        // Those that are decided ahead of their instant have not started.
+        if !cells[campaign].text().starts_with("small-") || cells[late_ms].text().is_empty() {
             continue;
         }
         seen += 1;
-        if seen > after && !cells[late_ms].text().is_empty() {
+        if seen > after {
             late.push(cells[late_ms].number());
         }
     }
