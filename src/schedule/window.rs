@@ -223,6 +223,8 @@ mod tests {
             ],
         );
         check(&window("MON-SUN", &["22:00-06:00", "06:00-22:00"]), "UTC", "2026-11-12T16:00:00Z", &[]);
+        let is_open = |at: &str| window("FRI", &["22:00-06:00"]).is_open(&TimeZone::UTC, at.parse().unwrap());
+        assert!(is_open("2026-11-14T03:00:00Z") && !is_open("2026-11-13T03:00:00Z"));
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use campaignd::schedule::{Calendar, ClockChanges, CronLine, Repeated, Skipped};
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::oracle::{Days, Line, changes};
+use crate::{
+    desk::Desk,
+    oracle::{Days, Line, changes},
+};
 
 /// The zones with what is awkward in them.
 const ZONES: [(&str, &str); 10] = [
@@ -185,4 +188,33 @@ fn tehran_changes_no_more() {
         "2022-03-21T12:00:00Z",
         &["Tue 22 01:00 +04:30", "Wed 23 00:30 +04:30"],
     );
+}
+
+#[test]
+fn a_zone_that_the_system_does_not_know_is_the_built_in_one_and_that_is_said() {
+    let berlin = "/usr/share/zoneinfo/Europe/Berlin";
+    if !std::path::Path::new(berlin).exists() {
+        return println!("NOT TRIED: this system has no zones");
+    }
+    let campaign = |zone| {
+        format!(
+            "timezone: {zone}\nmessage: {{contentType: text, content: {{content: hi}}}}\nrecvIDs: [u00001]\n\
+             schedules: [{{cron: \"0 9 * * *\"}}]\n"
+        )
+    };
+    let (berlins, shanghais) = (campaign("Europe/Berlin"), campaign("Asia/Shanghai"));
+    let desk = Desk::new(
+        "gateways: {sandbox: {kind: sandbox}}\n",
+        &[("berlin.yaml", &berlins), ("shanghai.yaml", &shanghais), ("utc.yaml", &campaign("UTC"))],
+    );
+    std::fs::create_dir_all(desk.path("zones/Europe")).unwrap();
+    std::fs::copy(berlin, desk.path("zones/Europe/Berlin")).unwrap();
+    let mut check = desk.command(&["check", "--format", "json"]);
+    let output = check.env("TZDIR", desk.path("zones")).output().unwrap();
+    assert!(output.status.success());
+    let problems: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = problems.as_array().unwrap().iter();
+    let told: Vec<_> =
+        told.map(|problem| [&problem["file"], &problem["code"], &problem["severity"]]).collect();
+    assert_eq!(told, [["campaigns/shanghai.yaml", "C023", "warning"]]);
 }

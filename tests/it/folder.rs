@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -490,4 +491,21 @@ fn the_workflows_command_tells_each_mistake_at_its_line() {
     let said = desk.ends(&args, 3);
     assert!(said.out.starts_with("::warning file=campaigns/a.yaml,line=3,col="), "{}", said.out);
     serde_yaml::from_str::<serde_yaml::Value>(workflow).unwrap();
+}
+
+#[test]
+fn thousands_of_changes_are_told_in_few_lines() {
+    let desk = Desk::new(SETTINGS, &[]);
+    for number in 10..35 {
+        desk.write(&format!("campaigns/good{number}.yaml"), &saying("one"));
+        desk.write(&format!("campaigns/bad{number}.yaml"), "message: [");
+    }
+    let mut daemon = desk.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(daemon.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let lines: Vec<String> = lines.take_while(|line| !line.contains("ready: ")).collect();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let told = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+    assert_eq!((told("added campaign=good"), told("and 5 campaigns more: added")), (20, 1), "{lines:#?}");
+    assert_eq!((told(" bad"), told("and 5 problems more")), (20, 1), "{lines:#?}");
 }

@@ -1,5 +1,7 @@
 //! Times as people write them: zones, dates, local times, times with an offset.
 
+use std::sync::OnceLock;
+
 use jiff::{
     Timestamp,
     civil::DateTime,
@@ -19,7 +21,7 @@ use crate::{
 /// name.
 pub(crate) fn zone(cursor: &Cursor<'_>, report: &mut Report) -> Option<TimeZone> {
     let name = cursor.text(report)?;
-    if let Ok(zone) = TimeZone::get(name) {
+    if let Some(zone) = TimeZone::get(name).ok().filter(|zone| *zone == TimeZone::UTC || system_has_zones()) {
         return Some(zone);
     }
     if let Ok(zone) = TimeZoneDatabase::bundled().get(name) {
@@ -37,6 +39,13 @@ pub(crate) fn zone(cursor: &Cursor<'_>, report: &mut Report) -> Option<TimeZone>
         .unwrap_or_else(|| "use an IANA name like Asia/Shanghai".to_owned());
     cursor.error(report, Code::UnknownZone, format!("there is no time zone `{name}`"), Some(&hint));
     None
+}
+
+/// Whether this system has time zone data at all; where it has none, the library takes what is built in without
+/// a word but in what it shows of itself.
+fn system_has_zones() -> bool {
+    static SYSTEM_HAS_ZONES: OnceLock<bool> = OnceLock::new();
+    *SYSTEM_HAS_ZONES.get_or_init(|| !format!("{:?}", jiff::tz::db()).contains("Bundled"))
 }
 
 /// What a local time is for; it decides what happens in an hour that the clocks skip.

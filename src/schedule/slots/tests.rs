@@ -151,13 +151,16 @@ fn exceptions_are_local_dates_of_their_own_schedule() {
 
 #[test]
 fn a_slot_is_never_due_before_an_earlier_one() {
-    let spread = Schedule { jitter: SignedDuration::from_mins(50), ..Schedule::of(cron("0 * * * *")) };
+    let spread = Schedule { jitter: SignedDuration::from_mins(50), ..Schedule::of(cron("2 * * * *")) };
     let schedules = [spread, Schedule::of(cron("*/5 * * * *"))];
     let calendar = calendar("UTC");
     let from = instant("2026-11-11T00:00:00Z");
     let all: Vec<Slot> = slots("greeting", &schedules, &calendar, from).take(2_000).collect();
     assert!(all.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].due <= pair[1].due));
     assert!(all.iter().all(|slot| slot.due >= slot.at));
+    // Those that have no jitter of their own wait for one that has.
+    let waits = |slot: &Slot| slot.at.as_second() % 300 == 0 && slot.due > slot.at;
+    assert!(all.iter().filter(|slot| waits(slot)).count() > 500);
     // Wherever the walk begins, a slot is due at the same instant.
     for place in (0..1_900).step_by(7) {
         let after = slots("greeting", &schedules, &calendar, all[place].at).next();

@@ -118,7 +118,7 @@ fn a_folder_that_nobody_speaks_of_is_read_all_the_same() {
             "b.yaml",
             &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2027-01-01T00:00}}]\n"),
         );
-        seconds(16).await;
+        seconds(61).await;
         let known = "SELECT campaign FROM campaign_status ORDER BY campaign";
         assert_eq!(stage.simulation.ask(known), ["a", "b"]);
         stage.stop().await;
