@@ -179,15 +179,20 @@ pub fn unopen(connection: &Connection, run: &RunID) -> Stored<()> {
     if state != RunState::Pending {
         return Err(StoreError::Corrupt(format!("{run} is {} and was to be opened anew", state.name())));
     }
+    let written = connection
+        .prepare_cached(
+            "UPDATE run SET next_batch = 1, audience = 0, pending = 0, excluded = 0
+             WHERE id = ?1 AND audience > 0",
+        )?
+        .execute([id])?;
+    // Mostly it is opened for the first time.
+    if written == 0 {
+        return Ok(());
+    }
     connection.execute("DELETE FROM batch WHERE run = ?1", [id])?;
     connection.execute("DELETE FROM delivery WHERE run = ?1", [id])?;
     connection.execute("DELETE FROM run_source WHERE run = ?1", [id])?;
-    batch_values::remove_all(connection, id)?;
-    connection.execute(
-        "UPDATE run SET next_batch = 1, audience = 0, pending = 0, excluded = 0 WHERE id = ?1",
-        [id],
-    )?;
-    Ok(())
+    batch_values::remove_all(connection, id)
 }
 
 /// Throws away a part of what an opening has left, so that nobody waits for millions.
