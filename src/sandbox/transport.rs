@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::world::{Outcome, Request, World};
+use super::{
+    answer::Response,
+    world::{Outcome, Request, World},
+};
 use crate::gateway::{
     Pending,
     transport::{Post, RawAnswer, Transport, TransportFault},
@@ -37,28 +40,31 @@ impl Transport for InProcess {
                 operation_id: post.header("operationID"),
                 token: post.header("token"),
             };
-            let answer = async {
-                let outcome = self.world.handle(request, post.body.clone().into()).await;
-                if let Outcome::Answered(response) = &outcome {
-                    tokio::time::sleep(response.duration()).await;
-                }
-                outcome
-            };
-            let Ok(outcome) = tokio::time::timeout(self.timeout, answer).await else {
-                return Err(TransportFault::TimedOut("the sandbox does not answer".into()));
-            };
-            match outcome {
-                Outcome::Answered(response) => Ok(RawAnswer {
-                    status: response.status,
-                    retry_after: response.retry_after,
-                    date: None,
-                    body: response.body,
-                }),
-                Outcome::Closed => Err(TransportFault::Lost("the sandbox closed the connection".into())),
-                Outcome::Unreachable => {
-                    Err(TransportFault::NeverConnected("the sandbox takes no connection".into()))
-                }
-            }
+            carried(self.timeout, self.world.handle(request, post.body.clone().into())).await
         })
+    }
+}
+
+/// What reaches a client that waits so long.
+pub(super) async fn carried(
+    timeout: Duration,
+    outcome: impl Future<Output = Outcome>,
+) -> Result<RawAnswer, TransportFault> {
+    let answer = async {
+        let outcome = outcome.await;
+        if let Outcome::Answered(response) = &outcome {
+            tokio::time::sleep(response.duration()).await;
+        }
+        outcome
+    };
+    let Ok(outcome) = tokio::time::timeout(timeout, answer).await else {
+        return Err(TransportFault::TimedOut("the sandbox does not answer".into()));
+    };
+    match outcome {
+        Outcome::Answered(Response { status, retry_after, date, body, .. }) => {
+            Ok(RawAnswer { status, retry_after, date, body })
+        }
+        Outcome::Closed => Err(TransportFault::Lost("the sandbox closed the connection".into())),
+        Outcome::Unreachable => Err(TransportFault::NeverConnected("the sandbox takes no connection".into())),
     }
 }

@@ -9,8 +9,8 @@ use crate::{
         transport::{Post, RawAnswer, Transport, TransportFault},
     },
     sandbox::{
-        transport::PATIENCE,
-        world::{Outcome, World},
+        transport::{PATIENCE, carried},
+        world::World,
     },
 };
 
@@ -55,28 +55,7 @@ impl Transport for InProcess {
                 check_sum: header("CheckSum"),
                 request_id: header("RequestId"),
             };
-            let answer = async {
-                let outcome = self.world.handle_netease(request, post.body.clone().into()).await;
-                if let Outcome::Answered(response) = &outcome {
-                    tokio::time::sleep(response.duration()).await;
-                }
-                outcome
-            };
-            let Ok(outcome) = tokio::time::timeout(self.timeout, answer).await else {
-                return Err(TransportFault::TimedOut("the sandbox does not answer".into()));
-            };
-            match outcome {
-                Outcome::Answered(response) => Ok(RawAnswer {
-                    status: response.status,
-                    retry_after: response.retry_after,
-                    date: response.date,
-                    body: response.body,
-                }),
-                Outcome::Closed => Err(TransportFault::Lost("the sandbox closed the connection".into())),
-                Outcome::Unreachable => {
-                    Err(TransportFault::NeverConnected("the sandbox takes no connection".into()))
-                }
-            }
+            carried(self.timeout, self.world.handle_netease(request, post.body.clone().into())).await
         })
     }
 }
