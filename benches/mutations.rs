@@ -2,7 +2,7 @@
 //! test that must notice.
 //!
 //! `cargo bench --bench mutations -- [NAME…]`: those whose names begin so, or all. It ends with 1 where one
-//! went unnoticed. What is compiled stands in `target/mutations`.
+//! went unnoticed. The copy and what is compiled stand in `target/mutations`, so that the next time is shorter.
 
 #[path = "../tests/it/mutations.rs"]
 mod mutations;
@@ -16,19 +16,24 @@ use std::{
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let copy = tempfile::tempdir().unwrap();
+    let copy = package.join("target/mutations/copy");
     let tracked = Command::new("git").args(["ls-files"]).current_dir(package).output().unwrap();
     for file in String::from_utf8(tracked.stdout).unwrap().lines() {
-        let to = copy.path().join(file);
+        let to = copy.join(file);
+        let content = fs::read(package.join(file)).unwrap();
+        // What has not changed is not compiled again.
+        if fs::read(&to).is_ok_and(|known| known == content) {
+            continue;
+        }
         fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(package.join(file), to).unwrap();
+        fs::write(to, content).unwrap();
     }
     let mut unnoticed = 0;
     for mutation in mutations::all() {
         if !wanted.is_empty() && !wanted.iter().any(|word| mutation.name.starts_with(word)) {
             continue;
         }
-        let file = copy.path().join(&mutation.file);
+        let file = copy.join(&mutation.file);
         let text = fs::read_to_string(&file).unwrap();
         let Some(broken) = mutation.broken(&text) else {
             println!("{}: its lines are not in {} exactly once", mutation.name, mutation.file);
@@ -37,11 +42,11 @@ fn main() -> ExitCode {
         };
         fs::write(&file, broken).unwrap();
         let mut cargo = Command::new("cargo");
-        cargo.args(["test", "--offline"]).args(mutation.test.split(' ')).current_dir(copy.path());
+        cargo.args(["test", "--offline"]).args(mutation.test.split(' ')).current_dir(&copy);
         // Only what a test says is a test's: a mutation that does not compile shows nothing.
         let built = cargo_with(&mut cargo, package).arg("--no-run").status().unwrap().success();
         let mut cargo = Command::new("cargo");
-        cargo.args(["test", "--offline"]).args(mutation.test.split(' ')).current_dir(copy.path());
+        cargo.args(["test", "--offline"]).args(mutation.test.split(' ')).current_dir(&copy);
         let output = cargo_with(&mut cargo, package).stdout(Stdio::piped()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         let failed: Vec<_> = said.lines().filter(|line| line.ends_with(" ... FAILED")).collect();
@@ -62,6 +67,6 @@ fn main() -> ExitCode {
 }
 
 fn cargo_with<'a>(cargo: &'a mut Command, package: &Path) -> &'a mut Command {
-    cargo.env("CARGO_TARGET_DIR", package.join("target/mutations"));
+    cargo.env("CARGO_TARGET_DIR", package.join("target/mutations")).env("CARGO_PROFILE_DEV_DEBUG", "false");
     cargo.stdout(Stdio::null()).stderr(Stdio::null())
 }

@@ -39,7 +39,7 @@ mod witnesses;
 use std::{collections::HashMap, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 pub use self::backup::backup;
 use self::{
@@ -101,6 +101,10 @@ impl SqliteStore {
         connection.busy_timeout(BUSY).map_err(|error| opened(path, error))?;
         check_schema(&connection, path)?;
         connection.set_prepared_statement_cache_capacity(128);
+        // A plan does not depend on what is bound, or each new value would have the statement prepared anew.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .map_err(|error| opened(path, error))?;
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
@@ -133,7 +137,7 @@ impl SqliteStore {
             self.is_loose = loose;
         }
         self.fence.beginning()?;
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.fence.check(&self.connection).inspect_err(|_| self.roll_back())
     }
 
