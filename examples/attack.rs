@@ -3,9 +3,12 @@
 //! ```sh
 //! cargo run --release --example attack -- power-loss --seeds 20
 //! cargo run --release --example attack -- store-faults
+//! cargo run --release --example attack -- crashes
+//! cargo run --release --example attack -- soak --runs 1000000
 //! ```
 
 use std::{
+    collections::BTreeMap,
     process::ExitCode,
     sync::{
         Mutex,
@@ -25,7 +28,9 @@ mod oracle;
 mod simulation;
 
 use simulation::{
+    crashes::{Stretch, crash_at},
     power_loss::lose_power,
+    soak,
     store_faults::{play_scenario, stumble_at},
     watched::When,
 };
@@ -57,12 +62,29 @@ enum Attack {
         #[arg(long, default_value_t = 1)]
         every: usize,
     },
+    /// The daemon is dropped between any two steps of its tasks, for every such place of a scenario
+    Crashes {
+        /// One place in so many
+        #[arg(long, default_value_t = 1)]
+        every: usize,
+    },
+    /// Run after run on the virtual clock: what is held, told over time
+    Soak {
+        /// How many runs
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
+        /// It is told each time so many are over
+        #[arg(long, default_value_t = 25_000)]
+        every: u64,
+    },
 }
 
 fn main() -> ExitCode {
     let bad = match Attack::parse() {
         Attack::PowerLoss { seeds, from, every, states } => power_loss(from, seeds, every, states),
         Attack::StoreFaults { from, every } => store_faults(from, every),
+        Attack::Crashes { every } => crashes(every),
+        Attack::Soak { runs, every } => long_life(runs, every),
     };
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -128,4 +150,60 @@ fn store_faults(from: u64, every: usize) -> u64 {
     });
     println!("{} histories, {bad} with a broken promise", played.into_inner());
     bad
+}
+
+fn crashes(every: usize) -> u64 {
+    let (all, places) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()));
+    let mut bad = 0;
+    for stretch in Stretch::ALL {
+        let over = AtomicU64::new(u64::MAX);
+        let numbers = (0..).step_by(every.max(1)).take_while(|steps| *steps < over.load(Ordering::Relaxed));
+        let before = all.load(Ordering::Relaxed);
+        bad += each(numbers, |steps| {
+            let crashed = crash_at(stretch, steps);
+            let Some(call) = crashed.at else {
+                over.fetch_min(steps, Ordering::Relaxed);
+                return 0;
+            };
+            all.fetch_add(1, Ordering::Relaxed);
+            if let Ok(mut places) = places.lock() {
+                *places.entry((stretch, call)).or_insert(0_u64) += 1;
+            }
+            if crashed.findings.is_empty() {
+                return 0;
+            }
+            println!(
+                "{stretch:?}, dropped after {steps} steps, last {call}: {}\n{}",
+                crashed.findings.join("; "),
+                crashed.story.join("\n")
+            );
+            1
+        });
+        println!("{stretch:?}: {} places", all.load(Ordering::Relaxed) - before);
+    }
+    for ((stretch, call), times) in places.into_inner().unwrap_or_default() {
+        println!("{times:>9} {stretch:?} after {call}");
+    }
+    println!("{} crashes, {bad} with a broken promise", all.into_inner());
+    bad
+}
+
+fn long_life(runs: u64, every: u64) -> u64 {
+    let mut told: Vec<soak::Held> = Vec::new();
+    soak::soak(runs, every, |held| {
+        let grown = told.last().map_or(0.0, |before| held.bytes_a_recipient_since(before));
+        println!(
+            "{:>9} runs, {} recipients: {:.1} MB, {} files, WAL {:.1} MB, ledger {:.1} MB, +{grown:.1} bytes a recipient",
+            held.runs,
+            held.recipients,
+            held.memory_mb,
+            held.files,
+            held.wal_mb,
+            held.ledger_bytes as f64 / 1e6
+        );
+        told.push(held);
+    });
+    let findings = soak::grown(&told);
+    println!("grown besides the ledger: {findings:?}");
+    findings.len() as u64
 }

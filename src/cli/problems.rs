@@ -85,7 +85,10 @@ fn excerpt(problem: &Problem, all: &[Problem], text: &str) -> Option<(String, Op
     let before = if index > 0 { lines.next().unwrap_or_default() } else { "" };
     let line = lines.next()?.trim_end_matches('\r');
     let told = |other: &Problem| {
-        other.code == Code::LiteralSecret && other.file == problem.file && other.line == problem.line
+        // A key of a gateway that is not known may be one for a secret, misspelt.
+        let is_key = other.code == Code::UnknownKey && other.path.starts_with("gateways.");
+        let is_secret = other.code == Code::LiteralSecret || is_key;
+        is_secret && other.file == problem.file && other.line == problem.line
     };
     if all.iter().any(told) || secret_goes_on(before) || names_secret(line) {
         return Some(("(not shown: a secret may stand here)".to_owned(), None));
@@ -122,8 +125,11 @@ fn after_secret_keys(line: &str) -> impl Iterator<Item = String> {
 
 /// Whether a line may hold a secret: it has a key for one, and not the place where one lies.
 fn names_secret(line: &str) -> bool {
-    let place =
-        |value: &str| ["{env:", "{file:", "{credential:"].iter().any(|start| value.starts_with(start));
+    // One that is not closed is not told from the text behind it.
+    let place = |value: &str| {
+        let starts = ["{env:", "{file:", "{credential:"].iter().any(|start| value.starts_with(start));
+        starts && value.contains('}')
+    };
     after_secret_keys(line).any(|value| !place(&value))
 }
 
@@ -212,6 +218,26 @@ mod tests {
         campaigns/a,b.yaml:3:11: error[S001] secret: literal
          3 | (not shown: a secret may stand here)
         "#);
+    }
+
+    #[test]
+    fn a_line_that_may_hold_a_secret_is_not_shown() {
+        let check = |line: &str, code: Code, path: &str, shown: bool| {
+            let mut report = Report::new("campaignd.yaml");
+            report.error(Span { line: 1, column: 1, end_column: 2 }, code, path, "wrong", None);
+            let text =
+                write(&report.into_problems(), Format::Human { colours: false }, &|_| Some(line.to_owned()));
+            assert_eq!(text.contains("hunter2"), shown, "{text}");
+        };
+        check("x: hunter2", Code::BadValue, "x", true);
+        check("x: hunter2", Code::UnknownKey, "x", true);
+        check("secret: {file: hunter2}", Code::BadValue, "gateways.a.secret", true);
+        check("secret: {file: hunter2} # so", Code::BadValue, "gateways.a.secret", true);
+        // Misspelt; or not closed.
+        check("sceret: hunter2", Code::UnknownKey, "gateways.a.sceret", false);
+        check("secret: {file: \"hunter2", Code::Syntax, "", false);
+        check("secret: hunter2", Code::Syntax, "", false);
+        check("appSecret : 'hunter2", Code::Syntax, "", false);
     }
 
     #[test]

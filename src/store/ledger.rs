@@ -76,7 +76,7 @@ impl Ledger {
         work: impl FnOnce(&mut dyn Store) -> Stored<R> + Send + 'static,
     ) -> Stored<R> {
         match &self.writer {
-            Writer::Inline(store) => write_alone(lock(store).as_mut(), work),
+            Writer::Inline(store) => write_inline(store, work).await,
             Writer::Thread { orders, .. } => ordered(orders, Order::Change, work).await,
         }
     }
@@ -88,7 +88,7 @@ impl Ledger {
         work: impl FnOnce(&mut dyn Store) -> Stored<R> + Send + 'static,
     ) -> Stored<R> {
         match &self.writer {
-            Writer::Inline(store) => write_alone(lock(store).as_mut(), work),
+            Writer::Inline(store) => write_inline(store, work).await,
             Writer::Thread { orders, patient, .. } => {
                 let place = patient.acquire().await.map_err(|_| ended())?;
                 let result = ordered(orders, Order::Patient, work).await;
@@ -145,6 +145,17 @@ async fn ordered<R: Send + 'static>(
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic inside a step leaves an open transaction, which the next `begin` rolls back.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Others have their turn before and after, as while a thread works: a caller may be dropped at either place.
+async fn write_inline<R>(
+    store: &Mutex<Box<dyn Store>>,
+    work: impl FnOnce(&mut dyn Store) -> Stored<R>,
+) -> Stored<R> {
+    tokio::task::yield_now().await;
+    let written = write_alone(lock(store).as_mut(), work);
+    tokio::task::yield_now().await;
+    written
 }
 
 fn write_alone<R>(store: &mut dyn Store, work: impl FnOnce(&mut dyn Store) -> Stored<R>) -> Stored<R> {

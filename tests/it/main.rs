@@ -18,6 +18,7 @@ mod ledger_file;
 mod ledger_views;
 mod manual;
 mod mutations;
+mod named_kills;
 mod netease;
 mod nonsense;
 mod office;

@@ -150,6 +150,30 @@ fn settings(provider: SocketAddr, listen: SocketAddr) -> String {
     )
 }
 
+/// Settings in which a secret stands where none may, or where something beside it is wrong.
+fn wrong_settings() -> Vec<(&'static str, String)> {
+    let gateway = |rest: &str| {
+        format!(
+            "gateways:\n  openim:\n    kind: openim\n    adminUserID: imAdmin\n    url: http://127.0.0.1:1\n{rest}\n"
+        )
+    };
+    vec![
+        ("literal.yaml", gateway(&format!("    secret: {OPENIM_SECRET}"))),
+        ("value.yaml", gateway(&format!("    secret: {{value: {OPENIM_SECRET}}}"))),
+        ("list.yaml", gateway(&format!("    secret: [{OPENIM_SECRET}]"))),
+        ("unknown-key.yaml", gateway(&format!("    Secret: {OPENIM_SECRET}"))),
+        ("twice.yaml", gateway(&format!("    secret: {OPENIM_SECRET}\n    secret: {OPENIM_SECRET}"))),
+        ("not-yaml.yaml", gateway(&format!("    secret: {{file: \"{OPENIM_SECRET}\n  : ["))),
+        ("tab.yaml", gateway(&format!("\tsecret: {OPENIM_SECRET}"))),
+        (
+            "address.yaml",
+            gateway("    secret: {file: secret}").replace("http://", &format!("http://a:{OPENIM_SECRET}@")),
+        ),
+        ("token.yaml", format!("token: {OPENIM_SECRET}\n")),
+        ("alias.yaml", gateway(&format!("    x: &a {OPENIM_SECRET}\n    secret: *a"))),
+    ]
+}
+
 /// Whether a file or an output holds any of them: which, and what is around it.
 fn holds(bytes: &[u8], secrets: &BTreeSet<String>) -> Option<String> {
     secrets.iter().find_map(|secret| {
@@ -172,7 +196,8 @@ fn each_file(folder: &Path, look: &mut impl FnMut(&Path, Vec<u8>)) {
 
 fn ask(address: SocketAddr, request: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
+    // Whoever says too much is not heard to the end.
+    let _ = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
     // One that is cut says enough.
     let _ = stream.read_to_end(&mut answer);
@@ -225,13 +250,26 @@ fn no_secret_stands_anywhere() {
             && ["batch_send_msg", "sendBatchMsg", "sendMsgToAll", "get_users"].iter().all(|word| called(word))
     });
     let mut said: Vec<(String, Vec<u8>)> = Vec::new();
+    // Every page, and the pages of every error: not there, not so, not HTTP, too long.
+    let long = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(100_000));
+    let wide = format!("GET /readyz HTTP/1.0\r\nX-Long: {}\r\n\r\n", "x".repeat(1_000_000));
     for request in [
         "GET /healthz HTTP/1.0\r\n\r\n",
         "GET /readyz HTTP/1.0\r\n\r\n",
+        "HEAD /readyz HTTP/1.0\r\n\r\n",
+        "GET /readyz?token=x HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n",
+        "GET /nowhere HTTP/1.0\r\n\r\n",
+        "GET /../secret HTTP/1.0\r\n\r\n",
+        "DELETE /healthz HTTP/1.0\r\n\r\n",
         "POST /%00 HTTP/1.0\r\n\r\n",
+        "POST /readyz HTTP/1.0\r\nContent-Length: 3\r\n\r\nxyz",
+        "POST /readyz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
         "x\r\n\r\n",
+        &long,
+        &wide,
     ] {
-        said.push((request.to_owned(), ask(listen, request)));
+        said.push((request.chars().take(60).collect(), ask(listen, request)));
     }
     let run = desk.review().newest_run("people").unwrap().unwrap();
     for args in [
@@ -265,16 +303,75 @@ fn no_secret_stands_anywhere() {
         vec!["apply", "--removals"],
         vec!["serve"],
         vec!["schema", "settings"],
+        vec!["schema", "campaign"],
+        vec!["check", "--format", "github", "--strict"],
+        vec!["plan", "--for", "1h", "--audience"],
+        vec!["plan", "--format", "json"],
+        vec!["preview", "broken"],
+        vec!["preview", "everyone"],
+        vec!["preview", "members", "--format", "json"],
+        vec!["audience", "people", "--count"],
+        vec!["audience", "people", "--explain", "u1"],
+        vec!["audience", "everyone", "--count"],
+        vec!["audience", "members", "--list"],
+        vec!["runs", "--format", "csv"],
+        vec!["show", "nothing"],
+        vec!["deliveries", "--outcome", "failed,unknown,refused", "--format", "json"],
+        vec!["history", "broken"],
+        vec!["send", "yunxin", "--to", "a1", "--yes"],
+        vec!["send", "community", "--to", "b1", "--yes"],
+        vec!["send", "everyone", "--yes", "--again"],
+        vec!["send", "broken", "--yes"],
+        vec!["reconcile", &run, "--accepted"],
+        vec!["retry", &run, "--only", "failed"],
+        vec!["cancel", &run, "--why", "a look"],
+        vec!["pause", "people"],
+        vec!["suppress", "import", "campaigns/broken.yaml"],
+        vec!["suppress", "remove", "u9"],
+        vec!["db", "backup", "backup.db"],
+        vec!["db", "backup", "campaigns/people.yaml"],
+        vec!["sandbox", "--listen", "nowhere"],
+        vec!["new", "fresh"],
+        vec!["new", "all", "--all"],
+        vec!["next", "0 9 * *", "--zone", "UTC"],
+        vec!["explain", "S001"],
+        vec!["completions", "bash"],
+        vec!["man"],
         vec!["nonsense"],
     ] {
         let output = command(&args).output().unwrap();
         said.push((format!("{args:?}"), [output.stdout, output.stderr].concat()));
     }
+    let mut say = |what: &str, mut command: std::process::Command| {
+        let output = command.output().unwrap();
+        said.push((what.to_owned(), [output.stdout, output.stderr].concat()));
+    };
     // Secrets that cannot be had are named, and no others told.
-    for (name, value) in [("YUNXIN", ""), ("COMMUNITY", "\n")] {
-        let output = command(&["preview", "people"]).env(name, value).output().unwrap();
-        said.push((format!("without {name}"), [output.stdout, output.stderr].concat()));
+    for (name, value) in [("YUNXIN", ""), ("COMMUNITY", "\n"), ("KEY", "two\nlines")] {
+        for args in [["preview", "people"], ["check", "--strict"]] {
+            let mut command = command(&args);
+            command.env(name, value);
+            say(&format!("without {name}"), command);
+        }
     }
+    // Secrets that stand where they must not: no message shows the line.
+    for (name, wrong) in wrong_settings() {
+        desk.write(name, &wrong);
+        for args in
+            [&["check"][..], &["check", "--format", "json"], &["status"], &["serve"], &["preview", "people"]]
+        {
+            say(&format!("{name} {args:?}"), command(&[&["--config", name], args].concat()));
+        }
+        fs::remove_file(desk.path(name)).unwrap();
+    }
+    // The settings are read again with another secret, and with none.
+    for text in ["another\n", ""] {
+        desk.write("secret", text);
+        let pid = daemon.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        say("after SIGHUP", command(&["status"]));
+    }
+    desk.write("secret", &format!("{OPENIM_SECRET}\n"));
     let pid = daemon.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     daemon.wait().unwrap();

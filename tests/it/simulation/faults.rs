@@ -8,9 +8,11 @@ use crate::dice::Dice;
 
 /// The longest that a message travels: well below the time after which absence may be proven.
 const LONGEST_WAY_MS: usize = 2 * 60 * 1_000;
+/// How old a backup may be to which a provider goes back.
+const LONGEST_RESTORED_MS: usize = 60 * 60 * 1_000;
 
 /// What each is called, in the order of the dice.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "answer lost",
     "cut",
     "status of a proxy",
@@ -32,6 +34,7 @@ const NAMES: [&str; 21] = [
     "messages lost",
     "killed with loss",
     "stored again",
+    "provider restored",
 ];
 
 /// What goes wrong until the next trouble: a few requests, or an outage; and what it is called.
@@ -78,6 +81,7 @@ pub fn faults(dice: &mut Dice, users: u32) -> (&'static str, Faults) {
         18 => faults.lose_every = dice.up_to(30) as u32 + 2,
         19 => faults.lose_waiting = true,
         20 => faults.store_again = dice.up_to(50) as u32 + 1,
+        21 => faults.restore_backup_of_ms_ago = Some(dice.up_to(LONGEST_RESTORED_MS) as u64),
         _ => faults.refuse = (1..=users).map(|number| format!("u{number:05}")).collect(),
     }
     (NAMES[kind], faults)

@@ -7,9 +7,12 @@
 
 mod auditor;
 mod calendars;
+pub mod crashes;
 mod faults;
 mod netease;
 pub mod power_loss;
+mod restores;
+pub mod soak;
 pub mod store_faults;
 pub mod watched;
 
@@ -124,6 +127,7 @@ struct Simulation {
     drawn: calendars::Drawn,
     /// Campaigns due at one instant that are decided ahead of it.
     crowd: usize,
+    restores: restores::Restores,
 }
 
 /// When somebody was not to be written to.
@@ -163,6 +167,7 @@ impl Simulation {
             plug: None,
             // Most campaigns here are due with few others.
             crowd: [1, 1, 2, daemon::CROWD][(seed % 4) as usize],
+            restores: restores::Restores::new(seed),
         }
     }
 
@@ -508,6 +513,7 @@ impl Simulation {
                 .await;
                 self.tell("crash");
             }
+            self.restores().await;
             self.downtime().await;
         }
         self.peace().await;
@@ -593,6 +599,7 @@ pub fn play_seed(seed: u64, begins: impl FnOnce(&ElapsedClock)) -> Judged {
         let ledger = rusqlite::Connection::open(&simulation.database).unwrap();
         let (findings, slots) = simulation.drawn.judge(&ledger, simulation.clock.now());
         judgement.findings.extend(findings);
+        judgement.findings.append(&mut simulation.restores.findings);
         judgement.summary += &format!(", {slots} slots of timed");
         let story = std::mem::take(&mut simulation.story);
         Judged { findings: judgement.findings, summary: judgement.summary, story, kinds: simulation.kinds }

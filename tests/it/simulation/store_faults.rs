@@ -101,7 +101,7 @@ impl Simulation {
 
     /// A daemon serves for so long and is then told to stop; one that ends by itself is started again, as a
     /// service manager does.
-    async fn rest(&mut self, time: SignedDuration) {
+    pub(super) async fn rest(&mut self, time: SignedDuration) {
         let end = self.clock.now() + time;
         while self.clock.now() < end {
             let signals = Arc::new(Signals::default());

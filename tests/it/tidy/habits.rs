@@ -37,6 +37,7 @@ const SLEEPERS: &[(&str, &str)] = &[
     ),
     ("tests/it/disk.rs", "a frozen disk announces nothing: that nothing happens meanwhile takes its time"),
     ("tests/it/kills.rs", "kills come at instants that nothing announces"),
+    ("tests/it/named_kills.rs", "what another process has half done tells nobody; it is asked, with a limit"),
 ];
 
 /// Names that say nothing about what is inside.
