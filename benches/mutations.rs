@@ -52,6 +52,10 @@ fn main() -> ExitCode {
         let failed: Vec<_> = said.lines().filter(|line| line.ends_with(" ... FAILED")).collect();
         let verdict = match (built, failed.first()) {
             (false, _) => "DOES NOT COMPILE".to_owned(),
+            // A test that dies says nothing.
+            (true, None) if !output.status.success() => {
+                format!("noticed: the tests ended with {}", output.status)
+            }
             (true, None) => "UNNOTICED".to_owned(),
             (true, Some(first)) => {
                 let first = first.trim_start_matches("test ").trim_end_matches(" ... FAILED");

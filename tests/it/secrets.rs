@@ -312,7 +312,6 @@ fn no_secret_stands_anywhere() {
         vec!["preview", "members", "--format", "json"],
         vec!["audience", "people", "--count"],
         vec!["audience", "people", "--explain", "u1"],
-        vec!["audience", "everyone", "--count"],
         vec!["audience", "members", "--list"],
         vec!["runs", "--format", "csv"],
         vec!["show", "nothing"],

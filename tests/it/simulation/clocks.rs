@@ -1,7 +1,10 @@
 //! Clocks that are set, that are slewed, and machines that sleep: no slot twice, none lost.
 
+use campaignd::store::Stored;
+
 use super::{
-    histories::{MESSAGE, Running, SLOTS, SetClock, play, seconds},
+    histories::{MESSAGE, RUNS, Running, SLOTS, SetClock, play, seconds},
+    watched::Watch,
     *,
 };
 
@@ -193,4 +196,44 @@ fn every_slot_is_decided_once_however_the_clock_is_set() {
             stage.stop().await;
         });
     }
+}
+
+/// Sets the clock ahead as soon as a first intent is committed, before its request leaves.
+struct SleepsAfterTheIntent {
+    clock: Arc<SetClock>,
+    slept: bool,
+}
+
+impl Watch for SleepsAfterTheIntent {
+    fn before(&mut self, _: &'static str) -> Stored<()> {
+        Ok(())
+    }
+
+    fn after(&mut self, call: &'static str) -> Stored<()> {
+        if call == "batch_begin" && !std::mem::replace(&mut self.slept, true) {
+            self.clock.set(6);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn an_intent_that_grew_old_before_its_request_left_is_withdrawn() {
+    play(async |simulation| {
+        simulation.write(
+            "a.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2026-11-11T00:01}}]\n"),
+        );
+        let clock = SetClock::new(simulation.clock.clone());
+        let mut parts = simulation.parts(&Arc::default());
+        parts.clock = clock.clone();
+        let watch = SleepsAfterTheIntent { clock, slept: false };
+        parts.ledger = Ledger::inline(Watched::new(simulation.store(), watch));
+        let daemon = Running::start(parts);
+        seconds(120).await;
+        let verdicts = simulation.ask("SELECT verdict FROM attempt_log ORDER BY attempt");
+        assert_eq!(verdicts, ["withdrawn", "answered"]);
+        assert_eq!(simulation.ask(RUNS), ["completed  accepted 1 pending 0 expired 0 cancelled 0"]);
+        daemon.stop().await;
+    });
 }

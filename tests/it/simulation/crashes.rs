@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     /// Every so many-th place: all of them are tried by the example `attack`.
-    const EVERY: usize = 211;
+    const EVERY: usize = 397;
 
     #[test]
     fn a_daemon_that_is_dropped_anywhere_is_gone_on_from() {
@@ -288,6 +288,6 @@ mod tests {
                 );
             }
         }
-        assert!(places.len() > 4, "{places:?}");
+        assert!(places.len() > 2, "{places:?}");
     }
 }

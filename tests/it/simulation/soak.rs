@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn run_after_run_nothing_grows_but_the_ledger() {
         let mut told = Vec::new();
-        soak(4_000, 400, |held| told.push(held));
+        soak(2_000, 200, |held| told.push(held));
         let mut findings = grown(&told);
         // Other tests share this process's memory and files.
         findings.retain(|finding| !finding.starts_with("memory") && !finding.starts_with("open files"));

@@ -297,3 +297,16 @@ fn the_calls_of_the_past_are_those_that_were_made() {
         assert_eq!(past("netease", None, 0), []);
     });
 }
+
+#[test]
+fn an_intent_that_comes_too_late_is_none() {
+    on_every_store(|store| {
+        let (start_by, finish_by) = (5 * 60_000, 8 * 3_600_000);
+        let run = opened(store, "sale", 6, 2);
+        assert_eq!(begin(store, &run, 2, start_by + 1), None);
+        assert!(begin(store, &run, 2, start_by).is_some());
+        // It has started: now its end counts.
+        assert!(begin(store, &run, 2, finish_by).is_some());
+        assert_eq!(begin(store, &run, 2, finish_by + 1), None);
+    });
+}
