@@ -13,6 +13,9 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
+/// How long tests may take.
+const LONGEST: &str = "10m";
+
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -45,14 +48,15 @@ fn main() -> ExitCode {
         cargo.args(["test", "--offline"]).args(mutation.test.split(' ')).current_dir(&copy);
         // Only what a test says is a test's: a mutation that does not compile shows nothing.
         let built = cargo_with(&mut cargo, package).arg("--no-run").status().unwrap().success();
-        let mut cargo = Command::new("cargo");
-        cargo.args(["test", "--offline"]).args(mutation.test.split(' ')).current_dir(&copy);
+        let mut cargo = Command::new("timeout");
+        cargo.args([LONGEST, "cargo", "test", "--offline"]);
+        cargo.args(mutation.test.split(' ')).current_dir(&copy);
         let output = cargo_with(&mut cargo, package).stdout(Stdio::piped()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         let failed: Vec<_> = said.lines().filter(|line| line.ends_with(" ... FAILED")).collect();
         let verdict = match (built, failed.first()) {
             (false, _) => "DOES NOT COMPILE".to_owned(),
-            // A test that dies says nothing.
+            // A test that dies, or comes to no end, says nothing.
             (true, None) if !output.status.success() => {
                 format!("noticed: the tests ended with {}", output.status)
             }
