@@ -64,9 +64,9 @@ fn a_gateway_that_hangs_slows_no_other() {
         );
         let daemon = Running::start(parts);
         seconds(120).await;
-        // 699 at 120 a second, as without the others.
+        // 699 at 120 a second, as without the others, and a window more where the small chunk was not the last.
         let good_ms = over_after_ms(simulation, "good");
-        assert!(good_ms <= 7_000, "it took {good_ms} ms");
+        assert!(good_ms <= 8_000, "it took {good_ms} ms");
         assert_eq!(
             simulation.ask("SELECT DISTINCT state FROM run_summary WHERE gateway = 'hanging'"),
             ["running"]
