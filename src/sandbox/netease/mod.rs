@@ -14,13 +14,14 @@ mod to_all;
 pub mod transport;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use self::{account::Signed, form::Form, quota::Quotas};
 use super::{
@@ -63,12 +64,25 @@ pub struct Request {
     pub request_id: Option<String>,
 }
 
+/// By what a request that comes again is known: its path and `RequestId`.
+type Key = (String, String);
+
+impl Request {
+    fn key(&self) -> Option<Key> {
+        self.request_id.as_ref().map(|id| (self.path.clone(), id.clone()))
+    }
+}
+
 /// What the provider holds besides what every provider here does.
 #[derive(Debug)]
 pub struct NetEase {
     next_id: i64,
     /// By path and `RequestId`: until when, and what was answered.
-    remembered: HashMap<(String, String), (i64, Response)>,
+    remembered: HashMap<Key, (i64, Response)>,
+    /// Requests that hang before they are worked on.
+    under_way: HashSet<Key>,
+    /// Told when one of those is over.
+    one_over: Arc<Notify>,
     quotas: Quotas,
     /// All that was accepted, which is the truth.
     messages: Vec<history::Message>,
@@ -86,6 +100,8 @@ impl Default for NetEase {
             // Beyond 32 bits, which catches clients that have no more.
             next_id: 310_020_040_500_000,
             remembered: HashMap::new(),
+            under_way: HashSet::new(),
+            one_over: Arc::default(),
             quotas: Quotas::default(),
             messages: Vec::new(),
             listed_from: 0,
@@ -159,15 +175,42 @@ impl World {
         if !latency.is_zero() && sends(&path) {
             tokio::time::sleep(latency).await;
         }
-        let hang = openim_faults::take(&mut self.state().faults.hang, &path);
-        let mut outcome = match hang {
-            None => self.answer_netease(&request, &body),
-            Some(Hang { for_ms, after_work, .. }) => self.hang(request, body, for_ms, after_work).await,
+        let mut outcome = match self.wait_for_twin(&request).await {
+            Some(refused) => refused,
+            None => {
+                let hang = openim_faults::take(&mut self.state().faults.hang, &path);
+                match hang {
+                    None => self.answer_netease(&request, &body),
+                    Some(Hang { for_ms, after_work, .. }) => {
+                        self.hang(request, body, for_ms, after_work).await
+                    }
+                }
+            }
         };
         if let Outcome::Answered(response) = &mut outcome {
             response.date = Some(self.netease_date());
         }
         self.slowly(&path, outcome)
+    }
+
+    /// A request that comes while another with its `RequestId` is under way waits for the end of that, or is
+    /// refused.
+    async fn wait_for_twin(&self, request: &Request) -> Option<Outcome> {
+        let key = request.key()?;
+        loop {
+            let one_over = {
+                let state = self.state();
+                let faults = &state.faults.netease;
+                if faults.forgets_requests || !state.netease.under_way.contains(&key) {
+                    return None;
+                }
+                if faults.repeated_is_431 {
+                    return Some(Outcome::Answered(refusal(&Refused::new(431, ""), faults.code_as_text)));
+                }
+                Arc::clone(&state.netease.one_over).notified_owned()
+            };
+            one_over.await;
+        }
     }
 
     /// Answers after so many milliseconds, or never. Work that comes late is done although nobody waits for its end.
@@ -186,9 +229,16 @@ impl World {
             return outcome;
         }
         let world = Arc::clone(self);
+        self.state().netease.under_way.extend(request.key());
         let late = tokio::spawn(async move {
             pause.await;
-            world.answer_netease(&request, &body)
+            let outcome = world.answer_netease(&request, &body);
+            let netease = &mut world.state().netease;
+            if let Some(key) = request.key() {
+                netease.under_way.remove(&key);
+            }
+            netease.one_over.notify_waiters();
+            outcome
         });
         late.await.unwrap_or(Outcome::Closed)
     }
@@ -228,7 +278,7 @@ impl World {
         if state.faults.netease.suspended {
             return refuse(Refused::new(403, "app is forbidden"));
         }
-        let key = request.request_id.as_ref().map(|id| (path.to_owned(), id.clone()));
+        let key = request.key();
         if let Some(remembered) = key.as_ref().and_then(|key| state.netease.remembered.get(key))
             && remembered.0 > begun_at
             && !state.faults.netease.forgets_requests

@@ -21,13 +21,20 @@ struct Asked {
 
 impl Asked {
     fn new(netease: Value) -> Asked {
+        Asked::under(json!({"netease": netease}))
+    }
+
+    fn under(faults: Value) -> Asked {
         let world = World::new(&Options { users: 12, ..Options::default() }, Arc::new(SystemClock::new()));
-        let faults: Faults = serde_json::from_value(json!({"netease": netease})).unwrap();
-        world.set_faults(faults);
+        world.set_faults(serde_json::from_value::<Faults>(faults).unwrap());
         Asked { world: Arc::new(world) }
     }
 
     async fn post(&self, path: &str, content_type: &str, body: &str) -> Value {
+        self.post_as(None, path, content_type, body).await
+    }
+
+    async fn post_as(&self, request_id: Option<&str>, path: &str, content_type: &str, body: &str) -> Value {
         let time = SystemClock::new().now().as_second().to_string();
         let request = Request {
             method: "POST".to_owned(),
@@ -37,7 +44,7 @@ impl Asked {
             nonce: Some("abc".to_owned()),
             check_sum: Some(check_sum(APP, "abc", &time)),
             cur_time: Some(time),
-            request_id: None,
+            request_id: request_id.map(str::to_owned),
         };
         match self.world.handle_netease(request, body.to_owned().into()).await {
             Outcome::Answered(response) => serde_json::from_slice(&response.body).unwrap_or_default(),
@@ -134,4 +141,19 @@ async fn the_application_has_a_switch_for_each_open_question() {
     // Whoever is not registered is dropped without a word.
     let two = with(json!({"two": [{"appregisterid": "u00001"}, "u00002", {"appregisterid": "ghost"}]}));
     check(json!({}), two, "200 2").await;
+}
+
+#[tokio::test]
+async fn a_request_waits_for_its_twin_or_is_refused() {
+    let send = "from=notice&ope=0&to=u00001&type=0&body=%7B%22msg%22%3A%22x%22%7D";
+    for (repeated_is_431, codes, copies) in [(false, [200, 200], 1), (true, [200, 431], 1)] {
+        let asked = Asked::under(json!({
+            "hang": {"forMs": 50, "times": 1},
+            "netease": {"repeatedIs431": repeated_is_431},
+        }));
+        let one = || asked.post_as(Some("5f0c7c1e"), "msg/sendMsg", FORM, send);
+        let (first, second) = tokio::join!(one(), one());
+        assert_eq!([&first["code"], &second["code"]], codes);
+        assert_eq!(asked.copies(), copies);
+    }
 }
