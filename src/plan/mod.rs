@@ -81,14 +81,6 @@ impl Plan {
 }
 
 impl Hold {
-    /// Why slots never run under this hold, if they never do.
-    fn ends_with(self) -> Option<Miss> {
-        match self {
-            Hold::None | Hold::Paused | Hold::NoDates | Hold::Gone => None,
-            Hold::Replaced(miss) | Hold::Ends(miss) => Some(miss),
-        }
-    }
-
     /// Why a slot that became too late under this hold is missed; None where it waits on.
     fn late(self) -> Option<Miss> {
         match self {
@@ -236,12 +228,14 @@ impl Planner<'_> {
     /// The fate of a slot that does not run whatever the others do.
     fn fate_of(&self, slot: &Slot) -> Option<Fate> {
         let hold = self.standing.hold;
-        if let Some(miss) = hold.ends_with() {
+        if let Hold::Ends(miss) = hold {
             Some(Fate::Missed(miss))
         } else if slot.excepted {
             Some(Fate::Skipped(Skip::Excepted))
         } else if !self.campaign.may_send_at(slot.due) {
             Some(Fate::Skipped(Skip::Window))
+        } else if let Hold::Replaced(miss) = hold {
+            Some(Fate::Missed(miss))
         } else {
             hold.late().filter(|_| self.is_late(slot)).map(Fate::Missed)
         }
