@@ -182,10 +182,10 @@ pub fn unopen(connection: &Connection, run: &RunID) -> Stored<()> {
     let written = connection
         .prepare_cached(
             "UPDATE run SET next_batch = 1, audience = 0, pending = 0, excluded = 0
-             WHERE id = ?1 AND audience > 0",
+             WHERE id = ?1 AND (audience > 0 OR next_batch > 1)",
         )?
         .execute([id])?;
-    // Mostly it is opened for the first time.
+    // Mostly it is opened for the first time. Where parts were thrown away before, what fills in messages is left.
     if written == 0 {
         return Ok(());
     }

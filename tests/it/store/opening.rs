@@ -1,7 +1,8 @@
 //! Opening: an audience is written in parts, then sealed, or thrown away and written anew.
 
 use campaignd::{
-    run::{Counts, RunEvent, RunState},
+    campaign::source::Values,
+    run::{Counts, RunEvent, RunState, chunk::Chunk},
     store::{Control, StoreError, Target},
 };
 
@@ -68,6 +69,30 @@ fn what_an_opening_has_left_is_thrown_away_in_parts() {
         change(store, |store| store.run_event(&run, RunEvent::Sealed, None, at(2))).unwrap();
         assert!(change(store, |store| store.run_unopen_part(&run, 3)).unwrap());
         assert_eq!(store.run(&run).unwrap().counts.audience, 12);
+    });
+}
+
+#[test]
+fn an_opening_that_fills_in_messages_begins_anew() {
+    on_every_store(|store| {
+        let run = made(store, "sale");
+        let values = Values([("name".to_owned(), "Li".to_owned())].into());
+        let chunks: Vec<Chunk> = chunks(&recipients(4), 2)
+            .into_iter()
+            .map(|chunk| Chunk { values: Some(values.clone()), ..chunk })
+            .collect();
+        // It is cut short twice; what it has left is thrown away in parts, or at once.
+        for in_parts in [true, false, true] {
+            while in_parts && !change(store, |store| store.run_unopen_part(&run, 1)).unwrap() {}
+            change(store, |store| {
+                store.run_unopen(&run)?;
+                store.run_open_part(&run, &chunks, &[], at(1))
+            })
+            .unwrap();
+        }
+        change(store, |store| store.run_event(&run, RunEvent::Sealed, None, at(2))).unwrap();
+        assert_eq!(store.run(&run).unwrap().counts.pending, 4);
+        assert_eq!(store.verify().unwrap(), []);
     });
 }
 
