@@ -114,10 +114,8 @@ impl Conductor {
 
     /// Hands the crowd over when its instant has come.
     pub(super) async fn begin_crowd(&mut self, now: Timestamp) -> Stored<()> {
-        match self.crowd.as_ref().map(|crowd| crowd.stale_until) {
-            Some(Some(at)) if at <= now => self.disperse_crowd().await?,
-            Some(Some(_)) => return Ok(()),
-            _ => {}
+        if let Some(Crowd { stale_until: Some(at), .. }) = self.crowd {
+            return if at <= now { self.disperse_crowd().await } else { Ok(()) };
         }
         let Some(Crowd { due, ready, others, .. }) = self.crowd.take_if(|crowd| crowd.due <= now) else {
             return Ok(());

@@ -96,13 +96,7 @@ pub fn crash_at(stretch: Stretch, steps: u64) -> Crashed {
         simulation.resume();
         simulation.world.set_faults(Faults::default());
         simulation.rest(LONG).await;
-        let judgement = auditor::judge(
-            &simulation.database,
-            &simulation.world,
-            RECIPIENTS_A_SECOND,
-            &simulation.suppressions,
-        );
-        let mut findings = judgement.findings;
+        let mut findings = simulation.judge().findings;
         findings.extend(simulation.left_over());
         Crashed { at, findings, story: std::mem::take(&mut simulation.story) }
     })
@@ -111,29 +105,7 @@ pub fn crash_at(stretch: Stretch, steps: u64) -> Crashed {
 impl Simulation {
     /// Serves through the scenario. Tells whether the daemon was dropped within the stretch.
     async fn walk(&mut self, stretch: Stretch, steps: u64, last: &Arc<LastCall>) -> bool {
-        let message = "message: {contentType: text, content: {content: hi}}";
-        let ids = |from: u32, to: u32| (from..=to).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join(", ");
-        self.write(
-            "many.yaml",
-            &format!(
-                "{message}\nrecvIDs: [{}, nobody]\nexclude: [{{ids: [u00003]}}]\n\
-                 schedules: [{{at: 2026-11-11T00:01}}]\ndelivery: {{batchSize: 30}}\n",
-                ids(1, 90)
-            ),
-        );
-        self.write(
-            "held.yaml",
-            &format!(
-                "{message}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
-                 delivery: {{batchSize: 10, onUnknown: hold, limits: {{recipients: 10/min}}}}\n",
-                ids(200, 229)
-            ),
-        );
-        // Whoever is in doubt needs something that is sent later.
-        self.write(
-            "often.yaml",
-            &format!("{message}\nrecvIDs: [{}]\nschedules: [{{every: 5m}}]\n", ids(400, 470)),
-        );
+        self.write_scenario(90, "2026-11-11T00:01");
         let signals = Arc::new(Signals::default());
         let mut parts = self.parts(&signals);
         parts.ledger = Ledger::inline(watched::Watched::new(self.store(), Arc::clone(last)));

@@ -537,6 +537,11 @@ impl Simulation {
         }
     }
 
+    /// What the auditor says of it.
+    fn judge(&self) -> auditor::Judgement {
+        auditor::judge(&self.database, &self.world, RECIPIENTS_A_SECOND, &self.suppressions)
+    }
+
     /// No more trouble: everything is resumed, and the daemon comes to rest.
     async fn peace(&mut self) {
         self.tell("peace");
@@ -590,12 +595,7 @@ pub fn play_seed(seed: u64, begins: impl FnOnce(&ElapsedClock)) -> Judged {
         simulation.netease = (seed % 2 == 1).then(|| netease::NetEase::new(seed));
         begins(&simulation.clock);
         simulation.run().await;
-        let mut judgement = auditor::judge(
-            &simulation.database,
-            &simulation.world,
-            RECIPIENTS_A_SECOND,
-            &simulation.suppressions,
-        );
+        let mut judgement = simulation.judge();
         let ledger = rusqlite::Connection::open(&simulation.database).unwrap();
         let (findings, slots) = simulation.drawn.judge(&ledger, simulation.clock.now());
         judgement.findings.extend(findings);

@@ -41,21 +41,16 @@ pub fn play_scenario(stumble: Option<Stumble>) -> Scenario {
             simulation.tell("restart");
             simulation.rest(LONG).await;
         }
-        let judgement = auditor::judge(
-            &simulation.database,
-            &simulation.world,
-            RECIPIENTS_A_SECOND,
-            &simulation.suppressions,
-        );
-        let mut findings = judgement.findings;
+        let mut findings = simulation.judge().findings;
         findings.extend(simulation.unfinished());
         Scenario { calls, hit, findings, story: std::mem::take(&mut simulation.story) }
     })
 }
 
 impl Simulation {
-    /// Files come, are edited and go; a cut answer and one that is lost; a pause and a resume; a suppression.
-    async fn scenario(&mut self) {
+    /// The campaigns of a scenario: one for so many people, one that sends slowly from an instant on and holds
+    /// whoever is in doubt, and one that is sent often.
+    pub(super) fn write_scenario(&self, people: u32, held_at: &str) {
         let message = "message: {contentType: text, content: {content: hi}}";
         let ids = |from: u32, to: u32| (from..=to).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join(", ");
         self.write(
@@ -63,13 +58,13 @@ impl Simulation {
             &format!(
                 "{message}\nrecvIDs: [{}, nobody]\nexclude: [{{ids: [u00003]}}]\nschedules: [{{at: 2026-11-11T00:01}}]\n\
                  delivery: {{batchSize: 30}}\n",
-                ids(1, 120)
+                ids(1, people)
             ),
         );
         self.write(
             "held.yaml",
             &format!(
-                "{message}\nrecvIDs: [{}]\nschedules: [{{at: 2026-11-11T00:02}}]\n\
+                "{message}\nrecvIDs: [{}]\nschedules: [{{at: {held_at}}}]\n\
                  delivery: {{batchSize: 10, onUnknown: hold, limits: {{recipients: 10/min}}}}\n",
                 ids(200, 229)
             ),
@@ -79,6 +74,11 @@ impl Simulation {
             "often.yaml",
             &format!("{message}\nrecvIDs: [{}]\nschedules: [{{every: 5m}}]\n", ids(400, 470)),
         );
+    }
+
+    /// Files come, are edited and go; a cut answer and one that is lost; a pause and a resume; a suppression.
+    async fn scenario(&mut self) {
+        self.write_scenario(120, "2026-11-11T00:02");
         let faults = Faults {
             cut_after: Some(CutAfter { recipients: 12, times: 1, path: None }),
             ..Faults::default()
