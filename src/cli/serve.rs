@@ -48,7 +48,7 @@ enum LogFormat {
 }
 
 /// How often it is seen to that the folder that is there is the one that is watched.
-const WATCH_AGAIN: Duration = Duration::from_secs(5);
+const WATCH_AGAIN: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {

@@ -32,7 +32,7 @@ use crate::{
 /// The longest time between two looks at the ledger for what a person has asked, while a run is open and may be
 /// paused or cancelled, and else.
 const LOOK: Duration = Duration::from_millis(200);
-const IDLE_LOOK: Duration = Duration::from_millis(500);
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 /// Runs that may wait for the conductor to hear that they are over.
 const OVER_QUEUE: usize = 1_024;
 

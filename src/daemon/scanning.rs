@@ -23,9 +23,9 @@ const GIT_AT_WORK: SignedDuration = SignedDuration::from_secs(5);
 const GIT_LONGEST: SignedDuration = SignedDuration::from_secs(60);
 /// The folder is read after so long, should the jobs that keep house have fallen silent: the one who
 /// calls them does when the clock is set back.
-const LONGEST_UNREAD: SignedDuration = SignedDuration::from_secs(60);
+const LONGEST_UNREAD: SignedDuration = SignedDuration::from_secs(120);
 /// Reading it again, unasked, comes after so many times what that took: a large folder costs little as well.
-const REST: i32 = 4_000;
+const REST: i32 = 10_000;
 /// But so soon when something has just changed, for a file that changes twice in a moment can look as after once.
 const ONCE_MORE: SignedDuration = SignedDuration::from_secs(4);
 /// Of so many unasked scans one reads every file, whatever its stamp says.
