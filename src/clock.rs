@@ -92,7 +92,7 @@ impl Clock for ElapsedClock {
 
 /// The longest nap before the wall clock is read again, so that a stepped clock or a suspended
 /// machine is noticed.
-const LONGEST_NAP: Duration = Duration::from_secs(1);
+const LONGEST_NAP: Duration = Duration::from_secs(2);
 
 /// Returns when `clock` shows `instant` or later.
 pub async fn sleep_until(clock: &dyn Clock, instant: Timestamp) {
