@@ -2,18 +2,17 @@
 //!
 //! Must never know: how anything is sent. It only reads.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
-use tokio::net::TcpListener;
+use axum::{Router, extract::State, http::StatusCode, routing::get, serve::Listener};
 
 use crate::daemon::Signals;
 
-/// The loops turn several times a second; standing still for so long is no life.
+/// A loop that is asked for a round makes it; standing still for so long is no life.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, signals: Arc<Signals>) {
+pub async fn serve<L: Listener<Addr: Debug>>(listener: L, signals: Arc<Signals>) {
     let routes =
         Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(signals);
     if let Err(error) = axum::serve(listener, routes).await {
@@ -24,6 +23,7 @@ pub async fn serve(listener: TcpListener, signals: Arc<Signals>) {
 /// 200 while the daemon's loop turns.
 async fn healthz(State(signals): State<Arc<Signals>>) -> (StatusCode, &'static str) {
     let mut rounds = signals.rounds.subscribe();
+    signals.round.notify_one();
     match tokio::time::timeout(ALIVE_WITHIN, rounds.changed()).await {
         Ok(Ok(())) => (StatusCode::OK, "alive\n"),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "the loops stand still\n"),

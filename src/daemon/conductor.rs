@@ -79,6 +79,7 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
             biased;
             () = &mut stopped => break,
             () = parts.signals.folder.notified() => conductor.scanning.folder_changes(&parts),
+            () = parts.signals.round.notified() => {}
             () = parts.signals.rescan.notified() => conductor.scanning.rescan(&parts),
             scanned = conductor.scanning.scanned(&parts) => conductor.obey_scan(scanned).await,
             Some(over) = runs_over.recv() => {

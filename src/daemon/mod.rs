@@ -125,6 +125,8 @@ pub struct Signals {
     pub ready: watch::Sender<bool>,
     /// Why nothing is sent, while the ledger is locked.
     pub locked: watch::Sender<Option<String>>,
+    /// Asks the conductor for a round: an idle one makes few.
+    pub round: Notify,
     /// Counts the conductor's rounds: while it grows, the daemon lives.
     pub rounds: watch::Sender<u64>,
     /// How late runs were handed over.
@@ -141,6 +143,7 @@ impl Default for Signals {
             guard: watch::Sender::default(),
             ready: watch::Sender::new(false),
             locked: watch::Sender::default(),
+            round: Notify::new(),
             rounds: watch::Sender::new(0),
             lateness: watch::Sender::default(),
             stop: watch::Sender::new(false),

@@ -3,8 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -38,6 +36,10 @@ use campaignd::{
     settings,
 };
 use jiff::{Timestamp, tz::TimeZone};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    sync::mpsc,
+};
 
 use crate::dice::Dice;
 
@@ -463,32 +465,76 @@ const HTTP: &[&str] = &[
     ":",
 ];
 
-fn listener(dice: &mut Dice, times: usize) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let signals = Arc::new(Signals::default());
-    signals.ready.send_replace(true);
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
-    runtime.spawn(review::serve(listener, signals));
-    for _ in 0..times {
-        let mut bytes = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec();
-        spoil(dice, &mut bytes, HTTP);
-        // Whatever it says to that, it may close.
-        let _ = ask(address, &bytes);
+/// Connections within the process: a network has too few ports for so many.
+struct Calls(mpsc::Receiver<DuplexStream>);
+
+impl axum::serve::Listener for Calls {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.recv().await {
+            Some(call) => (call, ()),
+            None => std::future::pending().await,
+        }
     }
-    let answer =
-        ask(address, b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap_or_default();
-    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err("it serves no more".to_owned()) }
+
+    fn local_addr(&self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
-fn ask(address: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    stream.write_all(request)?;
-    stream.shutdown(std::net::Shutdown::Write)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(answer)
+fn listener(dice: &mut Dice, times: usize) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let signals = Arc::new(Signals::default());
+    signals.ready.send_replace(true);
+    let (calls, called) = mpsc::channel(1);
+    runtime.spawn(review::serve(Calls(called), signals.clone()));
+    // A daemon that lives.
+    runtime.spawn(async move {
+        loop {
+            signals.round.notified().await;
+            signals.rounds.send_modify(|rounds| *rounds += 1);
+        }
+    });
+    runtime.block_on(async {
+        for _ in 0..times {
+            let path = ["/readyz", "/healthz"][dice.up_to(2)];
+            let mut bytes = request(path);
+            spoil(dice, &mut bytes, HTTP);
+            let answer =
+                ask(&calls, &bytes).await.map_err(|what| format!("{what}: {}", bytes.escape_ascii()))?;
+            if !answer.is_empty() && !answer.starts_with(b"HTTP/1.") {
+                return Err(format!("{} to {}", answer.escape_ascii(), bytes.escape_ascii()));
+            }
+        }
+        let answer = ask(&calls, &request("/readyz")).await?;
+        let serves = answer.starts_with(b"HTTP/1.1 200");
+        if serves { Ok(()) } else { Err(format!("in the end it says {}", answer.escape_ascii())) }
+    })
+}
+
+fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+/// What it says to that until it closes, which it must.
+async fn ask(calls: &mpsc::Sender<DuplexStream>, request: &[u8]) -> Result<Vec<u8>, String> {
+    let (mut ours, theirs) = tokio::io::duplex(1 << 16);
+    calls.send(theirs).await.map_err(|_| "it takes no calls")?;
+    let conversation = async {
+        let mut answer = Vec::new();
+        ours.write_all(request).await?;
+        // Whoever hangs up at once is not answered.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        ours.shutdown().await?;
+        ours.read_to_end(&mut answer).await.map(|_| answer)
+    };
+    let answer = tokio::time::timeout(LONGEST, conversation).await.map_err(|_| "it does not end")?;
+    // Whatever it says to that, it may close.
+    Ok(answer.unwrap_or_default())
 }
 
 #[cfg(test)]
