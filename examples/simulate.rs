@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release --example simulate -- --seeds 1000
+//! cargo run --release --example simulate -- --brief --seeds 20000
 //! cargo run --release --example simulate -- --replay 17
 //! ```
 
@@ -28,6 +29,8 @@ mod oracle;
 #[allow(dead_code, reason = "the example `attack` uses the rest")]
 mod simulation;
 
+use simulation::scale::Scale;
+
 /// Plays histories of the whole daemon on a virtual clock, and judges each.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -37,6 +40,9 @@ struct Arguments {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     from: u64,
+    /// Play brief histories, of which many more are played in an hour
+    #[arg(long)]
+    brief: bool,
     /// Play this one alone, and tell each step
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     replay: Option<u64>,
@@ -44,15 +50,16 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let scale = if arguments.brief { Scale::Brief } else { Scale::Long };
     let bad = match arguments.replay {
-        Some(seed) => replay(seed),
-        None => play(arguments.from, arguments.from.saturating_add(arguments.seeds)),
+        Some(seed) => replay(seed, scale),
+        None => play(arguments.from, arguments.from.saturating_add(arguments.seeds), scale),
     };
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Plays the seeds from `first` until before `end` and gives how many broke a promise.
-fn play(first: u64, end: u64) -> u64 {
+fn play(first: u64, end: u64, scale: Scale) -> u64 {
     let (next, bad) = (AtomicU64::new(first), AtomicU64::new(0));
     let (kinds, clock) = (Mutex::new(BTreeMap::new()), SystemClock::new());
     let start = clock.steady();
@@ -62,7 +69,7 @@ fn play(first: u64, end: u64) -> u64 {
             if seed >= end {
                 return;
             }
-            let judged = simulation::play_seed(seed, |_| ());
+            let judged = simulation::play_seed(seed, scale, |_| ());
             println!("seed {seed}: {}", judged.summary);
             if let Ok(mut kinds) = kinds.lock() {
                 for (kind, times) in judged.kinds {
@@ -73,7 +80,8 @@ fn play(first: u64, end: u64) -> u64 {
                 bad.fetch_add(1, Ordering::Relaxed);
                 println!("seed {seed} BROKE A PROMISE: {}", judged.findings.join("; "));
                 println!("{}", judged.story.join("\n"));
-                println!("seed {seed}: `--replay {seed}` tells how");
+                let brief = if scale == Scale::Brief { "--brief " } else { "" };
+                println!("seed {seed}: `{brief}--replay {seed}` tells how");
             }
         }
     };
@@ -96,9 +104,9 @@ fn play(first: u64, end: u64) -> u64 {
 }
 
 /// Plays one seed and tells each step, with the daemon's own log, by the virtual time of day.
-fn replay(seed: u64) -> u64 {
+fn replay(seed: u64, scale: Scale) -> u64 {
     tracing_subscriber::fmt().with_timer(Virtual).with_target(false).with_ansi(false).init();
-    let judged = simulation::play_seed(seed, |clock| {
+    let judged = simulation::play_seed(seed, scale, |clock| {
         // There is one history here, so one clock.
         let _ = CLOCK.set(*clock);
     });

@@ -42,9 +42,9 @@ impl Told {
 pub fn play(play: &Play) -> Told {
     let users = (play.recipients + 10).to_string();
     let sandbox = ["--users", &users, "--latency-ms", "1", "--keep", "truth"];
+    let probe = format!("u{:05}", play.recipients + 1);
     let gateway = format!(
-        "    batchSize: 50\n    concurrency: 4\n    timeout: 5s\n    settle: 2s\n    probe: u{:05}\n",
-        play.recipients + 1
+        "    batchSize: 50\n    concurrency: 4\n    timeout: 5s\n    settle: 2s\n    probe: {probe}\n"
     );
     let mut office = Office::open(&sandbox, &gateway);
     office.desk.write("campaigns/list.txt", &numbered(1, play.recipients));
@@ -83,7 +83,7 @@ pub fn play(play: &Play) -> Told {
         daemon.hear("ready: ");
     }
     daemon.stop();
-    told.outcomes = office.compare("killed");
+    told.outcomes = office.compare_beside("killed", &probe);
     let counted: usize = told.outcomes.values().sum();
     assert_eq!(counted, play.recipients as usize, "somebody is forgotten: {:?}", told.outcomes);
     told

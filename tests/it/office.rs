@@ -95,7 +95,14 @@ impl Office {
     /// Gives how many have each outcome.
     #[track_caller]
     pub fn compare(&self, campaign: &str) -> BTreeMap<String, usize> {
-        let (taken, outcomes) = (self.taken(campaign), self.outcomes(campaign));
+        self.compare_beside(campaign, "")
+    }
+
+    /// The same; this account is sent messages only to see them come.
+    #[track_caller]
+    pub fn compare_beside(&self, campaign: &str, probe: &str) -> BTreeMap<String, usize> {
+        let (mut taken, outcomes) = (self.taken(campaign), self.outcomes(campaign));
+        taken.remove(probe);
         let twice: Vec<_> = taken.iter().filter(|(_, times)| times.len() > 1).collect();
         assert!(twice.is_empty(), "got it twice: {twice:?}");
         let mut counts = BTreeMap::new();

@@ -45,6 +45,8 @@ pub struct Caller {
     clock: Arc<dyn Clock>,
     /// The provider's clock minus ours, in milliseconds.
     offset_ms: AtomicI64,
+    /// When that was learnt, by our clock in milliseconds; before everything: it was never learnt.
+    offset_since_ms: AtomicI64,
 }
 
 impl Caller {
@@ -54,7 +56,8 @@ impl Caller {
         hosts: Vec<Arc<dyn Transport>>,
         clock: Arc<dyn Clock>,
     ) -> Caller {
-        Caller { signer, extra, hosts, first: AtomicUsize::new(0), clock, offset_ms: AtomicI64::new(0) }
+        let (offset_ms, offset_since_ms) = (AtomicI64::new(0), AtomicI64::new(i64::MIN));
+        Caller { signer, extra, hosts, first: AtomicUsize::new(0), clock, offset_ms, offset_since_ms }
     }
 
     /// Posts the body once. Another host is tried only when no connection was made, so not a byte has
@@ -152,6 +155,12 @@ impl Caller {
         SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed))
     }
 
+    /// Whether the provider's clock was the one that is known when this request left: else nobody knows what time
+    /// it gave to what it took.
+    pub fn knew_clock_at(&self, asked_at: Timestamp) -> bool {
+        self.offset_since_ms.load(Ordering::Relaxed) <= asked_at.as_millisecond()
+    }
+
     fn provider_now(&self) -> Timestamp {
         let now = self.clock.now();
         now.checked_add(self.clock_offset()).unwrap_or(now)
@@ -166,6 +175,7 @@ impl Caller {
         if changes {
             tracing::warn!(offset_s = offset.as_secs(), "the provider's clock is not ours; it is followed");
             let offset_ms = i64::try_from(offset.as_millis()).unwrap_or(0);
+            self.offset_since_ms.store(self.clock.now().as_millisecond(), Ordering::Relaxed);
             self.offset_ms.store(offset_ms, Ordering::Relaxed);
         }
         changes

@@ -10,7 +10,7 @@ use campaignd::sandbox::{Fate, Filter, world::World};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::Suppressed;
+use super::{Suppressed, scale::Scale};
 
 /// What the auditor found, and how much it looked at.
 pub struct Judgement {
@@ -19,28 +19,38 @@ pub struct Judgement {
 }
 
 /// Judges a ledger whose daemon has come to rest.
-pub fn judge(
-    database: &Path,
-    world: &World,
-    recipients_a_second: u64,
-    suppressions: &[Suppressed],
-) -> Judgement {
+pub fn judge(database: &Path, world: &World, scale: Scale, suppressions: &[Suppressed]) -> Judgement {
     let ledger = Connection::open(database).unwrap();
-    let mut auditor = Auditor { ledger, findings: Vec::new(), looked_at: Vec::new() };
+    let mut auditor = Auditor { ledger, scale, findings: Vec::new(), looked_at: Vec::new() };
     let taken = auditor.what_was_taken(world);
     auditor.nobody_twice(&taken);
     auditor.outcomes_are_true(&taken);
     auditor.everybody_is_accounted_for();
     auditor.every_slot_is_accounted_for();
-    auditor.the_limit_was_kept(world, recipients_a_second);
+    auditor.the_limit_was_kept(world);
     auditor.the_limits_of_netease_were_kept();
     auditor.whoever_is_to_be_left_alone_is(world, suppressions);
     auditor.whoever_is_held_out_stays_so(&taken);
+    auditor.nothing_is_open();
     Judgement { findings: auditor.findings, summary: auditor.looked_at.join(", ") }
+}
+
+/// Runs that are not over, requests without an end, and whoever is still looked up.
+pub fn what_is_open(ledger: &Connection) -> Vec<String> {
+    let mut statement = ledger
+        .prepare_cached(
+            "SELECT run || ' is ' || state || ' with ' || pending || ' pending' FROM run_summary
+             WHERE state NOT IN ('completed', 'cancelled', 'failed')
+             UNION ALL SELECT operation_id || ' of ' || run || ' has no end' FROM attempt_log WHERE finished_at IS NULL
+             UNION ALL SELECT gateway || ' is asked about attempt ' || attempt FROM inquiry",
+        )
+        .unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 struct Auditor {
     ledger: Connection,
+    scale: Scale,
     findings: Vec<String>,
     looked_at: Vec<String>,
 }
@@ -54,6 +64,8 @@ struct Message {
     operation_id: String,
     recipient: String,
     received_at: Timestamp,
+    /// The provider lost it, and nobody got it.
+    is_lost: bool,
 }
 
 fn of_netease(world: &World) -> Vec<Message> {
@@ -66,6 +78,7 @@ fn of_netease(world: &World) -> Vec<Message> {
             operation_id: text("operationID"),
             recipient: text("recipient"),
             received_at,
+            is_lost: text("fate") == "lost",
         });
     });
     messages
@@ -101,6 +114,14 @@ impl Auditor {
             calls.values().map(Vec::len).sum::<usize>(),
             again[0]
         ));
+    }
+
+    /// A brief history ends when the daemon is at rest.
+    fn nothing_is_open(&mut self) {
+        if self.scale == Scale::Brief {
+            self.findings
+                .extend(what_is_open(&self.ledger).into_iter().map(|what| format!("{what}, at rest")));
+        }
     }
 
     fn rows<T>(&self, sql: &str, read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
@@ -139,7 +160,10 @@ impl Auditor {
         for message in of_netease(world) {
             messages += 1;
             match attempts.get(&message.operation_id) {
-                Some(run) => *taken.entry((run.clone(), message.recipient)).or_default() += 1,
+                Some(run) => {
+                    *taken.entry((run.clone(), message.recipient)).or_default() +=
+                        u32::from(!message.is_lost);
+                }
                 None => self.findings.push(format!("a message of no attempt: {message:?}")),
             }
         }
@@ -225,7 +249,8 @@ impl Auditor {
         );
         for (run, campaign, audience, excluded) in audiences {
             // `notice` sends; of 720 in the list 20 are excluded.
-            let expected = if campaign == "list" { (720, 20) } else { (i64::from(super::USERS), 0) };
+            let people = |count| i64::from(self.scale.people(count));
+            let expected = if campaign == "list" { (people(720), people(20)) } else { (people(700), 0) };
             if (audience, excluded) != expected {
                 self.findings.push(format!("{run} had {audience} recipients, {excluded} excluded"));
             }
@@ -239,7 +264,7 @@ impl Auditor {
              FROM occurrence_log WHERE campaign = 'list' ORDER BY occurrence",
             |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
         );
-        let period_seconds = 40 * 60;
+        let period_seconds = self.scale.seconds(40);
         for (from, until, count) in &slots {
             if (until - from) / period_seconds + 1 != *count {
                 self.findings.push(format!("a row of {count} slots from {from} to {until}"));
@@ -253,7 +278,8 @@ impl Auditor {
         self.looked_at.push(format!("{} slots of list", slots.iter().map(|slot| slot.2).sum::<i64>()));
     }
 
-    fn the_limit_was_kept(&mut self, world: &World, recipients_a_second: u64) {
+    fn the_limit_was_kept(&mut self, world: &World) {
+        let recipients_a_second = self.scale.recipients_a_second();
         let mut times = Vec::new();
         world.received(&Filter::default(), |received| times.push(received.received_at));
         times.sort_unstable();
@@ -289,7 +315,8 @@ impl Auditor {
         let both = held.iter().filter(|id| got.contains(id.as_str()));
         self.findings.extend(both.map(|id| format!("{id} is held out of capped-many, and got it")));
         // 30 % of some 700 are the sample; of these 20 % are about 42.
-        if got.len() >= 80 && !(20..=70).contains(&held.len()) {
+        let (most, expected) = self.scale.held_out();
+        if got.len() >= most && !expected.contains(&held.len()) {
             self.findings.push(format!("{} are held out beside {} who got it", held.len(), got.len()));
         }
         self.looked_at.push(format!("{} held out", held.len()));
@@ -305,8 +332,10 @@ impl Auditor {
             )
             .into_iter()
             .collect();
-        let quiet: BTreeSet<String> =
-            (1..=24).map(|number| format!("u{number:05}")).chain(["notice".to_owned()]).collect();
+        let quiet: BTreeSet<String> = (1..=self.scale.quiet())
+            .map(|number| format!("u{number:05}"))
+            .chain(["notice".to_owned()])
+            .collect();
         let mut had: BTreeMap<String, Vec<(Timestamp, String)>> = BTreeMap::new();
         let mut findings = Vec::new();
         world.received(&Filter::default(), |received| {
@@ -349,6 +378,7 @@ impl Auditor {
             }
         }
         let mut sampled = BTreeSet::new();
+        let not_again_minutes = self.scale.seconds(25) as f64 / 60.0;
         for (id, mut messages) in had {
             messages.sort();
             let minutes = |a: &Timestamp, b: &Timestamp| b.duration_since(*a).as_secs_f64() / 60.0;
@@ -356,15 +386,15 @@ impl Auditor {
                 findings.push(format!("{id} got three messages within an hour: {three:?}"));
             }
             let few: Vec<_> = messages.iter().filter(|(_, campaign)| campaign == "capped-few").collect();
-            for two in few.windows(2).filter(|two| minutes(&two[0].0, &two[1].0) < 25.0) {
+            for two in few.windows(2).filter(|two| minutes(&two[0].0, &two[1].0) < not_again_minutes) {
                 findings.push(format!("{id} got capped-few again: {two:?}"));
             }
             if messages.iter().any(|(_, campaign)| campaign == "capped-many") {
                 sampled.insert(id);
             }
         }
-        if sampled.len() > 260 {
-            findings.push(format!("{} people are a sample of 30% of 700", sampled.len()));
+        if sampled.len() > self.scale.people(260) as usize {
+            findings.push(format!("{} people are a sample of 30% of {}", sampled.len(), self.scale.users()));
         }
         self.findings.extend(findings);
         let counts = self.rows(

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rusqlite::Connection;
 
+use super::scale::Scale;
 use crate::{
     dice::Dice,
     oracle::{Days, Line},
@@ -14,19 +15,39 @@ use crate::{
 /// Midnights UTC of days on which Berlin's clocks are changed an hour later, and of one on which they are not.
 const STARTS: [&str; 3] = ["2026-10-25T00:00:00Z", "2027-03-28T00:00:00Z", "2026-11-11T00:00:00Z"];
 const ZONE: &str = "Europe/Berlin";
-const OFTEN: &str = "0,12,24,36,48 0-6 * * *";
-/// Its date may be left out.
-const SELDOM: &str = "6,30 0-6 * * *";
 /// Until when in the night it may send, where it has a window: in local minutes.
 const WINDOW_TO: i64 = 3 * 60 + 30;
 
-/// When a history begins.
-pub fn start(seed: u64) -> Timestamp {
-    STARTS[seed as usize % STARTS.len()].parse().unwrap()
+/// When a history begins. A brief one begins five minutes before the clocks are changed, or before the window
+/// closes.
+pub fn start(seed: u64, scale: Scale) -> Timestamp {
+    let number = seed as usize % STARTS.len();
+    let day: Timestamp = STARTS[number].parse().unwrap();
+    match scale {
+        Scale::Long => day,
+        Scale::Brief => day + SignedDuration::from_mins([55, 55, 2 * 60 + 25][number]),
+    }
+}
+
+/// The schedule's lines.
+fn often(scale: Scale) -> &'static str {
+    match scale {
+        Scale::Long => "0,12,24,36,48 0-6 * * *",
+        Scale::Brief => "0,3,6,9,12,15,18,21,24,27,30,33,36,39,42,45,48,51,54,57 0-6 * * *",
+    }
+}
+
+/// The one whose date may be left out.
+fn seldom(scale: Scale) -> &'static str {
+    match scale {
+        Scale::Long => "6,30 0-6 * * *",
+        Scale::Brief => "2,8,23,29,34,52,58 0-6 * * *",
+    }
 }
 
 /// What the dice say of the campaign's schedules.
 pub struct Drawn {
+    scale: Scale,
     /// Its own, so that the rest of a history is what it is without this campaign.
     dice: Dice,
     start: Timestamp,
@@ -38,9 +59,10 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    pub fn draw(seed: u64, start: Timestamp) -> Drawn {
+    pub fn draw(seed: u64, scale: Scale, start: Timestamp) -> Drawn {
         let mut dice = Dice::new(!seed);
         Drawn {
+            scale,
             start,
             skipped: ["after", "shift", "omit"][dice.up_to(3)],
             repeated: ["first", "second", "both"][dice.up_to(3)],
@@ -53,22 +75,25 @@ impl Drawn {
 
     /// The campaign's file. What does not name slots is drawn anew each time: an edit loses none of them.
     pub fn file(&mut self) -> String {
-        let dice = &mut self.dice;
+        let (dice, scale) = (&mut self.dice, self.scale);
+        let (often, seldom) = (often(scale), seldom(scale));
         let date = self.start.to_zoned(TimeZone::get(ZONE).unwrap()).date();
         let except = if self.excepted { format!(", except: [{date}]") } else { String::new() };
-        let jitter = if self.jitter { ", jitter: 4m" } else { "" };
+        let jitter = if self.jitter { format!(", jitter: {}", scale.minutes(4)) } else { String::new() };
         let window = if self.window { "window: {between: \"00:00-03:30\"}\n" } else { "" };
         let overlap = ["skip", "queue"][dice.up_to(2)];
         let catch_up = ["none", "latest", "all"][dice.up_to(3)];
-        let most = 2 + dice.up_to(20);
+        let most = scale.minutes(2 + dice.up_to(20) as i64);
         format!(
             "message: {{contentType: text, content: {{content: \"{overlap} {catch_up} {most}\"}}}}\n\
              recvIDs: [u00011, u00012, u00013]\ntimezone: {ZONE}\noverlap: {overlap}\n\
-             lateness: {{max: {most}m, catchUp: {catch_up}}}\n\
-             finishWithin: 20m\n\
+             lateness: {{max: {most}, catchUp: {catch_up}}}\n\
+             finishWithin: {}\n\
              dst: {{skipped: {}, repeated: {}}}\n{window}\
-             schedules: [{{cron: \"{OFTEN}\"{jitter}}}, {{cron: \"{SELDOM}\"{jitter}{except}}}]\n",
-            self.skipped, self.repeated
+             schedules: [{{cron: \"{often}\"{jitter}}}, {{cron: \"{seldom}\"{jitter}{except}}}]\n",
+            scale.minutes(20),
+            self.skipped,
+            self.repeated
         )
     }
 
@@ -78,9 +103,9 @@ impl Drawn {
         let days = Days::walk(&zone, self.start.as_second() / 60 - 1_440, until.as_second() / 60 + 1_440);
         let of =
             |text: &str| -> BTreeSet<i64> { days.slots(&Line::parse(text), self.skipped, self.repeated) };
-        let seldom = of(SELDOM).into_iter().map(|minute| (minute, self.excepted));
+        let seldom = of(seldom(self.scale)).into_iter().map(|minute| (minute, self.excepted));
         // Where both name one, it is not left out.
-        seldom.chain(of(OFTEN).into_iter().map(|minute| (minute, false))).collect()
+        seldom.chain(of(often(self.scale)).into_iter().map(|minute| (minute, false))).collect()
     }
 
     /// What is wrong with the ledger's rows of its slots, up to now; how many were looked at.
@@ -90,7 +115,7 @@ impl Drawn {
         let Some(applied) = applied else { return (vec!["timed.yaml was never applied".to_owned()], 0) };
         let mut expected = self.slots(now);
         // The slots of the last minutes may still be held back, by the jitter or by the queue.
-        let settled = (now - SignedDuration::from_mins(30)).as_second() / 60;
+        let settled = (now - SignedDuration::from_secs(self.scale.seconds(30))).as_second() / 60;
         expected.retain(|minute, _| *minute * 60 > applied && *minute <= now.as_second() / 60);
         let mut findings = Vec::new();
         let mut statement = ledger
@@ -112,7 +137,7 @@ impl Drawn {
             if minutes.len() as i64 != count || minutes.first() != Some(&(from / 60)) {
                 findings.push(format!("a row of {count} slots from {from} to {until}; they are {minutes:?}"));
             }
-            if !(0..if self.jitter { 240 } else { 1 }).contains(&(due - from)) {
+            if !(0..if self.jitter { self.scale.seconds(4) } else { 1 }).contains(&(due - from)) {
                 findings.push(format!("the slot {from} is due {} s later", due - from));
             }
             for minute in minutes {

@@ -4,11 +4,12 @@ use campaignd::sandbox::faults::{
     AuthDown, CacheHangs, CutAfter, ErrCode, Faults, HTTPStatus, Hang, MessageServiceDown, Throttle, Times,
 };
 
+use super::scale::Scale;
 use crate::dice::Dice;
 
-/// The longest that a message travels: well below the time after which absence may be proven.
+/// The longest that a message travels in a long history: well below the time after which absence may be proven.
 const LONGEST_WAY_MS: usize = 2 * 60 * 1_000;
-/// How old a backup may be to which a provider goes back.
+/// How old a backup may be there to which a provider goes back.
 const LONGEST_RESTORED_MS: usize = 60 * 60 * 1_000;
 
 /// What each is called, in the order of the dice.
@@ -38,17 +39,19 @@ const NAMES: [&str; 22] = [
 ];
 
 /// What goes wrong until the next trouble: a few requests, or an outage; and what it is called.
-pub fn faults(dice: &mut Dice, users: u32) -> (&'static str, Faults) {
+pub fn faults(dice: &mut Dice, scale: Scale) -> (&'static str, Faults) {
     let latency_ms = [0.0, 2.0, 30.0][dice.up_to(3)];
     let mut faults = Faults { latency_ms, ..Faults::default() };
     let few = dice.up_to(3) as u32 + 1;
     let times = if dice.up_to(3) == 0 { u32::MAX } else { few };
     let path = None;
+    let (users, batch) = (scale.users(), scale.batch(40) as usize);
+    let longest_way_ms = scale.of_trouble(LONGEST_WAY_MS);
     let every_path = || Some("/".to_owned());
     let kind = dice.up_to(NAMES.len());
     match kind {
         0 => faults.drop_answer = Some(Times { times: few, path }),
-        1 => faults.cut_after = Some(CutAfter { recipients: dice.up_to(40), times: few, path }),
+        1 => faults.cut_after = Some(CutAfter { recipients: dice.up_to(batch), times: few, path }),
         2 => faults.http_status = Some(HTTPStatus { status: [502, 200][dice.up_to(2)], times: few, path }),
         3 => faults.err_code = Some(ErrCode { code: [14, 500][dice.up_to(2)], times, path }),
         4 => faults.err_code = Some(ErrCode { code: [1_507, 1_501][dice.up_to(2)], times, path }),
@@ -64,7 +67,8 @@ pub fn faults(dice: &mut Dice, users: u32) -> (&'static str, Faults) {
         8 => faults.auth_down = Some(AuthDown { times, path }),
         9 => faults.message_service_down = Some(MessageServiceDown { times, path }),
         10 => {
-            faults.message_service_killed = Some(CutAfter { recipients: dice.up_to(40), times: few, path });
+            faults.message_service_killed =
+                Some(CutAfter { recipients: dice.up_to(batch), times: few, path });
         }
         11 => {
             let for_ms = [None, Some(20_000)][dice.up_to(2)];
@@ -72,8 +76,8 @@ pub fn faults(dice: &mut Dice, users: u32) -> (&'static str, Faults) {
         }
         12 => faults.cache_hangs = Some(CacheHangs { for_ms: 25_000, lose_every: 0, times: few, path }),
         13 => {
-            faults.store_late_ms = dice.up_to(LONGEST_WAY_MS) as u32;
-            faults.partition_late_ms = (0..8).map(|_| dice.up_to(LONGEST_WAY_MS) as u32).collect();
+            faults.store_late_ms = dice.up_to(longest_way_ms) as u32;
+            faults.partition_late_ms = (0..8).map(|_| dice.up_to(longest_way_ms) as u32).collect();
         }
         14 => faults.omit_messages_every = dice.up_to(3) as u32 + 2,
         15 => faults.omit_conversations_every = dice.up_to(3) as u32 + 2,
@@ -81,7 +85,9 @@ pub fn faults(dice: &mut Dice, users: u32) -> (&'static str, Faults) {
         18 => faults.lose_every = dice.up_to(30) as u32 + 2,
         19 => faults.lose_waiting = true,
         20 => faults.store_again = dice.up_to(50) as u32 + 1,
-        21 => faults.restore_backup_of_ms_ago = Some(dice.up_to(LONGEST_RESTORED_MS) as u64),
+        21 => {
+            faults.restore_backup_of_ms_ago = Some(dice.up_to(scale.of_trouble(LONGEST_RESTORED_MS)) as u64)
+        }
         _ => faults.refuse = (1..=users).map(|number| format!("u{number:05}")).collect(),
     }
     (NAMES[kind], faults)

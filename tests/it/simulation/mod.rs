@@ -12,6 +12,7 @@ mod faults;
 mod netease;
 pub mod power_loss;
 mod restores;
+pub mod scale;
 pub mod soak;
 pub mod store_faults;
 pub mod watched;
@@ -31,6 +32,8 @@ mod histories;
 #[cfg(test)]
 mod identities;
 #[cfg(test)]
+mod netease_doubts;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod replays;
@@ -45,7 +48,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -69,18 +72,13 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use self::{
     power_loss::Plug,
+    scale::Scale,
     watched::{Stumble, Stumbles, Watched, When},
 };
 use crate::dice::Dice;
 
-/// Registered users of the simulated provider.
-const USERS: u32 = 700;
-/// The gateway's limit, by which the auditor judges too.
-const RECIPIENTS_A_SECOND: u64 = 120;
-/// How long faults, edits and crashes go on.
-const TROUBLE: SignedDuration = SignedDuration::from_hours(2);
-/// How long the daemon then has to come to rest.
-const PEACE: SignedDuration = SignedDuration::from_hours(2);
+/// How long the daemon of a brief history has at most to come to rest.
+const LONGEST_UNREST: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Campaign files that can be changed while the daemon reads them.
 struct MemoryFolder {
@@ -109,6 +107,7 @@ impl Folder for MemoryFolder {
 
 /// One history.
 struct Simulation {
+    scale: Scale,
     dice: Dice,
     clock: Arc<ElapsedClock>,
     world: Arc<World>,
@@ -141,14 +140,15 @@ pub struct Suppressed {
 impl Simulation {
     /// One that begins on an ordinary day.
     fn new(seed: u64, folder: &Path) -> Simulation {
-        Simulation::starting(seed, folder, "2026-11-11T00:00:00Z".parse().unwrap())
+        Simulation::starting(seed, Scale::Long, folder, "2026-11-11T00:00:00Z".parse().unwrap())
     }
 
-    fn starting(seed: u64, folder: &Path, start: Timestamp) -> Simulation {
-        let drawn = calendars::Drawn::draw(seed, start);
+    fn starting(seed: u64, scale: Scale, folder: &Path, start: Timestamp) -> Simulation {
+        let drawn = calendars::Drawn::draw(seed, scale, start);
         let clock = Arc::new(ElapsedClock::starting_at(start));
-        let options = Options { seed, users: USERS, groups: 3, ..Options::default() };
+        let options = Options { seed, users: scale.users(), groups: 3, ..Options::default() };
         Simulation {
+            scale,
             dice: Dice::new(seed),
             drawn,
             world: Arc::new(World::new(&options, clock.clone())),
@@ -190,13 +190,15 @@ impl Simulation {
     }
 
     fn parts(&self, signals: &Arc<Signals>) -> Parts {
-        let account =
-            campaignd::gateway::openim::Account { concurrency: 3, batch_size: 50, ..sandbox::account() };
+        let account = campaignd::gateway::openim::Account {
+            concurrency: 3,
+            batch_size: self.scale.batch(50),
+            ..sandbox::account()
+        };
         let gateway = sandbox::gateway(self.world.clone(), account, self.clock.clone());
-        let rate = format!("{RECIPIENTS_A_SECOND}/s").parse().unwrap();
+        let rate = format!("{}/s", self.scale.recipients_a_second()).parse().unwrap();
         let limits = Limits { recipients: vec![rate], ..Limits::default() };
-        let post =
-            Post { gateway: Arc::new(gateway), limits, settle: SignedDuration::from_mins(10), probe: None };
+        let post = Post { gateway: Arc::new(gateway), limits, settle: self.scale.settle(), probe: None };
         Parts {
             clock: self.clock.clone(),
             ledger: self.ledger(),
@@ -220,57 +222,77 @@ impl Simulation {
 
     /// The campaigns that every history begins with.
     fn write_campaigns(&mut self) {
-        let ids = |from: u32, to: u32| (from..=to).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join("\n");
+        let scale = self.scale;
+        let people = |count| scale.people(count);
+        let ids = |from: u32, to: u32| (from..=to).map(|n| format!("u{n:05}")).collect::<Vec<_>>();
         let list = self.database.with_file_name("list.txt");
         // Some twice, some whom the provider does not know.
-        std::fs::write(&list, format!("{}\n{}\n", ids(1, 400), ids(390, 720))).unwrap();
+        let all = [ids(1, people(400)), ids(people(390), people(720))].concat();
+        std::fs::write(&list, all.join("\n") + "\n").unwrap();
         let quiet = self.database.with_file_name("quiet.txt");
-        std::fs::write(&quiet, ids(5, 24)).unwrap();
+        std::fs::write(&quiet, ids(5, 4 + people(20)).join("\n")).unwrap();
         let message = "message: {contentType: text, content: {content: hi}}";
         self.write("small.yaml", &format!(
-            "{message}\nrecvIDs: [u00001, u00002, nobody]\nschedules: [{{every: 7m}}]\nlateness: {{max: 3m}}\n\
-             delivery: {{onUnknown: hold, retry: {{attempts: 2, backoff: \"2s..20s\"}}}}\n"
+            "{message}\nrecvIDs: [u00001, u00002, nobody]\nschedules: [{{every: {}}}]\nlateness: {{max: {}}}\n\
+             delivery: {{onUnknown: hold, retry: {{attempts: 2, backoff: \"2s..20s\"}}}}\n",
+            scale.minutes(7), scale.minutes(3)
         ));
-        self.write("list.yaml", &format!(
-            "{message}\nrecipients: [{{file: {}}}]\nexclude: [{{file: {}}}]\nschedules: [{{every: 40m}}]\n\
-             finishWithin: 15m\ndelivery: {{concurrency: 2, limits: {{recipients: 45/min}}}}\n",
-            "list.txt", "quiet.txt"
-        ));
+        self.write(
+            "list.yaml",
+            &format!(
+                "{message}\nrecipients: [{{file: {}}}]\nexclude: [{{file: {}}}]\nschedules: [{{every: {}}}]\n\
+             finishWithin: {}\ndelivery: {{concurrency: 2, limits: {{recipients: {}}}}}\n",
+                "list.txt",
+                "quiet.txt",
+                scale.minutes(40),
+                scale.minutes(15),
+                scale.recipients_a_minute(45)
+            ),
+        );
         self.write(
             "everyone.yaml",
             &format!(
-                "{message}\nisSendAll: true\nschedules: [{{cron: \"20 * * * *\"}}]\nexpect: {{min: 10}}\n\
-             delivery: {{limits: {{recipients: 50/s}}, batchSize: 40, stopWhen: {{failureRate: 30%, after: 100}}}}\n"
+                "{message}\nisSendAll: true\nschedules: [{{cron: \"{}\"}}]\nexpect: {{min: {}}}\n\
+                 delivery: {{limits: {{recipients: {}/s}}, batchSize: {}, stopWhen: {{failureRate: 30%, after: {}}}}}\n",
+                scale.hourly(), 10, scale.batch(50), scale.batch(40), people(100)
             ),
         );
         self.write(
             "groups.yaml",
-            &format!("{message}\ngroupIDs: [g1001, g1002, g9999]\nschedules: [{{every: 25m}}]\n"),
+            &format!(
+                "{message}\ngroupIDs: [g1001, g1002, g9999]\nschedules: [{{every: {}}}]\n",
+                scale.minutes(25)
+            ),
         );
         self.write_timed();
         // Two that share a cap, and often run at once.
-        let cap =
-            "labels: {team: growth}\ncap: {perRecipient: 2/h, across: {team: growth}}\nlateness: {max: 3m}";
+        let cap = format!(
+            "labels: {{team: growth}}\ncap: {{perRecipient: 2/h, across: {{team: growth}}}}\nlateness: {{max: {}}}",
+            scale.minutes(3)
+        );
         self.write(
             "capped-many.yaml",
             &format!(
                 "{message}\n{cap}\nrecipients: [{{file: list.txt}}, {{membersOf: g1001}}]\n\
                  exclude: [{{membersOf: g1002}}, {{file: quiet.txt}}]\nsample: 30%\nholdout: 20%\n\
-                 schedules: [{{every: 9m}}]\n"
+                 schedules: [{{every: {}}}]\n",
+                scale.minutes(9)
             ),
         );
-        let few = (300..=340).map(|number| format!("u{number:05}")).collect::<Vec<_>>().join(", ");
+        let few = ids(people(300), people(340)).join(", ");
         self.write(
             "capped-few.yaml",
             &format!(
-                "{message}\n{cap}\nrecvIDs: [{few}]\nnotAgainWithin: 25m\nschedules: [{{every: 13m}}]\n"
+                "{message}\n{cap}\nrecvIDs: [{few}]\nnotAgainWithin: {}\nschedules: [{{every: {}}}]\n",
+                scale.minutes(25),
+                scale.minutes(13)
             ),
         );
     }
 
     fn write_netease_campaigns(&self) {
         if self.netease.is_some() {
-            for (path, text) in netease::NetEase::campaigns() {
+            for (path, text) in netease::NetEase::campaigns(self.scale) {
                 self.write(path, &text);
             }
         }
@@ -285,7 +307,13 @@ impl Simulation {
     fn trouble(&mut self) {
         match self.dice.up_to(23) {
             0..=5 => {
-                let (kind, mut faults) = faults::faults(&mut self.dice, USERS);
+                let (kind, mut faults) = faults::faults(&mut self.dice, self.scale);
+                if self.scale == Scale::Brief
+                    && faults.restore_backup_of_ms_ago.is_some()
+                    && self.is_anybody_in_doubt()
+                {
+                    return self.tell("no backup while somebody is in doubt");
+                }
                 self.count(kind);
                 if let Some(netease) = &mut self.netease {
                     netease.trouble(&mut faults);
@@ -306,13 +334,14 @@ impl Simulation {
             }
             9 => {
                 self.count("schedule edited");
-                let every = 3 + self.dice.up_to(9);
-                self.tell(format!("small.yaml every {every}m"));
+                let every = self.scale.minutes(3 + self.dice.up_to(9) as i64);
+                let late = self.scale.minutes(3);
+                self.tell(format!("small.yaml every {every}"));
                 self.write(
                     "small.yaml",
                     &format!(
                         "message: {{contentType: text, content: {{content: again}}}}\n\
-                     recvIDs: [u00003, u00004]\nschedules: [{{every: {every}m}}]\nlateness: {{max: 3m}}\n"
+                     recvIDs: [u00003, u00004]\nschedules: [{{every: {every}}}]\nlateness: {{max: {late}}}\n"
                     ),
                 );
             }
@@ -351,6 +380,15 @@ impl Simulation {
             }
             _ => self.tell("nothing"),
         }
+    }
+
+    /// A backup from before the message of somebody whose conversation nobody has looked at yet cannot be told from
+    /// a message that never came.
+    fn is_anybody_in_doubt(&self) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM delivery_log WHERE outcome = 'unknown')
+            OR EXISTS (SELECT 1 FROM attempt_log WHERE finished_at IS NULL)";
+        let ledger = rusqlite::Connection::open(&self.database).unwrap();
+        ledger.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     fn count(&mut self, kind: &'static str) {
@@ -405,7 +443,9 @@ impl Simulation {
     /// A person suppresses somebody, or lifts that.
     fn suppress(&mut self) {
         use campaignd::store::{Store, Suppression};
-        let (id, now) = (format!("u{:05}", 300 + self.dice.up_to(41)), self.clock.now());
+        let (first, last) = (self.scale.people(300), self.scale.people(340));
+        let number = first as usize + self.dice.up_to((last - first + 1) as usize);
+        let (id, now) = (format!("u{number:05}"), self.clock.now());
         let recipient = RecipientID::new(id.as_str()).unwrap();
         let act = Act { at: now, who: "somebody".to_owned(), why: None };
         let mut store = self.store();
@@ -446,8 +486,11 @@ impl Simulation {
     }
 
     fn act(&self, target: &Target, control: Control) {
+        self.act_through(&mut self.store(), target, control);
+    }
+
+    fn act_through(&self, store: &mut SqliteStore, target: &Target, control: Control) {
         use campaignd::store::Store;
-        let mut store = self.store();
         let act = Act { at: self.clock.now(), who: "somebody".to_owned(), why: None };
         store.begin().unwrap();
         match store.control(target, control, &act) {
@@ -463,7 +506,7 @@ impl Simulation {
     async fn run(&mut self) {
         self.write_campaigns();
         self.write_netease_campaigns();
-        let end_of_trouble = self.clock.now() + TROUBLE;
+        let end_of_trouble = self.clock.now() + self.scale.trouble();
         while self.clock.now() < end_of_trouble {
             let signals = Arc::new(Signals::default());
             let daemon = daemon::serve(self.parts(&signals));
@@ -472,7 +515,8 @@ impl Simulation {
             // The daemon lives through a few troubles, then crashes at any of its awaits, or stops.
             let mut ended = None;
             for _ in 0..self.dice.up_to(6) + 1 {
-                let pause = Duration::from_millis(self.dice.up_to(15 * 60 * 1_000) as u64);
+                let longest_ms = self.scale.of_trouble(15 * 60 * 1_000);
+                let pause = Duration::from_millis(self.dice.up_to(longest_ms) as u64);
                 tokio::select! {
                     biased;
                     result = &mut daemon => ended = Some(result),
@@ -521,25 +565,25 @@ impl Simulation {
 
     async fn downtime(&mut self) {
         let longest_ms = [50, 5_000, 20 * 60 * 1_000][self.dice.up_to(3)];
-        let pause = self.dice.up_to(longest_ms) as u64;
+        let pause = self.dice.up_to(self.scale.of_trouble(longest_ms)) as u64;
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 
     /// Lifts every pause: each is lifted by its own resume alone.
     fn resume(&self) {
         use campaignd::store::Store;
-        self.act(&Target::All, Control::Resume);
-        for campaign in self.store().campaigns().unwrap() {
-            self.act(&Target::Campaign(campaign.id), Control::Resume);
-        }
-        for run in self.store().runs_open().unwrap() {
-            self.act(&Target::Run(run.id), Control::Resume);
+        let mut store = self.store();
+        let campaigns = store.campaigns().unwrap().into_iter().map(|campaign| Target::Campaign(campaign.id));
+        let runs = store.runs_open().unwrap().into_iter().map(|run| Target::Run(run.id));
+        let targets: Vec<_> = [Target::All].into_iter().chain(campaigns).chain(runs).collect();
+        for target in &targets {
+            self.act_through(&mut store, target, Control::Resume);
         }
     }
 
     /// What the auditor says of it.
     fn judge(&self) -> auditor::Judgement {
-        auditor::judge(&self.database, &self.world, RECIPIENTS_A_SECOND, &self.suppressions)
+        auditor::judge(&self.database, &self.world, self.scale, &self.suppressions)
     }
 
     /// No more trouble: everything is resumed, and the daemon comes to rest.
@@ -559,17 +603,32 @@ impl Simulation {
         tokio::select! {
             biased;
             ended = &mut daemon => panic!("the daemon ended by itself: {ended:?}"),
-            () = tokio::time::sleep(PEACE.unsigned_abs() / 2) => {}
+            () = tokio::time::sleep(self.scale.half_of_peace()) => {}
         }
         // What paused itself in the first half goes on in the second.
         self.resume();
         tokio::select! {
             biased;
             ended = &mut daemon => panic!("the daemon ended by itself: {ended:?}"),
-            () = tokio::time::sleep(PEACE.unsigned_abs() / 2) => {}
+            () = self.second_half_of_peace() => {}
         }
         signals.stop();
         daemon.await.unwrap();
+    }
+
+    async fn second_half_of_peace(&self) {
+        tokio::time::sleep(self.scale.half_of_peace()).await;
+        if self.scale == Scale::Brief {
+            // Whoever is not at rest then is found by the auditor.
+            let _ = tokio::time::timeout(LONGEST_UNREST, self.until_at_rest()).await;
+        }
+    }
+
+    async fn until_at_rest(&self) {
+        let ledger = rusqlite::Connection::open(&self.database).unwrap();
+        while !auditor::what_is_open(&ledger).is_empty() {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
     }
 }
 
@@ -583,16 +642,30 @@ pub struct Judged {
     pub kinds: BTreeMap<&'static str, u64>,
 }
 
+/// A ledger of which nothing has become yet: to make one takes its time, which a brief history does not have.
+fn empty_ledger() -> &'static [u8] {
+    static LEDGER: OnceLock<Vec<u8>> = OnceLock::new();
+    LEDGER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("ledger.db");
+        drop(SqliteStore::open(&database, Timestamp::UNIX_EPOCH).unwrap());
+        std::fs::read(&database).unwrap()
+    })
+}
+
 /// Plays the history of a seed and judges it. `begins` is told its clock.
-pub fn play_seed(seed: u64, begins: impl FnOnce(&ElapsedClock)) -> Judged {
+pub fn play_seed(seed: u64, scale: Scale, begins: impl FnOnce(&ElapsedClock)) -> Judged {
     // In memory where there is such a place: nobody pulls the plug here, so no disk is waited for.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut simulation = Simulation::starting(seed, folder.path(), calendars::start(seed));
+        let mut simulation = Simulation::starting(seed, scale, folder.path(), calendars::start(seed, scale));
+        if scale == Scale::Brief {
+            std::fs::write(&simulation.database, empty_ledger()).unwrap();
+        }
         // In every other history, so that there is time for more of them.
-        simulation.netease = (seed % 2 == 1).then(|| netease::NetEase::new(seed));
+        simulation.netease = (seed % 2 == 1).then(|| netease::NetEase::new(seed, scale));
         begins(&simulation.clock);
         simulation.run().await;
         let mut judgement = simulation.judge();
@@ -612,7 +685,7 @@ mod seeds {
 
     /// Plays a seed; a broken promise fails the test with the whole story.
     fn check(seed: u64) {
-        let judged = super::play_seed(seed, |_| ());
+        let judged = super::play_seed(seed, super::Scale::Long, |_| ());
         println!("seed {seed}: {}; {:?}", judged.summary, judged.kinds);
         let (findings, story) = (judged.findings.join("\n"), judged.story.join("\n"));
         assert!(

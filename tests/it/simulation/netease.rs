@@ -25,6 +25,7 @@ use campaignd::{
     settings,
 };
 
+use super::scale::Scale;
 use crate::dice::Dice;
 
 /// The gateways' limit, by which the auditor judges too.
@@ -32,6 +33,7 @@ pub const CALLS_A_MINUTE: usize = 30;
 
 /// NetEase's side of a history.
 pub struct NetEase {
+    scale: Scale,
     dice: Dice,
     first_host_is_down: Arc<AtomicBool>,
 }
@@ -53,17 +55,19 @@ impl Transport for FirstHost {
 }
 
 impl NetEase {
-    pub fn new(seed: u64) -> NetEase {
-        NetEase { dice: Dice::new(seed.wrapping_add(7_777)), first_host_is_down: Arc::default() }
+    pub fn new(seed: u64, scale: Scale) -> NetEase {
+        let dice = Dice::new(seed.wrapping_add(7_777));
+        NetEase { scale, dice, first_host_is_down: Arc::default() }
     }
 
     /// The gateways, by their names.
     pub fn posts(&self, world: &Arc<World>, clock: &Arc<ElapsedClock>) -> Vec<(String, Post)> {
+        let (batch, settle) = (self.scale.batch(60), self.scale.settle().as_secs());
         let gateway = |name: &str, rest: &str| {
             format!(
                 "  {name}: {{kind: netease, url: [\"http://127.0.0.1:1/nimserver\", \"http://127.0.0.1:2/nimserver\"], \
-                 appKey: sandbox, appSecret: {{env: S}}, defaults: {{from: notice}}, batchSize: 60, \
-                 limits: {{calls: {CALLS_A_MINUTE}/min}}{rest}}}\n"
+                 appKey: sandbox, appSecret: {{env: S}}, defaults: {{from: notice}}, batchSize: {batch}, \
+                 settle: {settle}s, limits: {{calls: {CALLS_A_MINUTE}/min}}{rest}}}\n"
             )
         };
         let text = [
@@ -99,51 +103,64 @@ impl NetEase {
     }
 
     /// Campaign files: for each call one, and one whose lost answers are only looked up.
-    pub fn campaigns() -> Vec<(&'static str, String)> {
+    pub fn campaigns(scale: Scale) -> Vec<(&'static str, String)> {
         let few = |from: u32, to: u32| (from..=to).map(|n| format!("U{n:05}")).collect::<Vec<_>>().join(", ");
-        let list = "recipients: [{file: list.txt}]\nexclude: [{file: quiet.txt}]\nfinishWithin: 40m\n";
+        let few_of = |from: u32, to: u32| few(scale.people(from), scale.people(to));
+        let every = |minutes| scale.minutes(minutes);
+        let late = scale.minutes(3);
+        let list = format!(
+            "recipients: [{{file: list.txt}}]\nexclude: [{{file: quiet.txt}}]\nfinishWithin: {}\n",
+            scale.minutes(40)
+        );
         vec![
             (
                 "netease-list.yaml",
                 format!(
-                    "gateway: batch\nmessage: {{type: 0, body: {{msg: list}}}}\n{list}schedules: [{{every: 45m}}]\n"
+                    "gateway: batch\nmessage: {{type: 0, body: {{msg: list}}}}\n{list}schedules: [{{every: {}}}]\n",
+                    every(45)
                 ),
             ),
             (
                 "netease-looks.yaml",
                 format!(
                     "gateway: looks\nmessage: {{type: 0, body: {{msg: looks}}, returnMsgid: true}}\n{list}\
-                     schedules: [{{every: 50m}}]\n"
+                     schedules: [{{every: {}}}]\n",
+                    every(50)
                 ),
             ),
             (
                 "netease-single.yaml",
                 format!(
                     "gateway: single\nmessage: {{type: 0, body: {{msg: casino}}}}\nrecvIDs: [{}, ghost]\n\
-                     schedules: [{{every: 13m}}]\nlateness: {{max: 3m}}\n",
-                    few(1, 8)
+                     schedules: [{{every: {}}}]\nlateness: {{max: {late}}}\n",
+                    few(1, 8),
+                    every(13)
                 ),
             ),
             (
                 "netease-note.yaml",
                 format!(
                     "gateway: attach\nmessage: {{attach: {{event: note}}}}\nrecvIDs: [{}, ghost]\n\
-                     schedules: [{{every: 11m}}]\nlateness: {{max: 3m}}\n",
-                    few(290, 345)
+                     schedules: [{{every: {}}}]\nlateness: {{max: {late}}}\n",
+                    few_of(290, 345),
+                    every(11)
                 ),
             ),
             (
                 "netease-everyone.yaml",
-                "gateway: batch\nmessage: {body: {banner: 1}, isOffline: true}\nisSendAll: true\n\
-                 delivery: {ignoreSuppressions: true}\nschedules: [{every: 17m}]\nlateness: {max: 3m}\n"
-                    .to_owned(),
+                format!(
+                    "gateway: batch\nmessage: {{body: {{banner: 1}}, isOffline: true}}\nisSendAll: true\n\
+                     delivery: {{ignoreSuppressions: true}}\nschedules: [{{every: {}}}]\nlateness: {{max: {late}}}\n",
+                    every(17)
+                ),
             ),
             (
                 "netease-hold.yaml",
                 format!(
                     "gateway: batch\nmessage: {{type: 0, body: {{msg: hold}}}}\nrecvIDs: [{}]\n\
-                     schedules: [{{every: 19m}}]\nlateness: {{max: 3m}}\ndelivery: {{onUnknown: hold}}\n",
-                    few(20, 60)
+                     schedules: [{{every: {}}}]\nlateness: {{max: {late}}}\ndelivery: {{onUnknown: hold}}\n",
+                    few_of(20, 60),
+                    every(19)
                 ),
             ),
         ]
@@ -182,7 +199,8 @@ impl NetEase {
                 faults.http_status = Some(HTTPStatus { status, times: few, path: sends() });
             }
             15 => {
-                let for_ms = [None, Some(8_000), Some(25_000), Some(170_000)][self.dice.up_to(4)];
+                let for_ms =
+                    [None, Some(8_000), Some(25_000), Some(self.scale.longest_hang_ms())][self.dice.up_to(4)];
                 let after_work = self.dice.up_to(2) == 0;
                 faults.hang = Some(Hang { for_ms, after_work, times: few, path: sends() });
             }

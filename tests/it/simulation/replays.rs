@@ -18,7 +18,7 @@ fn copies(simulation: &Simulation) -> (usize, usize) {
 
 /// A campaign to fifty people at one minute past midnight, whose calls come to a provider with these faults.
 fn begin(simulation: &mut Simulation, faults: serde_json::Value) {
-    simulation.netease = Some(netease::NetEase::new(1));
+    simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
     simulation.write(
         "replayed.yaml",
         &format!(

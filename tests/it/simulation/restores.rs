@@ -8,8 +8,8 @@ use campaignd::sandbox::Filter;
 
 use super::*;
 
-/// How long a daemon serves an older copy before somebody finds out.
-const FOUND_OUT_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How long a daemon of a long history serves an older copy before somebody finds out.
+const FOUND_OUT_AFTER_MS: usize = 10 * 60 * 1_000;
 
 /// What somebody keeps, and what chance says of it.
 pub struct Restores {
@@ -68,13 +68,14 @@ impl Simulation {
         self.tell("an older copy of the ledger is put in its place");
         let before = self.taken();
         let signals = Arc::new(Signals::default());
+        let found_out_after = Duration::from_millis(self.scale.of_trouble(FOUND_OUT_AFTER_MS) as u64);
         let ended = {
             let daemon = daemon::serve(self.parts(&signals));
             tokio::pin!(daemon);
             tokio::select! {
                 biased;
                 ended = &mut daemon => Some(ended),
-                () = tokio::time::sleep(FOUND_OUT_AFTER) => None,
+                () = tokio::time::sleep(found_out_after) => None,
             }
         };
         match ended {

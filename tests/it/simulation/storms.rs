@@ -26,7 +26,7 @@ fn everyone_once(simulation: &Simulation, mark: &str, people: usize) {
 #[test]
 fn a_416_storm_is_waited_out_and_everyone_gets_it_once() {
     play(async |simulation| {
-        simulation.netease = Some(netease::NetEase::new(1));
+        simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
         let people = (1..=600).map(|n| format!("u{n:05}")).collect::<Vec<_>>().join(", ");
         simulation.write(
             "storm.yaml",
@@ -59,7 +59,7 @@ fn a_416_storm_is_waited_out_and_everyone_gets_it_once() {
 /// A campaign whose first call comes to nothing, and tells nothing; and one to many people, whose messages show how
 /// far the provider has come. What their messages say is theirs.
 fn doubtful(simulation: &mut Simulation, message: &str) {
-    simulation.netease = Some(netease::NetEase::new(1));
+    simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
     let people = |from: u32, to: u32| {
         let rows: String = (from..=to).map(|n| format!("u{n:05},name-{n}\n")).collect();
         format!("userID,name\n{rows}")

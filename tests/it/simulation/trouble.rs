@@ -31,7 +31,8 @@ fn got(simulation: &Simulation) -> (usize, usize) {
 /// is recorded, and who got it once and more often.
 fn under(profile: Profile, faults: &Value, minutes: u64) -> (String, usize, usize) {
     play(async |simulation| {
-        let options = Options { profile, seed: 1, users: USERS, groups: 3, ..Options::default() };
+        let options =
+            Options { profile, seed: 1, users: Scale::Long.users(), groups: 3, ..Options::default() };
         simulation.world = Arc::new(World::new(&options, simulation.clock.clone()));
         for (name, schedule) in
             [("a", "at: 2026-11-11T00:01"), ("later", "every: 30m, from: 2026-11-11T00:21")]

@@ -136,8 +136,9 @@ impl IM {
         let end = window.late_until.min(now + SLACK);
         let form = wire::session(from, sought.recipient.as_str(), window.begin, end, PAGE);
         match self.read(wire::SESSION, &form, journal).await? {
+            Ok(_) if !self.caller.knew_clock_at(sought.asked_at) => Ok(other_clock()),
             Ok(told) => Ok(judge(kept(&told.body["msgs"]), message, from, &window, now)),
-            Err(answer) => unread(answer, sought, now),
+            Err(answer) => unread(answer, sought),
         }
     }
 
@@ -145,6 +146,7 @@ impl IM {
     async fn broadcasts(&self, sought: &Sought, journal: &dyn Journal) -> Result<Sighting, ReadFault> {
         let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
         match self.read(wire::BROADCASTS, &wire::broadcasts(PAGE), journal).await? {
+            Ok(_) if !self.caller.knew_clock_at(sought.asked_at) => Ok(other_clock()),
             Ok(told) => Ok(broadcasts::judge(&told.body["msgs"], &sought.message, &window, PAGE)),
             Err(answer) => Err(ReadFault::of(answer.reply)),
         }
@@ -218,13 +220,20 @@ fn cut_short(sightings: &mut [Sighting], ReadFault(reason): &ReadFault) {
     }
 }
 
-/// An account that does not exist has no conversation; all else that is no answer says nothing.
-fn unread(answer: Answer, sought: &Sought, now: Timestamp) -> Result<Sighting, ReadFault> {
+/// By the provider's clock of today, a message of an hour ago may stand where ours should.
+fn other_clock() -> Sighting {
+    let text = "the provider's clock was set since, so its history does not tell which message is this one";
+    Sighting::NoAnswer(Reason::new("clockWasSet", text))
+}
+
+/// An account that does not exist now may have existed when it was written to; all else that is no answer says
+/// nothing of anybody.
+fn unread(answer: Answer, sought: &Sought) -> Result<Sighting, ReadFault> {
     let ReadFault(reason) = ReadFault::of(answer.reply);
     let words = reason.text.to_lowercase();
     let is_stranger = words.contains("not register") && words.contains(sought.recipient.as_str());
     if reason.code == "414" && is_stranger {
-        return Ok(Sighting::Nothing { seen_until: place(now) });
+        return Ok(Sighting::NoAnswer(Reason::new("unregistered", "there is no such account any more")));
     }
     Err(ReadFault(reason))
 }

@@ -1,0 +1,66 @@
+//! Doubts of which NetEase's history says too little: nobody is taken for absent, or for present, by what another
+//! account or another message shows.
+
+use super::{
+    histories::{play, seconds},
+    *,
+};
+
+const OUTCOMES: &str = "SELECT outcome FROM delivery_log ORDER BY run, recipient";
+
+fn faults(simulation: &Simulation, faults: serde_json::Value) {
+    simulation.world.set_faults(serde_json::from_value(faults).unwrap());
+}
+
+#[test]
+fn an_account_that_is_gone_may_have_got_its_message() {
+    play(async |simulation| {
+        simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+        let campaign = |recipients: &str, schedule: &str| {
+            format!(
+                "gateway: looks\nmessage: {{type: 0, body: {{msg: hi}}}}\nrecvIDs: [{recipients}]\n\
+                 schedules: [{{{schedule}}}]\n"
+            )
+        };
+        simulation.write("one.yaml", &campaign("u00001", "at: 2026-11-11T00:01"));
+        // What is sent later shows how far the provider has come.
+        simulation.write("later.yaml", &campaign("u00100, u00101", "every: 2m"));
+        faults(simulation, serde_json::json!({"dropAnswer": {"times": 1}}));
+        let daemon = simulation.daemon();
+        // It has left, and nobody has looked yet.
+        tokio::time::sleep(Duration::from_millis(60_500)).await;
+        faults(simulation, serde_json::json!({"refuse": ["u00001"]}));
+        // For longer than what proves absence takes.
+        seconds(30 * 60).await;
+        let outcome = "SELECT outcome FROM delivery_log WHERE campaign = 'one'";
+        assert_eq!(simulation.ask(outcome), ["unknown"]);
+        assert_eq!(
+            simulation.ask("SELECT count(*) || '' FROM attempt_log WHERE kind = 'send' AND run LIKE 'one@%'"),
+            ["1"]
+        );
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn a_clock_that_was_set_makes_no_other_message_ours() {
+    play(async |simulation| {
+        simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+        simulation.write(
+            "everyone.yaml",
+            "gateway: batch\nmessage: {body: {banner: 1}, isOffline: true}\nisSendAll: true\n\
+             schedules: [{at: 2026-11-11T00:01}, {at: 2026-11-11T00:05}]\n",
+        );
+        let daemon = simulation.daemon();
+        seconds(4 * 60).await;
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted"]);
+        // The second comes to nothing, and by the provider's clock the first is as young as the second.
+        faults(
+            simulation,
+            serde_json::json!({"httpStatus": {"status": 502, "times": 1}, "netease": {"clockAheadS": -301}}),
+        );
+        seconds(60 * 60).await;
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted", "unknown"]);
+        daemon.stop().await;
+    });
+}
