@@ -73,7 +73,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use self::{
     power_loss::Plug,
     scale::Scale,
-    watched::{Stumble, Stumbles, Watched, When},
+    watched::{InTime, Stumble, Stumbles, Watched, When},
 };
 use crate::dice::Dice;
 
@@ -185,7 +185,10 @@ impl Simulation {
     fn ledger(&self) -> Ledger {
         Ledger::inline(match &self.plug {
             Some(plug) => Watched::new(self.store(), plug()),
-            None => Watched::new(self.store(), Arc::clone(&self.stumbles)),
+            None => {
+                let stumbles = Arc::clone(&self.stumbles);
+                Watched::new(self.store(), InTime::new(stumbles, Arc::clone(&self.clock)))
+            }
         })
     }
 

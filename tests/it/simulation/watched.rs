@@ -7,6 +7,7 @@ use std::sync::{
 
 use campaignd::{
     campaign::{CampaignID, Caps, RecipientID},
+    clock::{Clock, ElapsedClock},
     run::{
         Outcome, RunEvent, RunID, RunState, Settlement,
         chunk::Chunk,
@@ -171,6 +172,37 @@ impl Store for Watched {
         ) -> Vec<(RecipientID, Reason)>;
         verify() -> Vec<Discrepancy>;
         change_mark() -> i64;
+    }
+}
+
+/// Calls of one instant, by which a daemon shows that it runs in circles: time stands still until it waits.
+const CIRCLES: u32 = 100_000;
+
+/// Ends a daemon that calls its ledger again and again and lets no time pass.
+pub struct InTime<W> {
+    watch: W,
+    clock: Arc<ElapsedClock>,
+    instant: Timestamp,
+    calls: u32,
+}
+
+impl<W: Watch> InTime<W> {
+    pub fn new(watch: W, clock: Arc<ElapsedClock>) -> InTime<W> {
+        InTime { watch, instant: clock.now(), clock, calls: 0 }
+    }
+}
+
+impl<W: Watch> Watch for InTime<W> {
+    fn before(&mut self, call: &'static str) -> Stored<()> {
+        let now = self.clock.now();
+        self.calls = if now == self.instant { self.calls + 1 } else { 0 };
+        self.instant = now;
+        assert!(self.calls < CIRCLES, "the daemon runs in circles at {now}, and calls {call}");
+        self.watch.before(call)
+    }
+
+    fn after(&mut self, call: &'static str) -> Stored<()> {
+        self.watch.after(call)
     }
 }
 
