@@ -2,23 +2,17 @@
 //! files, which are merged at the end.
 
 use std::{
-    cmp::Ordering,
     fs::File,
-    io::{self, BufReader},
+    io,
     path::{Path, PathBuf},
     thread::JoinHandle,
 };
 
-use super::{
-    SourceSet,
-    spill::{self, Spill},
-};
+use super::{SourceSet, merge::Merge, piece::Piece, spill::Spill};
 use crate::campaign::{RecipientID, audience::BadRecipientID, source::Values};
 
 /// How many bytes of ids, values and what is known of them are kept before they are spilled.
 const PIECE_BYTES: usize = 8 << 20;
-/// The read buffer of each spilled piece.
-const MERGE_BUFFER_BYTES: usize = 128 << 10;
 /// More pieces than this are merged into one, so that neither files nor buffers are without bound.
 const MOST_PIECES: usize = 64;
 
@@ -44,26 +38,6 @@ pub struct Gatherer {
     spilled: Vec<File>,
 }
 
-/// Ids with their values, one after the other, and where each begins.
-#[derive(Debug, Default)]
-struct Piece {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    /// The bytes of the id behind what all ids of the piece begin with, so that most comparisons need no
-    /// look at the ids.
-    key: u64,
-    start: u32,
-    sources: SourceSet,
-    /// Of the values behind the id.
-    values_length: u32,
-    /// At most [`RecipientID::MAX_BYTES`].
-    length: u16,
-}
-
 impl Gatherer {
     /// Spills into unnamed files in `spill_folder`.
     pub fn new(spill_folder: &Path) -> Gatherer {
@@ -78,19 +52,7 @@ impl Gatherer {
 
     /// Adds an id that a source names; it has been checked.
     pub fn add(&mut self, id: &str, sources: SourceSet, values: &Values) -> io::Result<()> {
-        let start = self.piece.bytes.len();
-        self.piece.bytes.extend_from_slice(id.as_bytes());
-        if !values.0.is_empty() {
-            serde_json::to_writer(&mut self.piece.bytes, values)?;
-        }
-        let values_length = self.piece.bytes.len() - start - id.len();
-        self.piece.entries.push(Entry {
-            key: 0,
-            start: start as u32,
-            sources,
-            values_length: values_length as u32,
-            length: id.len() as u16,
-        });
+        self.piece.add(id, sources, values)?;
         if self.piece.size() >= self.piece_bytes {
             self.spill()?;
         }
@@ -99,17 +61,13 @@ impl Gatherer {
 
     /// Adds all that another has gathered.
     pub fn absorb(&mut self, mut other: Gatherer) -> io::Result<()> {
-        if self.piece.entries.is_empty() && self.spilling.is_none() && self.spilled.is_empty() {
+        if self.piece.is_empty() && self.spilling.is_none() && self.spilled.is_empty() {
             *self = other;
             return Ok(());
         }
         other.collect()?;
         if other.spilled.is_empty() {
-            for entry in &other.piece.entries {
-                let start = self.piece.bytes.len() as u32;
-                self.piece.bytes.extend_from_slice(other.piece.whole(entry));
-                self.piece.entries.push(Entry { start, ..*entry });
-            }
+            self.piece.absorb(&other.piece);
             return if self.piece.size() >= self.piece_bytes { self.spill() } else { Ok(()) };
         }
         self.spill()?;
@@ -125,7 +83,7 @@ impl Gatherer {
 
     /// Has the piece sorted and spilled, while the next one is filled.
     fn spill(&mut self) -> io::Result<()> {
-        if self.piece.entries.is_empty() {
+        if self.piece.is_empty() {
             return Ok(());
         }
         let empty = self.collect()?;
@@ -186,216 +144,22 @@ impl Iterator for Texts {
                 return Ok(None);
             }
             let text = String::from_utf8(merge.id.clone()).map_err(|_| damaged())?;
-            Ok(Some((text, merge.values()?)))
+            Ok(Some((text, values(&merge.values)?)))
         };
         read(&mut self.0).transpose()
     }
 }
 
+/// Values as they were spilled.
+fn values(json: &[u8]) -> io::Result<Values> {
+    match json {
+        [] => Ok(Values::default()),
+        json => serde_json::from_slice(json).map_err(|_| damaged()),
+    }
+}
+
 fn damaged() -> io::Error {
     io::Error::other("a spilled id came back damaged")
-}
-
-impl Piece {
-    fn size(&self) -> usize {
-        self.bytes.len() + self.entries.len() * size_of::<Entry>()
-    }
-
-    fn id(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start as usize..][..usize::from(entry.length)]
-    }
-
-    fn values(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start as usize + usize::from(entry.length)..][..entry.values_length as usize]
-    }
-
-    /// The id with its values.
-    fn whole(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start as usize..][..usize::from(entry.length) + entry.values_length as usize]
-    }
-
-    /// Writes it, sorted, to a file of its own.
-    fn spill(mut self, folder: &Path) -> io::Result<(File, Piece)> {
-        self.sort();
-        let mut writer = Spill::new(folder)?;
-        for entry in &self.entries {
-            writer.write(self.id(entry), entry.sources, self.values(entry))?;
-        }
-        self.bytes.clear();
-        self.entries.clear();
-        Ok((writer.end()?, self))
-    }
-
-    /// Sorts by id and joins equal ones; the first values count.
-    fn sort(&mut self) {
-        let mut entries = std::mem::take(&mut self.entries);
-        let common = self.common_length(&entries);
-        for entry in &mut entries {
-            entry.key = key(&self.id(entry)[common..]);
-        }
-        entries.sort_unstable_by(|a, b| {
-            let by_id = a.key.cmp(&b.key).then_with(|| self.id(a).cmp(self.id(b)));
-            by_id.then(a.start.cmp(&b.start))
-        });
-        entries.dedup_by(|later, earlier| {
-            let equal = later.key == earlier.key && self.id(later) == self.id(earlier);
-            if equal {
-                let sources = earlier.sources.with(later.sources);
-                if earlier.values_length == 0 {
-                    *earlier = *later;
-                }
-                earlier.sources = sources;
-            }
-            equal
-        });
-        self.entries = entries;
-    }
-
-    /// How many bytes all ids begin with alike.
-    fn common_length(&self, entries: &[Entry]) -> usize {
-        let Some(first) = entries.first() else { return 0 };
-        let first = self.id(first);
-        entries.iter().fold(first.len(), |common, entry| {
-            let id = self.id(entry);
-            let common = common.min(id.len());
-            if id[..common] == first[..common] {
-                return common;
-            }
-            id.iter().zip(first).take_while(|(a, b)| a == b).count()
-        })
-    }
-}
-
-/// The first eight bytes as a number that sorts as they do.
-fn key(bytes: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    let length = bytes.len().min(8);
-    first[..length].copy_from_slice(&bytes[..length]);
-    u64::from_be_bytes(first)
-}
-
-/// Sorted pieces that are merged. After [`Merge::next`] has said so, the fields hold the next id.
-#[derive(Debug)]
-struct Merge {
-    tracks: Vec<Track>,
-    /// The tracks that have a head, as a heap: the smallest id on top, of equal ones the earliest track.
-    heap: Vec<usize>,
-    id: Vec<u8>,
-    sources: SourceSet,
-    values: Vec<u8>,
-}
-
-/// One piece that is read, and what comes next in it.
-#[derive(Debug)]
-struct Track {
-    from: From,
-    id: Vec<u8>,
-    sources: SourceSet,
-    values: Vec<u8>,
-}
-
-#[derive(Debug)]
-enum From {
-    Spilled(BufReader<File>),
-    Kept { piece: Piece, next: usize },
-}
-
-impl Track {
-    fn new(from: From) -> Track {
-        Track { from, id: Vec::new(), sources: SourceSet::default(), values: Vec::new() }
-    }
-
-    /// Reads the next head; whether there is one.
-    fn advance(&mut self) -> io::Result<bool> {
-        self.id.clear();
-        self.values.clear();
-        match &mut self.from {
-            From::Kept { piece, next } => {
-                let Some(entry) = piece.entries.get(*next) else { return Ok(false) };
-                *next += 1;
-                self.id.extend_from_slice(piece.id(entry));
-                self.values.extend_from_slice(piece.values(entry));
-                self.sources = entry.sources;
-            }
-            From::Spilled(reader) => match spill::read(reader, &mut self.id, &mut self.values)? {
-                Some(sources) => self.sources = sources,
-                None => return Ok(false),
-            },
-        }
-        Ok(true)
-    }
-}
-
-impl Merge {
-    fn values(&self) -> io::Result<Values> {
-        match self.values.as_slice() {
-            [] => Ok(Values::default()),
-            values => serde_json::from_slice(values).map_err(|_| damaged()),
-        }
-    }
-
-    fn new(spilled: Vec<File>, piece: Piece) -> io::Result<Merge> {
-        let readers = spilled.into_iter().map(|file| BufReader::with_capacity(MERGE_BUFFER_BYTES, file));
-        let mut tracks: Vec<Track> = readers.map(|reader| Track::new(From::Spilled(reader))).collect();
-        tracks.push(Track::new(From::Kept { piece, next: 0 }));
-        let mut heap = Vec::with_capacity(tracks.len());
-        for (number, track) in tracks.iter_mut().enumerate() {
-            if track.advance()? {
-                heap.push(number);
-            }
-        }
-        let (id, values, sources) = (Vec::new(), Vec::new(), SourceSet::default());
-        let mut merge = Merge { tracks, heap, id, sources, values };
-        merge.heap.sort_by(|a, b| order(&merge.tracks, *a, *b));
-        Ok(merge)
-    }
-
-    /// Goes to the next id; whether there is one.
-    fn next(&mut self) -> io::Result<bool> {
-        let Some(top) = self.heap.first() else { return Ok(false) };
-        let track = &mut self.tracks[*top];
-        std::mem::swap(&mut self.id, &mut track.id);
-        std::mem::swap(&mut self.values, &mut track.values);
-        self.sources = track.sources;
-        self.advance_top()?;
-        while let Some(top) = self.heap.first() {
-            let track = &mut self.tracks[*top];
-            if track.id != self.id {
-                break;
-            }
-            self.sources = self.sources.with(track.sources);
-            if self.values.is_empty() {
-                std::mem::swap(&mut self.values, &mut track.values);
-            }
-            self.advance_top()?;
-        }
-        Ok(true)
-    }
-
-    /// Reads on in the top track and puts it where it belongs now.
-    fn advance_top(&mut self) -> io::Result<()> {
-        if !self.tracks[self.heap[0]].advance()? {
-            self.heap.swap_remove(0);
-        }
-        let mut place = 0;
-        loop {
-            let children =
-                [2 * place + 1, 2 * place + 2].into_iter().filter(|child| *child < self.heap.len());
-            let Some(least) = children.min_by(|a, b| order(&self.tracks, self.heap[*a], self.heap[*b]))
-            else {
-                return Ok(());
-            };
-            if order(&self.tracks, self.heap[place], self.heap[least]) == Ordering::Less {
-                return Ok(());
-            }
-            self.heap.swap(place, least);
-            place = least;
-        }
-    }
-}
-
-fn order(tracks: &[Track], a: usize, b: usize) -> Ordering {
-    tracks[a].id.cmp(&tracks[b].id).then(a.cmp(&b))
 }
 
 /// The sorted ids of an audience.
@@ -409,7 +173,7 @@ impl Members {
         }
         let text = std::str::from_utf8(&self.0.id).map_err(|_| damaged())?;
         let id = RecipientID::new(text).map_err(|_: BadRecipientID| damaged())?;
-        Ok(Some(Member { id, sources: self.0.sources, values: self.0.values()? }))
+        Ok(Some(Member { id, sources: self.0.sources, values: values(&self.0.values)? }))
     }
 }
 

@@ -2,6 +2,7 @@
 //! meanwhile.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fs::{File, Metadata},
     io::{self, BufRead, BufReader, Read},
@@ -67,14 +68,17 @@ impl ListReading {
     }
 }
 
+/// The name of a recipient, checked, of how it is written in a list.
+pub type RecipientName<'a> = dyn for<'t> Fn(&'t str) -> Result<Cow<'t, str>, String> + 'a;
+
 /// How a list is to be read.
 pub struct ListOrder<'a> {
     pub path: &'a Path,
     pub list: &'a ListFile,
     /// The columns whose values are wanted beside the ids.
     pub columns: &'a BTreeSet<String>,
-    /// The recipient of this name as the provider keeps it; why it cannot have such an id.
-    pub recipient: &'a dyn Fn(&str) -> Result<RecipientID, String>,
+    /// The name of a recipient as the provider keeps it; why it cannot have such an id. Millions are asked for.
+    pub recipient: &'a RecipientName<'a>,
     /// Whether anybody still waits for the list.
     pub is_wanted: &'a dyn Fn() -> bool,
 }
@@ -83,7 +87,10 @@ impl<'a> ListOrder<'a> {
     /// An order for ids alone, of any provider, however long it takes.
     pub fn ids(path: &'a Path, list: &'a ListFile) -> ListOrder<'a> {
         const NONE: &BTreeSet<String> = &BTreeSet::new();
-        let recipient = &|id: &str| RecipientID::new(id).map_err(|error| error.to_string());
+        fn checked(id: &str) -> Result<Cow<'_, str>, String> {
+            RecipientID::check(id).map(|()| id.into()).map_err(|error| error.to_string())
+        }
+        let recipient = &checked;
         ListOrder { path, list, columns: NONE, recipient, is_wanted: &|| true }
     }
 
@@ -192,7 +199,7 @@ fn read_text(
             Found::Row { line, id, values } => match (order.recipient)(&id) {
                 Ok(recipient) => {
                     reading.rows += 1;
-                    take(recipient.as_str(), values).map_err(ListFault::Taking)?;
+                    take(&recipient, values).map_err(ListFault::Taking)?;
                     continue;
                 }
                 Err(what) => (line, what),

@@ -6,12 +6,14 @@
 pub mod gather;
 mod lines;
 pub mod list_file;
+mod merge;
+mod piece;
 mod rows;
 mod seek;
 mod source_set;
 mod spill;
 
 pub use gather::{Gatherer, Member, Members, Texts};
-pub use list_file::{ListFault, ListOrder, ListReading, read_list};
+pub use list_file::{ListFault, ListOrder, ListReading, RecipientName, read_list};
 pub use seek::seek;
 pub use source_set::SourceSet;

@@ -66,15 +66,21 @@ pub trait Dialect: Send + Sync {
         id.into()
     }
 
-    /// The recipient of this name, as the provider keeps it: two ways to write one account are one
+    /// The name of a recipient as the provider keeps it: two ways to write one account are one
     /// recipient. The reason when the provider cannot have such an id.
-    fn recipient(&self, text: &str) -> Result<RecipientID, String> {
-        let id = RecipientID::new(self.canonical(text)).map_err(|error| error.to_string())?;
+    fn recipient_name<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
+        let name = self.canonical(text);
+        RecipientID::check(&name).map_err(|error| error.to_string())?;
         if text == RecipientID::UNLISTED {
             return Err("`*` stands for whom the provider alone knows, and is nobody's id".to_owned());
         }
         self.check_recipient(text)?;
-        Ok(id)
+        Ok(name)
+    }
+
+    /// The recipient of this name, see [`Dialect::recipient_name`].
+    fn recipient(&self, text: &str) -> Result<RecipientID, String> {
+        RecipientID::new(self.recipient_name(text)?).map_err(|error| error.to_string())
     }
 
     /// Keys of a message that must say the same to everyone: who sends it, say.

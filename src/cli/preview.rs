@@ -20,7 +20,7 @@ use super::{
     output, problems, wire,
 };
 use crate::{
-    audience::{Gatherer, ListOrder, SourceSet, read_list},
+    audience::{Gatherer, ListOrder, RecipientName, SourceSet, read_list},
     campaign::{self, Audience, Campaign, Dialect, RecipientID, source::Values},
     clock::Clock,
     daemon::filling,
@@ -294,8 +294,8 @@ fn gather(
             }
             campaign::Source::File(list) => {
                 let path = lists(&list.path)?;
-                let kept = |id: &str| dialect.recipient(id);
-                let order = ListOrder { recipient: &kept, columns: &columns, ..ListOrder::ids(&path, list) };
+                let kept: &RecipientName<'_> = &|id| dialect.recipient_name(id);
+                let order = ListOrder { recipient: kept, columns: &columns, ..ListOrder::ids(&path, list) };
                 let is_meant = |id: &str| to.is_empty() || to.iter().any(|known| known.as_str() == id);
                 read_list(&order, &mut |id, values| match is_meant(id) {
                     true => gatherer.add(id, side, &values),

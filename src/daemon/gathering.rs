@@ -15,13 +15,14 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    aside::aside,
     assignment::SUPPRESSED,
     listing::{self, Listed},
 };
 use crate::{
     audience::{Gatherer, ListFault, ListOrder, ListReading, Members, SourceSet, read_list, seek},
     campaign::{
-        Audience, Campaign, Dialect, RecipientID, Source,
+        Audience, Campaign, RecipientID, Source,
         source::{ListFile, Values},
     },
     clock::Clock,
@@ -241,7 +242,7 @@ impl Gathering {
                     path: &path,
                     list: &list,
                     columns: &columns,
-                    recipient: &|id| Dialect::recipient(gathering.gateway.dialect(), id),
+                    recipient: &|id| gathering.gateway.dialect().recipient_name(id),
                     is_wanted: &|| {
                         is_wanted.load(Ordering::Relaxed) && gathering.clock.now() <= gathering.give_up_at
                     },
@@ -290,7 +291,7 @@ impl Drop for Wanted {
 
 /// Does what may block, as reading, sorting and merging on a disk do, where that is allowed.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(error.to_string()))
+    tokio::task::spawn_blocking(|| aside(work)).await.map_err(|error| io::Error::other(error.to_string()))?
 }
 
 /// Joins what two have gathered.

@@ -10,6 +10,7 @@
 //! written into the ledger by a command, and obeyed by the next look. No transaction spans an await,
 //! so the future may be dropped at any of them, and the next start goes on from the ledger.
 
+mod aside;
 mod asking;
 mod assignment;
 mod call;

@@ -8,6 +8,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 pub use super::gathering::OpeningFault;
 use super::{
     Parts,
+    aside::aside,
     assignment::Assignment,
     filling,
     gathering::{Gathered, Gathering, blocking},
@@ -208,7 +209,7 @@ enum Source {
 }
 
 /// A part that is being read, and what comes behind it.
-type Ahead = JoinHandle<(io::Result<Vec<Member>>, Source)>;
+type Ahead = JoinHandle<io::Result<(io::Result<Vec<Member>>, Source)>>;
 
 impl Source {
     fn part(&mut self) -> io::Result<Vec<Member>> {
@@ -225,7 +226,7 @@ impl Source {
 
     /// Reads the next part: where blocking is allowed, since the merge reads from disk.
     fn read_ahead(mut self) -> Ahead {
-        tokio::task::spawn_blocking(move || (self.part(), self))
+        tokio::task::spawn_blocking(|| aside(move || (self.part(), self)))
     }
 }
 
@@ -272,7 +273,7 @@ impl Judging<'_> {
     /// The next part, and whether it is the last.
     async fn next(&mut self) -> Result<(Judged, bool), OpeningFault> {
         let Some(ahead) = self.ahead.take() else { return Ok((Judged::default(), true)) };
-        let (members, source) = ahead.await.map_err(|error| io::Error::other(error.to_string()))?;
+        let (members, source) = ahead.await.map_err(|error| io::Error::other(error.to_string()))??;
         let members = members?;
         let is_last = members.len() < MEMBERS_A_PART;
         self.ahead = (!is_last).then(|| source.read_ahead());

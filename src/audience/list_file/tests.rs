@@ -33,10 +33,12 @@ impl Case<'_> {
             encoding: self.encoding,
             on_bad_line: self.on_bad_line,
         };
-        let no_colon = |id: &str| match id.contains(':') {
-            true => Err("a colon".to_owned()),
-            false => RecipientID::new(id).map_err(|error| error.to_string()),
-        };
+        fn no_colon(id: &str) -> Result<Cow<'_, str>, String> {
+            match id.contains(':') {
+                true => Err("a colon".to_owned()),
+                false => RecipientID::check(id).map(|()| id.into()).map_err(|error| error.to_string()),
+            }
+        }
         let columns = self.wanted.iter().map(|name| (*name).to_owned()).collect();
         let order = ListOrder { columns: &columns, recipient: &no_colon, ..ListOrder::ids(&path, &list) };
         let mut taken = Vec::new();
