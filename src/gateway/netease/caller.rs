@@ -47,6 +47,9 @@ pub struct Caller {
     offset_ms: AtomicI64,
     /// When that was learnt, by our clock in milliseconds; before everything: it was never learnt.
     offset_since_ms: AtomicI64,
+    /// Up to when, by its present clock in milliseconds, it has given times before: it was ahead then, and what it
+    /// takes until then gets the times of others.
+    ahead_until_ms: AtomicI64,
 }
 
 impl Caller {
@@ -57,7 +60,17 @@ impl Caller {
         clock: Arc<dyn Clock>,
     ) -> Caller {
         let (offset_ms, offset_since_ms) = (AtomicI64::new(0), AtomicI64::new(i64::MIN));
-        Caller { signer, extra, hosts, first: AtomicUsize::new(0), clock, offset_ms, offset_since_ms }
+        let ahead_until_ms = AtomicI64::new(i64::MIN);
+        Caller {
+            signer,
+            extra,
+            hosts,
+            first: AtomicUsize::new(0),
+            clock,
+            offset_ms,
+            offset_since_ms,
+            ahead_until_ms,
+        }
     }
 
     /// Posts the body once. Another host is tried only when no connection was made, so not a byte has
@@ -155,10 +168,21 @@ impl Caller {
         SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed))
     }
 
-    /// Whether the provider's clock was the one that is known when this request left: else nobody knows what time
-    /// it gave to what it took.
+    /// Whether the time that the provider gave to what it took of this request is certain, and of no other: not
+    /// when its clock was learnt after the request left, nor when it had been ahead before.
     pub fn knew_clock_at(&self, asked_at: Timestamp) -> bool {
-        self.offset_since_ms.load(Ordering::Relaxed) <= asked_at.as_millisecond()
+        let asked_ms = asked_at.as_millisecond();
+        let their_ms = asked_ms.saturating_add(self.offset_ms.load(Ordering::Relaxed));
+        self.offset_since_ms.load(Ordering::Relaxed) <= asked_ms
+            && self.ahead_until_ms.load(Ordering::Relaxed) < their_ms
+    }
+
+    /// The provider shows something of this time, by its clock. What is yet to come was given while its clock was
+    /// ahead.
+    pub fn saw(&self, time: Timestamp) {
+        if time.duration_since(self.provider_now()) > OFFSET_CHANGE {
+            self.ahead_until_ms.fetch_max(time.as_millisecond(), Ordering::Relaxed);
+        }
     }
 
     fn provider_now(&self) -> Timestamp {
@@ -175,6 +199,8 @@ impl Caller {
         if changes {
             tracing::warn!(offset_s = offset.as_secs(), "the provider's clock is not ours; it is followed");
             let offset_ms = i64::try_from(offset.as_millis()).unwrap_or(0);
+            // Where it is set back, times come again that it has given already.
+            self.ahead_until_ms.fetch_max(self.provider_now().as_millisecond(), Ordering::Relaxed);
             self.offset_since_ms.store(self.clock.now().as_millisecond(), Ordering::Relaxed);
             self.offset_ms.store(offset_ms, Ordering::Relaxed);
         }

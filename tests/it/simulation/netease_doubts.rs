@@ -64,3 +64,26 @@ fn a_clock_that_was_set_makes_no_other_message_ours() {
         daemon.stop().await;
     });
 }
+
+#[test]
+fn a_clock_that_was_ahead_before_makes_no_other_message_ours() {
+    play(async |simulation| {
+        simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+        simulation.write(
+            "everyone.yaml",
+            "gateway: batch\nmessage: {body: {banner: 1}, isOffline: true}\nisSendAll: true\n\
+             schedules: [{at: 2026-11-11T00:01}, {at: 2026-11-11T00:05}]\n",
+        );
+        faults(simulation, serde_json::json!({"netease": {"clockAheadS": 301}}));
+        let daemon = simulation.daemon();
+        seconds(4 * 60).await;
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted"]);
+        // Another daemon knows nothing of that clock.
+        daemon.stop().await;
+        faults(simulation, serde_json::json!({"httpStatus": {"status": 502, "times": 1}}));
+        let daemon = simulation.daemon();
+        seconds(60 * 60).await;
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted", "unknown"]);
+        daemon.stop().await;
+    });
+}

@@ -5,6 +5,8 @@
 //! of those that it keeps it lists only the latest. So that one is *not* there is said only where all of this
 //! holds: it was to be kept, the list reaches back beyond it, and it has come further than it already.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -18,21 +20,28 @@ use crate::{
     },
 };
 
+/// When the newest of them was taken, by the provider's clock.
+pub fn newest(told: &Value) -> Option<Timestamp> {
+    list(told).as_array()?.iter().filter_map(created).max()
+}
+
+/// The messages, which come as themselves or as text.
+fn list(told: &Value) -> Cow<'_, Value> {
+    match told {
+        Value::String(text) => Cow::Owned(json_or_text(text)),
+        other => Cow::Borrowed(other),
+    }
+}
+
+fn created(shown: &Value) -> Option<Timestamp> {
+    codes::code_of(&shown["createTime"]).and_then(|ms| Timestamp::from_millisecond(ms).ok())
+}
+
 /// What the newest messages to everyone, `most` at most, tell of one that was taken within the window.
 pub fn judge(told: &Value, message: &Message, window: &Window, most: usize) -> Sighting {
     let no_answer = |code: &str, text: &str| Sighting::NoAnswer(Reason::new(code, text));
-    let parsed;
-    let list = match told {
-        Value::String(text) => {
-            parsed = json_or_text(text);
-            &parsed
-        }
-        other => other,
-    };
+    let list = list(told);
     let Some(list) = list.as_array() else { return no_answer("unreadable", "the broadcasts cannot be read") };
-    let created = |shown: &Value| {
-        codes::code_of(&shown["createTime"]).and_then(|ms| Timestamp::from_millisecond(ms).ok())
-    };
     let Some(times) = list.iter().map(created).collect::<Option<Vec<Timestamp>>>() else {
         return no_answer("unreadable", "a broadcast without a time");
     };

@@ -145,11 +145,17 @@ impl IM {
     /// The newest messages to everyone.
     async fn broadcasts(&self, sought: &Sought, journal: &dyn Journal) -> Result<Sighting, ReadFault> {
         let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
-        match self.read(wire::BROADCASTS, &wire::broadcasts(PAGE), journal).await? {
-            Ok(_) if !self.caller.knew_clock_at(sought.asked_at) => Ok(other_clock()),
-            Ok(told) => Ok(broadcasts::judge(&told.body["msgs"], &sought.message, &window, PAGE)),
-            Err(answer) => Err(ReadFault::of(answer.reply)),
+        let told = match self.read(wire::BROADCASTS, &wire::broadcasts(PAGE), journal).await? {
+            Ok(told) => told,
+            Err(answer) => return Err(ReadFault::of(answer.reply)),
+        };
+        if let Some(newest) = broadcasts::newest(&told.body["msgs"]) {
+            self.caller.saw(newest);
         }
+        if !self.caller.knew_clock_at(sought.asked_at) {
+            return Ok(other_clock());
+        }
+        Ok(broadcasts::judge(&told.body["msgs"], &sought.message, &window, PAGE))
     }
 
     /// Makes one request that reads. The inner error is an answer that is none.
