@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     super::{Act, AttemptEnd, Confirmations, Inquiry, StoreError, Stored},
-    batch_values, optional_time, people, recipient, reopening, runs, time,
+    batch_values, looks, optional_time, people, recipient, reopening, runs, time,
 };
 use crate::{
     campaign::RecipientID,
@@ -282,23 +282,16 @@ fn settle_unknown(
     let mut open = false;
     for (recipient, conclusion) in &findings.conclusions {
         match conclusion {
+            Conclusion::Found(receipt)
+                if looks::is_of_an_earlier_run(connection, run, recipient, receipt)? =>
+            {
+                let reason =
+                    Reason::new("anotherRuns", "what was found there is the message of an earlier run");
+                end_search(connection, run, recipient, inquiry.id, &Outcome::Unknown(reason), now_ms)?;
+                counts.unknown += 1;
+            }
             Conclusion::Found(receipt) => {
-                counts.accepted += connection
-                    .prepare_cached(
-                        "UPDATE delivery SET outcome = 'accepted', reason_code = NULL, reason = NULL,
-                            server_msg_id = coalesce(?4, server_msg_id),
-                            client_msg_id = coalesce(?5, client_msg_id),
-                            confirmed_at = ?6, updated_at = ?6, sought_by = NULL
-                         WHERE run = ?1 AND recipient = ?2 AND sought_by = ?3",
-                    )?
-                    .execute(params![
-                        run,
-                        recipient.as_str(),
-                        inquiry.id,
-                        receipt.server_msg_id,
-                        receipt.client_msg_id,
-                        now_ms
-                    ])? as u64;
+                counts.accepted += looks::found(connection, run, inquiry.id, recipient, receipt, now_ms)?;
             }
             Conclusion::Absent => absent.push(recipient.clone()),
             Conclusion::Held(reason) => {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     campaign::RecipientID,
-    run::{Counts, Outcome, RunID, look::Addressing},
+    run::{Counts, Outcome, RunID, look::Addressing, reply::Receipt},
 };
 
 pub fn begin(
@@ -147,4 +147,55 @@ pub fn read(
             .execute(params![look, counts.accepted, counts.refused, counts.unknown])?;
     }
     Ok(())
+}
+
+/// Runs of a campaign before this one whose messages are told apart from its own.
+const EARLIER_RUNS: u32 = 50;
+
+/// Whether the receipt is that of an earlier run of the same campaign: a provider whose history knows messages by
+/// their words and times alone shows another's when its clock has been set.
+pub fn is_of_an_earlier_run(
+    connection: &Connection,
+    run: i64,
+    recipient: &RecipientID,
+    receipt: &Receipt,
+) -> Stored<bool> {
+    // Who names a message itself is shown that one.
+    let (Some(server_msg_id), None) = (&receipt.server_msg_id, &receipt.client_msg_id) else {
+        return Ok(false);
+    };
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM delivery WHERE recipient = ?2 AND server_msg_id = ?3
+                AND run IN (SELECT id FROM run WHERE campaign = (SELECT campaign FROM run WHERE id = ?1)
+                    AND id < ?1 ORDER BY id DESC LIMIT ?4))",
+        )?
+        .query_row(params![run, recipient.as_str(), server_msg_id, EARLIER_RUNS], |row| row.get(0))?)
+}
+
+/// Whoever was sought got it. Gives how many that changes.
+pub fn found(
+    connection: &Connection,
+    run: i64,
+    inquiry: i64,
+    recipient: &RecipientID,
+    receipt: &Receipt,
+    now_ms: i64,
+) -> Stored<u64> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE delivery SET outcome = 'accepted', reason_code = NULL, reason = NULL,
+                server_msg_id = coalesce(?4, server_msg_id), client_msg_id = coalesce(?5, client_msg_id),
+                confirmed_at = ?6, updated_at = ?6, sought_by = NULL
+             WHERE run = ?1 AND recipient = ?2 AND sought_by = ?3",
+        )?
+        .execute(params![
+            run,
+            recipient.as_str(),
+            inquiry,
+            receipt.server_msg_id,
+            receipt.client_msg_id,
+            now_ms
+        ])?;
+    Ok(changed as u64)
 }

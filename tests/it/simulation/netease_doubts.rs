@@ -87,3 +87,25 @@ fn a_clock_that_was_ahead_before_makes_no_other_message_ours() {
         daemon.stop().await;
     });
 }
+
+#[test]
+fn a_message_of_an_earlier_run_is_not_found_again() {
+    play(async |simulation| {
+        simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+        simulation.write(
+            "one.yaml",
+            "gateway: looks\nmessage: {type: 0, body: {msg: hi}, returnMsgid: true}\nrecvIDs: [u00001]\n\
+             schedules: [{at: 2026-11-11T00:01}, {at: 2026-11-11T00:05}]\n",
+        );
+        // The first bears a time of the future, which by then is that of the second.
+        faults(simulation, serde_json::json!({"netease": {"clockAheadS": 245}}));
+        let daemon = simulation.daemon();
+        seconds(4 * 60).await;
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted"]);
+        faults(simulation, serde_json::json!({"httpStatus": {"status": 502, "times": 1}}));
+        seconds(60 * 60).await;
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted", "unknown"]);
+        assert_eq!(simulation.store_verified(), []);
+        daemon.stop().await;
+    });
+}
