@@ -66,6 +66,10 @@ impl Simulation {
     async fn serve_older(&mut self) {
         self.count("older ledger put back");
         self.tell("an older copy of the ledger is put in its place");
+        if self.scale == Scale::Brief {
+            // What the provider had been asked for by then, and keeps, it may take as late as that.
+            tokio::time::sleep(self.scale.settle().unsigned_abs()).await;
+        }
         let before = self.taken();
         let signals = Arc::new(Signals::default());
         let found_out_after = Duration::from_millis(self.scale.of_trouble(FOUND_OUT_AFTER_MS) as u64);
