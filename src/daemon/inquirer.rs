@@ -38,7 +38,7 @@ const RECIPIENTS_A_LOOK: usize = 500;
 /// Witnesses that are looked at: more than are needed, because a provider loses messages.
 const WITNESSES_A_LOOK: usize = 200;
 /// The longest time between two looks at the ledger for inquiries that are due.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// Places in conversations that are remembered between looks; beyond it all are read again.
 const MOST_PLACES: usize = 200_000;
 
