@@ -245,9 +245,9 @@ fn a_ledger_that_cannot_take_back_what_was_decided_lets_none_of_it_begin() {
         },
         // The edit could not be recorded before the instant either, so that slot is still of the first revision.
         &[
-            "a 00:01:00 run completed 1 at 00:01:29",
+            "a 00:01:00 run completed 1 at 00:01:30",
             "a 00:05:00 run completed 1 at 00:05:00",
-            "b 00:01:00 run completed 1 at 00:01:29",
+            "b 00:01:00 run completed 1 at 00:01:30",
         ],
     );
 }
