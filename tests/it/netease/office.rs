@@ -1,6 +1,11 @@
 //! A desk whose gateways are NetEase's side of a sandbox server in its own process.
 
-use std::{collections::BTreeMap, net::TcpListener};
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    ops::Range,
+    sync::atomic::{AtomicU16, Ordering},
+};
 
 use serde_json::Value;
 
@@ -38,9 +43,17 @@ pub struct Office {
     _server: Process,
 }
 
-/// A port that nobody listens on.
+/// Below those that the system gives to whoever asks for any, so that nobody else takes one in between.
+const PORTS: Range<u16> = 20_000..30_000;
+
+/// A port that nobody listens on, another each time.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() as u16 % 100 * 100;
+    let ports =
+        || PORTS.start + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u16;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(ports).find(is_free).unwrap()
 }
 
 impl Office {
