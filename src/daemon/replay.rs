@@ -161,7 +161,7 @@ impl Lane {
         replays.leaves();
         tracing::info!(run = %turn.assignment.run, operation_id = %call.operation_id,
             "its answer was lost, so the same request is made again");
-        let answer = self.gateway.send(call).await;
+        let answer = self.gateway.send_again(call, replays.certain_for(self.instant())).await;
         let end = end_of(attempt, clock.now(), &answer);
         Some(Replayed::Answered(end, answer))
     }

@@ -217,6 +217,12 @@ pub trait Gateway: Send + Sync {
     /// refused token is dropped and told as nothing done, so that the repetition is recorded too.
     fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer>;
 
+    /// Makes a call again, so that the provider, as far as it can be made to, refuses it when it hears it later than
+    /// this from now. For gateways that answer a request again ([`Gateway::replays_within`]).
+    fn send_again<'a>(&'a self, call: &'a Call, _heard_within: SignedDuration) -> Pending<'a, Answer> {
+        self.send(call)
+    }
+
     /// Reads, without sending, why the provider fails these recipients: those it can explain, with
     /// the reason. For recipients of an answer that gave none.
     fn explain<'a>(

@@ -8,7 +8,9 @@
 //! after that while would be a second message, so each of these says no:
 //!
 //! - *Time.* Counted from before the first request left, which is earlier than any instant from which the
-//!   provider may count; and a replay leaves so early that it may be under way for [`TRANSIT`].
+//!   provider may count; and a replay leaves so early that it may be under way for [`TRANSIT`]. It may be under way
+//!   for longer, as where a provider stands still after its work: then the answer is late and the replay waits in
+//!   line. So a replay carries how long it is certain, and a gateway makes one that is refused after that.
 //! - *Clocks.* Elapsed time stands still while the computer sleeps, and somebody may step the time of day: only
 //!   where both tell the same is it known what time has passed. After a restart neither is known.
 //! - *The first is still at work.* Then it may not be remembered yet: a replay waits for [`PAUSE`].
@@ -69,6 +71,11 @@ impl Replays {
         let elapsed = at.steady.duration_since(self.first_left.steady);
         let by_day = at.now.duration_since(self.first_left.now);
         elapsed <= self.within - TRANSIT && (elapsed - by_day).abs() <= AGREEMENT
+    }
+
+    /// For how long a replay that leaves at this instant is certain to be answered, not done.
+    pub fn certain_for(&self, at: Instant) -> SignedDuration {
+        self.within - AGREEMENT - at.steady.duration_since(self.first_left.steady)
     }
 
     /// A replay leaves.

@@ -74,13 +74,14 @@ impl Caller {
     }
 
     /// Posts the body once. Another host is tried only when no connection was made, so not a byte has
-    /// left; each gets a signature of its own.
+    /// left; each gets a signature of its own, which the provider takes for this long from now and no longer.
     pub async fn post(
         &self,
         path: &str,
         content_type: &str,
         body: &[u8],
         request_id: Option<&str>,
+        heard_within: SignedDuration,
     ) -> Result<RawAnswer, TransportFault> {
         let begun = self.clock.steady();
         let first = self.first.load(Ordering::Relaxed);
@@ -88,7 +89,8 @@ impl Caller {
         for turn in 0..self.hosts.len() {
             let place = (first + turn) % self.hosts.len();
             let Some(host) = self.hosts.get(place) else { break };
-            match self.post_to(host.as_ref(), path, content_type, body, request_id).await {
+            let left = heard_within - self.clock.steady().duration_since(begun);
+            match self.post_to(host.as_ref(), path, content_type, body, request_id, left).await {
                 Err(fault @ TransportFault::NeverConnected(_)) => {
                     self.first.store((place + 1) % self.hosts.len(), Ordering::Relaxed);
                     unreachable = fault;
@@ -112,9 +114,11 @@ impl Caller {
         content_type: &str,
         body: &[u8],
         request_id: Option<&str>,
+        heard_within: SignedDuration,
     ) -> Result<RawAnswer, TransportFault> {
         use secrecy::ExposeSecret;
-        let signature = self.signer.as_ref().map(|signer| (signer, signer.sign(self.provider_now())));
+        let signature =
+            self.signer.as_ref().map(|signer| (signer, signer.sign(self.provider_now(), heard_within)));
         let mut headers = Vec::new();
         if let Some((signer, signature)) = &signature {
             headers.extend([

@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sha1::{Digest, Sha1};
 
@@ -26,11 +26,16 @@ pub struct Signature {
     pub check_sum: String,
 }
 
+/// How far the time of a signature may be from the provider's clock, before it and after (reference 5).
+pub const VALIDITY: SignedDuration = SignedDuration::from_mins(5);
+
 impl Signer {
-    /// Signs a request that leaves at this time of the provider's clock.
-    pub fn sign(&self, provider_now: Timestamp) -> Signature {
+    /// Signs a request that leaves at this time of the provider's clock. The provider takes it for so long, which
+    /// is [`VALIDITY`] or less: then it bears a time that is older.
+    pub fn sign(&self, provider_now: Timestamp, heard_within: SignedDuration) -> Signature {
         let nonce = nonce();
-        let cur_time = provider_now.as_second().to_string();
+        let age = VALIDITY - heard_within.clamp(SignedDuration::ZERO, VALIDITY);
+        let cur_time = provider_now.checked_sub(age).unwrap_or(provider_now).as_second().to_string();
         let check_sum = check_sum(self.app_secret.expose_secret(), &nonce, &cur_time);
         Signature { nonce, cur_time, check_sum }
     }
@@ -93,11 +98,27 @@ mod tests {
     fn a_signature_holds_whole_seconds_and_a_nonce_of_its_own() {
         let signer = Signer { app_key: "key".into(), app_secret: "a1b2c3d4e5f6".into() };
         let now = Timestamp::from_millisecond(1_767_225_600_999).unwrap();
-        let (first, second) = (signer.sign(now), signer.sign(now));
+        let (first, second) = (signer.sign(now, VALIDITY), signer.sign(now, VALIDITY));
         assert_eq!(first.cur_time, "1767225600");
         assert_eq!(first.check_sum, check_sum("a1b2c3d4e5f6", &first.nonce, "1767225600"));
         assert_ne!(first.nonce, second.nonce);
         assert_eq!(first.nonce.len(), 32);
         assert!(!format!("{signer:?}").contains("a1b2c3d4e5f6"));
+    }
+
+    #[test]
+    fn a_signature_that_holds_for_less_bears_an_older_time() {
+        let signer = Signer { app_key: "key".into(), app_secret: "a1b2c3d4e5f6".into() };
+        let now = Timestamp::from_second(1_767_225_600).unwrap();
+        for (heard_within_s, cur_time) in [
+            (300, "1767225600"),
+            (900, "1767225600"),
+            (33, "1767225333"),
+            (0, "1767225300"),
+            (-9, "1767225300"),
+        ] {
+            let signature = signer.sign(now, SignedDuration::from_secs(heard_within_s));
+            assert_eq!(signature.cur_time, cur_time, "{heard_within_s}");
+        }
     }
 }

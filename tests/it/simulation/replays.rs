@@ -65,6 +65,23 @@ fn a_lost_answer_is_replayed_at_once_and_nobody_is_in_doubt() {
 }
 
 #[test]
+fn a_replay_that_is_heard_after_its_minute_does_nothing() {
+    play(async |simulation| {
+        begin(simulation, serde_json::json!({"dropAnswer": {"times": 1}}));
+        let daemon = simulation.daemon();
+        seconds(62).await;
+        // The work is done; the replay is kept by the provider until its minute is over, and a second more.
+        let hang = serde_json::json!({"hang": {"times": 1, "forMs": 56_000}});
+        simulation.world.set_faults(serde_json::from_value(hang).unwrap());
+        seconds(10 * 60).await;
+        daemon.stop().await;
+        assert_eq!(copies(simulation), (50, 1));
+        assert_eq!(simulation.ask(REPLAYS), ["0.0 s", "5.0 s", "30.0 s"]);
+        assert_eq!(simulation.ask(COUNTS), ["completed 50 accepted"]);
+    });
+}
+
+#[test]
 fn no_replay_leaves_after_a_restart() {
     // At once, within the minute, and after it.
     for downtime in [0, 20, 70] {

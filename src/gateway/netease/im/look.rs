@@ -23,7 +23,10 @@ use crate::{
     campaign::Message,
     gateway::{
         Addressing, Journal, Look, ReadEnd, ReadFault, THROTTLED,
-        netease::codes::{self, Told},
+        netease::{
+            codes::{self, Told},
+            signer::VALIDITY,
+        },
         scrub::Scrub,
         transport::no_answer,
     },
@@ -175,7 +178,7 @@ impl IM {
             }
         }
         let operation_id = journal.begin(1).await?;
-        let posted = self.caller.post(path, wire::FORM, form.as_bytes(), Some(&operation_id)).await;
+        let posted = self.caller.post(path, wire::FORM, form.as_bytes(), Some(&operation_id), VALIDITY).await;
         let read = match posted {
             Ok(raw) => {
                 let secrets = self.caller.secrets();

@@ -20,7 +20,7 @@ use std::{
 use jiff::SignedDuration;
 
 use self::{dialect::IMDialect, pace::Pace};
-use super::caller::Caller;
+use super::{caller::Caller, signer::VALIDITY};
 use crate::{
     campaign::{Dialect, Message, RecipientID},
     clock::Clock,
@@ -105,10 +105,14 @@ impl Gateway for IM {
     }
 
     fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer> {
+        self.send_again(call, VALIDITY)
+    }
+
+    fn send_again<'a>(&'a self, call: &'a Call, heard_within: SignedDuration) -> Pending<'a, Answer> {
         Box::pin(async move {
             let request = wire::send(call, self.dialect.call);
-            let body = request.form.as_bytes();
-            let posted = self.caller.post(request.path, wire::FORM, body, Some(&call.operation_id)).await;
+            let (body, id) = (request.form.as_bytes(), Some(call.operation_id.as_str()));
+            let posted = self.caller.post(request.path, wire::FORM, body, id, heard_within).await;
             let raw = match posted {
                 Ok(raw) => raw,
                 Err(fault) => return no_answer(fault),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use self::{dialect::SendToAllDialect, profile::Profile};
-use super::caller::Caller;
+use super::{caller::Caller, signer::VALIDITY};
 use crate::{
     campaign::{Dialect, Message, RecipientID},
     gateway::{
@@ -77,7 +77,7 @@ impl Gateway for SendToAll {
     fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer> {
         Box::pin(async move {
             let request = wire::request(call, self.profile());
-            let posted = self.caller.post("", request.content_type, &request.body, None).await;
+            let posted = self.caller.post("", request.content_type, &request.body, None, VALIDITY).await;
             let raw = match posted {
                 Ok(raw) => raw,
                 Err(fault) => return no_answer(fault),
