@@ -89,6 +89,32 @@ fn a_clock_that_was_ahead_before_makes_no_other_message_ours() {
 }
 
 #[test]
+fn a_clock_that_is_behind_makes_no_message_absent() {
+    // By less than what the provider refuses, so that nobody notices; all the time, and until the look.
+    for is_set_right in [false, true] {
+        play(async |simulation| {
+            simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+            simulation.write(
+                "one.yaml",
+                "gateway: looks\nmessage: {type: 0, body: {msg: hi}}\nrecvIDs: [u00001]\n\
+                 schedules: [{at: 2026-11-11T00:01}]\n",
+            );
+            let behind = serde_json::json!({"clockAheadS": -200});
+            faults(simulation, serde_json::json!({"dropAnswer": {"times": 1}, "netease": behind}));
+            let daemon = simulation.daemon();
+            tokio::time::sleep(Duration::from_millis(60_500)).await;
+            if is_set_right {
+                faults(simulation, serde_json::json!({}));
+            }
+            seconds(60 * 60).await;
+            assert_eq!(simulation.ask(OUTCOMES), ["unknown"]);
+            assert_eq!(simulation.ask("SELECT count(*) || '' FROM attempt_log WHERE kind = 'send'"), ["1"]);
+            daemon.stop().await;
+        });
+    }
+}
+
+#[test]
 fn a_message_of_an_earlier_run_is_not_found_again() {
     play(async |simulation| {
         simulation.netease = Some(netease::NetEase::new(1, Scale::Long));

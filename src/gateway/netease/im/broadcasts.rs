@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::look::{LATE, Window, json_or_text};
+use super::look::{Place, Window, json_or_text};
 use crate::{
     campaign::Message,
     gateway::netease::codes,
@@ -52,17 +52,21 @@ pub fn judge(told: &Value, message: &Message, window: &Window, most: usize) -> S
         let sender = shown["from"].as_str().unwrap_or_default();
         Some(body) == ours && from.is_none_or(|from| from.eq_ignore_ascii_case(sender))
     };
-    let within = |time: &Timestamp| (window.begin..=window.end).contains(time);
-    if let Some((found, _)) = list.iter().zip(&times).find(|(shown, time)| within(time) && is_ours(shown)) {
+    let ours: Vec<(&Value, Place)> = list
+        .iter()
+        .zip(&times)
+        .filter(|(shown, _)| is_ours(shown))
+        .filter_map(|(shown, time)| Some((shown, window.place(*time)?)))
+        .collect();
+    if let Some((found, _)) = ours.iter().find(|(_, place)| *place == Place::Within) {
         return Sighting::Found(Receipt {
             server_msg_id: codes::exact(&found["broadcastId"]),
             client_msg_id: None,
             send_time_ms: codes::code_of(&found["createTime"]),
         });
     }
-    let late = |time: &Timestamp| *time > window.end && *time <= window.late_until;
-    if list.iter().zip(&times).any(|(shown, time)| late(time) && is_ours(shown)) {
-        return no_answer("late", LATE);
+    if let Some(doubt) = ours.iter().find_map(|(_, place)| place.doubt()) {
+        return Sighting::NoAnswer(doubt);
     }
     let is_kept = message.0.get("isOffline").is_some_and(codes::truth);
     let (oldest, newest) = (times.iter().min(), times.iter().max());
@@ -70,7 +74,7 @@ pub fn judge(told: &Value, message: &Message, window: &Window, most: usize) -> S
         _ if !is_kept => {
             no_answer("notKept", "nobody tells how long a broadcast without isOffline is listed")
         }
-        (Some(oldest), _) if list.len() >= most && *oldest >= window.begin => {
+        (Some(oldest), _) if list.len() >= most && *oldest >= window.early_since => {
             no_answer("longList", "more broadcasts were made since than one page holds")
         }
         (_, Some(newest)) if *newest > window.end => {
@@ -91,7 +95,8 @@ mod tests {
     #[track_caller]
     fn check(is_offline: bool, msgs: Value, expected: &str) {
         let at = |ms| Timestamp::from_millisecond(AT + ms).unwrap();
-        let window = Window { begin: at(0), end: at(80_000), late_until: at(680_000) };
+        let window =
+            Window { early_since: at(-300_000), begin: at(0), end: at(80_000), late_until: at(680_000) };
         let message = Message(Map::from_iter([
             ("from".to_owned(), json!("bot")),
             ("body".to_owned(), json!(r#"{"banner": 1}"#)),
@@ -120,6 +125,8 @@ mod tests {
         check(true, json!([other]), "notFurther");
         check(true, json!([shown(90_000, "x"), other]), "nothing");
         check(true, json!([shown(90_000, r#"{"banner":1}"#)]), "late");
+        check(true, json!([shown(90_000, "x"), shown(-1, r#"{"banner":1}"#)]), "early");
+        check(true, json!([shown(90_000, "x"), shown(-300_001, r#"{"banner":1}"#)]), "nothing");
         check(true, json!([shown(690_000, r#"{"banner":1}"#)]), "nothing");
         let mut stranger = ours.clone();
         stranger["from"] = "another".into();
@@ -128,7 +135,7 @@ mod tests {
         check(false, json!([shown(90_000, "x")]), "notKept");
         // A full page that does not reach back so far.
         check(true, vec![shown(90_000, "x"); 3].into(), "longList");
-        check(true, json!([shown(90_000, "x"), shown(90_000, "x"), shown(-1, "x")]), "nothing");
+        check(true, json!([shown(90_000, "x"), shown(90_000, "x"), shown(-300_001, "x")]), "nothing");
         check(true, Value::Null, "unreadable");
         check(true, json!([{"body": "x"}]), "unreadable");
     }

@@ -42,8 +42,11 @@ const PAGE: usize = 100;
 const NOT_READ: &str = "notRead";
 /// What the vendor calls messages that a server sent.
 const SERVER: i64 = 32;
-/// The provider's clock may be so much behind ours as far as we know it.
+/// The provider's clock may be so much behind ours as far as we know it, for the message to be ours.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);
+/// It may be behind by so much, and the message may be ours: only where it differs by more does it refuse our time,
+/// so that we know.
+const BEHIND: SignedDuration = VALIDITY;
 /// A message that left may be taken so much later.
 const TAKEN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// The same words that come within so much more may be ours, very late; later ones are another message.
@@ -137,7 +140,7 @@ impl IM {
         let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
         let now = self.clock.now() + self.caller.clock_offset();
         let end = window.late_until.min(now + SLACK);
-        let form = wire::session(from, sought.recipient.as_str(), window.begin, end, PAGE);
+        let form = wire::session(from, sought.recipient.as_str(), window.early_since, end, PAGE);
         match self.read(wire::SESSION, &form, journal).await? {
             Ok(_) if !self.caller.knew_clock_at(sought.asked_at) => Ok(other_clock()),
             Ok(told) => Ok(judge(kept(&told.body["msgs"]), message, from, &window, now)),
@@ -247,13 +250,15 @@ fn unread(answer: Answer, sought: &Sought) -> Result<Sighting, ReadFault> {
     Err(ReadFault(reason))
 }
 
-/// A place in every conversation: the provider's time.
-fn place(now: Timestamp) -> u64 {
+/// How far a conversation has come: to the provider's time.
+fn how_far(now: Timestamp) -> u64 {
     u64::try_from(now.as_millisecond()).unwrap_or(0)
 }
 
 /// When the message may have been taken, by the provider's clock.
 pub(super) struct Window {
+    /// Since when it may have been taken after all.
+    pub early_since: Timestamp,
     pub begin: Timestamp,
     pub end: Timestamp,
     /// Until when it may have been taken after all.
@@ -264,7 +269,46 @@ impl Window {
     fn of(sought: &Sought, offset: SignedDuration, timeout: Duration) -> Window {
         let timeout = SignedDuration::try_from(timeout).unwrap_or(TAKEN_WITHIN);
         let end = sought.asked_last_at + offset + timeout + TAKEN_WITHIN;
-        Window { begin: sought.asked_at + offset - SLACK, end, late_until: end + LATE_WITHIN }
+        let asked_at = sought.asked_at + offset;
+        Window {
+            early_since: asked_at - BEHIND - SLACK,
+            begin: asked_at - SLACK,
+            end,
+            late_until: end + LATE_WITHIN,
+        }
+    }
+
+    /// How what was taken at this time lies to it; none where it is another message.
+    pub fn place(&self, time: Timestamp) -> Option<Place> {
+        let is_outside = time < self.early_since || time > self.late_until;
+        let beside = if time < self.begin { Place::Early } else { Place::Late };
+        let is_within = (self.begin..=self.end).contains(&time);
+        (!is_outside).then_some(if is_within { Place::Within } else { beside })
+    }
+}
+
+/// How a time lies to a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Early,
+    Within,
+    Late,
+}
+
+impl Place {
+    /// Why the same words beside the window are no answer.
+    pub fn doubt(self) -> Option<Reason> {
+        match self {
+            Place::Within => None,
+            Place::Early => Some(Reason::new(
+                "early",
+                "the same was said there so shortly before that it is this, by a clock that is behind, or another",
+            )),
+            Place::Late => Some(Reason::new(
+                "late",
+                "the same was said there so much later that it may be this or another",
+            )),
+        }
     }
 }
 
@@ -291,20 +335,19 @@ fn judge(
     let kind = message.0.get("type").and_then(Value::as_i64);
     let by_us = kept.into_iter().filter_map(|kept| {
         let time = codes::code_of(&kept.sendtime).and_then(|time| Timestamp::from_millisecond(time).ok())?;
-        let is_by_us = kept.from.eq_ignore_ascii_case(from)
-            && codes::code_of(&kept.fromclienttype) == Some(SERVER)
-            && (window.begin..=window.late_until).contains(&time);
-        is_by_us.then_some((kept, time > window.end))
+        let is_by_us =
+            kept.from.eq_ignore_ascii_case(from) && codes::code_of(&kept.fromclienttype) == Some(SERVER);
+        window.place(time).filter(|_| is_by_us).map(|place| (kept, place))
     });
-    let (mut others, mut late) = (false, false);
-    for (kept, is_late) in by_us {
+    let (mut others, mut doubt) = (false, None);
+    for (kept, place) in by_us {
         let body = match &kept.body {
             Value::String(text) => json_or_text(text),
             other => other.clone(),
         };
         let is_ours = Some(&body) == ours.as_ref() && codes::code_of(&kept.kind) == kind;
-        if is_late {
-            late |= is_ours;
+        if place != Place::Within {
+            doubt = place.doubt().filter(|_| is_ours).or(doubt);
         } else if is_ours {
             return Sighting::Found(Receipt {
                 server_msg_id: codes::exact(&kept.msgid),
@@ -315,16 +358,13 @@ fn judge(
             others = true;
         }
     }
-    match () {
-        () if others => no_answer("notRecognised", "a server sent something else there at that time"),
-        () if late => no_answer("late", LATE),
-        () if !is_whole => no_answer("longConversation", "more was said at that time than one page holds"),
-        () => Sighting::Nothing { seen_until: place(now) },
+    match doubt {
+        _ if others => no_answer("notRecognised", "a server sent something else there at that time"),
+        Some(doubt) => Sighting::NoAnswer(doubt),
+        None if !is_whole => no_answer("longConversation", "more was said at that time than one page holds"),
+        None => Sighting::Nothing { seen_until: how_far(now) },
     }
 }
-
-/// Why the same words, later, are no answer.
-pub(super) const LATE: &str = "the same was said there so much later that it may be this or another";
 
 /// A text as the JSON that it is, or as itself.
 pub(super) fn json_or_text(text: &str) -> Value {
@@ -387,9 +427,10 @@ mod tests {
         // From the other side, from a telephone, from before, from much later.
         check(json!([with(|kept| kept["from"] = "u1".into())]), "nothing");
         check(json!([with(|kept| kept["fromclienttype"] = 2.into())]), "nothing");
-        check(json!([with(|kept| kept["sendtime"] = (ASKED_AT - 6_000).into())]), "nothing");
+        check(json!([with(|kept| kept["sendtime"] = (ASKED_AT - 306_000).into())]), "nothing");
         check(json!([with(|kept| kept["sendtime"] = (ASKED_AT + 681_000).into())]), "nothing");
-        // So much later that it is ours, very late, or another.
+        // So shortly before that it is ours, by a clock that is behind, or another; the same in later.
+        check(json!([with(|kept| kept["sendtime"] = (ASKED_AT - 6_000).into())]), "early");
         check(json!([with(|kept| kept["sendtime"] = (ASKED_AT + 81_000).into())]), "late");
         let other_later = with(|kept| {
             kept["sendtime"] = (ASKED_AT + 81_000).into();
