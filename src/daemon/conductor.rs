@@ -157,7 +157,7 @@ impl Conductor {
             over,
             steps: ClockSteps::new(now, steady),
         };
-        conductor.parts.ledger.call(|store| store.crowd_disperse()).await?;
+        conductor.parts.ledger.call(|store| store.crowd_disperse(None)).await?;
         conductor.reopen(now).await?;
         conductor.refresh().await?;
         conductor.leave_out_restored().await?;
@@ -234,8 +234,8 @@ impl Conductor {
     }
 
     /// Opens the runs of a crowd whose instant has come.
-    pub(super) fn open_crowd(&mut self, due: Timestamp, crowd: Vec<Arc<Assignment>>) {
+    pub(super) fn open_crowd(&mut self, crowd: Vec<Arc<Assignment>>) {
         let (parts, lanes, over) = (self.parts.clone(), Arc::clone(&self.lanes), self.over.clone());
-        self.openings.spawn(open_crowd(parts, lanes, over, due, crowd));
+        self.openings.spawn(open_crowd(parts, lanes, over, crowd));
     }
 }

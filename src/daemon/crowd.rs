@@ -33,14 +33,16 @@ pub(super) struct Crowd {
     ready: BTreeMap<CampaignID, (Plan, Arc<Assignment>)>,
     /// Those of whom more than that will have to be said: they are decided when it comes.
     others: Vec<CampaignID>,
-    /// What they were decided from is about to change: then it is tried again to take that back.
-    stale_until: Option<Timestamp>,
+    /// When they begin: at their instant or, where the ledger did not take that, when it is tried again.
+    next_at: Timestamp,
+    /// What they were decided from is about to change: they do not begin, but are taken back.
+    is_stale: bool,
 }
 
 impl Crowd {
     /// When something is to be done about them.
     pub fn next_at(&self) -> Timestamp {
-        self.stale_until.unwrap_or(self.due)
+        self.next_at
     }
 
     /// Whether a campaign's next slot is decided.
@@ -57,7 +59,7 @@ impl Conductor {
         let most = CAMPAIGNS_A_COMMIT.max(self.parts.crowd);
         let Some((due, campaigns)) = self.catalogue.take_first(now + AHEAD, most) else { return false };
         let goes_on = match &self.crowd {
-            Some(crowd) => crowd.due == due && crowd.stale_until.is_none(),
+            Some(crowd) => crowd.due == due && !crowd.is_stale,
             None => campaigns.len() >= self.parts.crowd,
         };
         if due <= now || !goes_on {
@@ -81,8 +83,13 @@ impl Conductor {
             tracing::error!(%error, "what is due soon cannot be recorded ahead, and waits for its time");
             vec![None; planned.len()]
         });
-        let new = || Crowd { due, ready: BTreeMap::new(), others: Vec::new(), stale_until: None };
-        let crowd = self.crowd.get_or_insert_with(new);
+        let crowd = self.crowd.get_or_insert_with(|| Crowd {
+            due,
+            ready: BTreeMap::new(),
+            others: Vec::new(),
+            next_at: due,
+            is_stale: false,
+        });
         crowd.others.extend(others);
         for (Planned { campaign, plan }, run) in planned.into_iter().zip(made) {
             let assignment = run.and_then(|run| {
@@ -112,15 +119,20 @@ impl Conductor {
         runs_then.then_some(Planned { campaign, plan })
     }
 
-    /// Hands the crowd over when its instant has come.
+    /// Hands the crowd over when its instant has come. Where that cannot be recorded, it waits.
     pub(super) async fn begin_crowd(&mut self, now: Timestamp) -> Stored<()> {
-        if let Some(Crowd { stale_until: Some(at), .. }) = self.crowd {
-            return if at <= now { self.disperse_crowd().await } else { Ok(()) };
+        let Some(crowd) = self.crowd.as_mut().filter(|crowd| crowd.next_at <= now) else { return Ok(()) };
+        if crowd.is_stale {
+            return self.disperse_crowd().await;
         }
-        let Some(Crowd { due, ready, others, .. }) = self.crowd.take_if(|crowd| crowd.due <= now) else {
-            return Ok(());
-        };
-        self.open_crowd(due, ready.values().map(|(_, assignment)| Arc::clone(assignment)).collect());
+        let due = crowd.due;
+        if let Err(error) = self.parts.ledger.call(move |store| store.crowd_begin(due)).await {
+            tracing::error!(%error, "the runs of {due} wait: the ledger does not take that they begin");
+            crowd.next_at = now + LEDGER_RETRY;
+            return Err(error);
+        }
+        let Some(Crowd { ready, others, .. }) = self.crowd.take() else { return Ok(()) };
+        self.open_crowd(ready.values().map(|(_, assignment)| Arc::clone(assignment)).collect());
         let late = self.parts.clock.now().duration_since(due);
         self.parts.signals.lateness.send_modify(|lateness| lateness.record(late, ready.len() as u64));
         for (id, (plan, assignment)) in &ready {
@@ -137,8 +149,9 @@ impl Conductor {
     /// it does not begin before it can.
     pub(super) async fn disperse_crowd(&mut self) -> Stored<()> {
         let Some(crowd) = &mut self.crowd else { return Ok(()) };
-        crowd.stale_until = Some(self.parts.clock.now() + LEDGER_RETRY);
-        self.parts.ledger.call(|store| store.crowd_disperse()).await?;
+        (crowd.is_stale, crowd.next_at) = (true, self.parts.clock.now() + LEDGER_RETRY);
+        let due = crowd.due;
+        self.parts.ledger.call(move |store| store.crowd_disperse(Some(due))).await?;
         if let Some(Crowd { due, ready, others, .. }) = self.crowd.take() {
             for id in ready.into_keys().chain(others) {
                 self.catalogue.wake_at(&id, Some(due));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
@@ -101,13 +101,8 @@ pub async fn open_crowd(
     parts: Parts,
     lanes: Arc<BTreeMap<String, Arc<Lane>>>,
     over: mpsc::Sender<RunOver>,
-    due: Timestamp,
     crowd: Vec<Arc<Assignment>>,
 ) {
-    while let Err(error) = parts.ledger.call(move |store| store.crowd_begin(due)).await {
-        tracing::error!(%error, "the runs of {due} wait: the ledger does not take that they begin");
-        tokio::time::sleep(LEDGER_RETRY).await;
-    }
     let mut openings = JoinSet::new();
     for assignment in crowd {
         if openings.len() >= OPENINGS_OF_A_CROWD {

@@ -213,9 +213,9 @@ pub trait Store: Send {
     ) -> Stored<Vec<Option<RunID>>>;
     /// The instant has come: what was decided ahead of it stays.
     fn crowd_begin(&mut self, due: Timestamp) -> Stored<()>;
-    /// Takes back the runs that were made ahead of an instant that has not begun, so that their slots are decided
-    /// when it comes; but for those that are over. Tells how many.
-    fn crowd_disperse(&mut self) -> Stored<u64>;
+    /// Takes back the runs that were made ahead of this instant, which has not begun, so that their slots are decided
+    /// when it comes; but for those that are over. None: of whichever instant has not begun. Tells how many.
+    fn crowd_disperse(&mut self, due: Option<Timestamp>) -> Stored<u64>;
 
     // Runs
     /// Makes a run by hand.

@@ -29,17 +29,18 @@ pub fn begin(connection: &Connection, due: Timestamp) -> Stored<()> {
 }
 
 /// Takes back the runs of an instant that has not come. One that a person has cancelled meanwhile stays.
-pub fn disperse(connection: &Connection) -> Stored<u64> {
+pub fn disperse(connection: &Connection, due: Option<Timestamp>) -> Stored<u64> {
     // A run of the same instant that was not decided ahead is an older one: the clock has been set back.
     let mut waiting = connection.prepare(
         "SELECT r.id, r.run, r.campaign, r.slot FROM ledger l
          JOIN run r ON r.due_at = l.crowd_due_at AND r.trigger = 'schedule' AND r.state = 'pending'
             AND r.state IN ('pending', 'running', 'paused', 'ending')
          JOIN occurrence o ON o.campaign = r.campaign AND o.slot = r.slot AND o.decided_at < o.due_at
-         ORDER BY r.id",
+         WHERE l.crowd_due_at = coalesce(?1, l.crowd_due_at) ORDER BY r.id",
     )?;
+    let due_ms = due.map(Timestamp::as_millisecond);
     let waiting: Vec<(i64, String, String, i64)> = waiting
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .query_map([due_ms], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect::<Result<_, _>>()?;
     for (id, run, campaign, slot) in &waiting {
         runs::unopen(connection, &RunID::from_text(run.clone()))?;
@@ -54,6 +55,9 @@ pub fn disperse(connection: &Connection) -> Stored<u64> {
             )?
             .execute(params![campaign, slot])?;
     }
-    connection.execute("UPDATE ledger SET crowd_due_at = NULL WHERE crowd_due_at IS NOT NULL", [])?;
+    connection.execute(
+        "UPDATE ledger SET crowd_due_at = NULL WHERE crowd_due_at = coalesce(?1, crowd_due_at)",
+        [due_ms],
+    )?;
     Ok(waiting.len() as u64)
 }

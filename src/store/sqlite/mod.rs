@@ -265,8 +265,8 @@ impl Store for SqliteStore {
         crowd::begin(&self.connection, due)
     }
 
-    fn crowd_disperse(&mut self) -> Stored<u64> {
-        crowd::disperse(&self.connection)
+    fn crowd_disperse(&mut self, due: Option<Timestamp>) -> Stored<u64> {
+        crowd::disperse(&self.connection, due)
     }
 
     fn run_make(&mut self, campaign: &CampaignID, run: &NewRun) -> Stored<RunID> {

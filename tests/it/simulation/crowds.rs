@@ -253,6 +253,35 @@ fn a_ledger_that_cannot_take_back_what_was_decided_lets_none_of_it_begin() {
 }
 
 #[test]
+fn a_crowd_that_the_ledger_lets_not_begin_waits_whoever_comes_after_it() {
+    check_with(
+        2,
+        async |scene| {
+            for name in ["c", "d"] {
+                scene.write(name, "three", "at: 2026-11-11T00:01:03");
+            }
+            scene.folder_changes().await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let refuses = "CREATE TRIGGER full BEFORE UPDATE OF crowd_due_at ON ledger \
+                           BEGIN SELECT raise(ABORT, 'full'); END";
+            scene.simulation.spoil(refuses);
+            seconds(5).await;
+            scene.write("d", "four", "at: 2026-11-11T00:01:03");
+            scene.folder_changes().await;
+            seconds(25).await;
+            assert_eq!(scene.said().len(), 2, "those who come after it do not wait");
+            scene.simulation.spoil("DROP TRIGGER full");
+        },
+        &[
+            "a 00:01:00 run completed 1 at 00:01:31",
+            "b 00:01:00 run completed 1 at 00:01:31",
+            "c 00:01:03 run completed 1 at 00:01:03",
+            "d 00:01:03 run completed 1 at 00:01:03",
+        ],
+    );
+}
+
+#[test]
 fn a_ledger_that_takes_nothing_ahead_has_it_decided_at_the_instant() {
     play_with(2, async |simulation| {
         for name in ["a", "b"] {

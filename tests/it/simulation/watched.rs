@@ -88,7 +88,7 @@ impl Store for Watched {
         slots_ahead() -> Vec<(CampaignID, Timestamp)>;
         crowd_decide(due: Timestamp, plans: &[DecidedSlots], now: Timestamp) -> Vec<Option<RunID>>;
         crowd_begin(due: Timestamp) -> ();
-        crowd_disperse() -> u64;
+        crowd_disperse(due: Option<Timestamp>) -> u64;
         run_make(campaign: &CampaignID, run: &NewRun) -> RunID;
         runs_open() -> Vec<RunRecord>;
         run(run: &RunID) -> RunRecord;

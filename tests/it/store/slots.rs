@@ -227,12 +227,15 @@ fn what_is_decided_ahead_can_be_taken_back_until_its_instant() {
             let decided = change(store, |store| store.crowd_decide(due, &plans, at(2 * HOUR - 1_000)));
             decided.unwrap().into_iter().flatten().count()
         };
-        let disperse = |store: &mut dyn Store| change(store, |store| store.crowd_disperse()).unwrap();
+        let disperse_of =
+            |store: &mut dyn Store, due| change(store, |store| store.crowd_disperse(due)).unwrap();
+        let disperse = |store: &mut dyn Store| disperse_of(store, None);
         let until = |store: &mut dyn Store| store.campaigns().unwrap()[1].decided_until;
         assert_eq!(disperse(store), 0);
         assert_eq!((ahead(store), ahead(store)), (2, 0));
         assert_eq!(until(store), due);
-        assert_eq!(disperse(store), 2);
+        assert_eq!(disperse_of(store, Some(at(HOUR))), 0, "another instant is none of theirs");
+        assert_eq!(disperse_of(store, Some(due)), 2);
         assert_eq!((until(store), store.runs_open().unwrap().len()), (at(2 * HOUR - 1), 1));
         assert_eq!(disperse(store), 0);
         // Whoever was cancelled stays so.
