@@ -213,6 +213,9 @@ impl Lane {
         let mut next = None;
         match found {
             Ok(Found::Batch(begun)) => {
+                if self.turns().found(&turn, begun.others) {
+                    self.changed.notify_waiters();
+                }
                 let (done, begun_with_it) = self.ask(&mut turn, begun).await;
                 self.turns().end(&mut turn, done);
                 next = begun_with_it;

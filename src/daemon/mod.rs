@@ -28,6 +28,7 @@ mod health;
 pub mod housekeeping;
 mod inquirer;
 mod intake;
+mod judging;
 mod lane;
 mod late;
 pub mod lateness;

@@ -1,6 +1,6 @@
 //! Opening a run: its audience is gathered, sorted, cut into chunks and stored, then sealed.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -12,6 +12,7 @@ use super::{
     assignment::Assignment,
     filling,
     gathering::{Gathered, Gathering, blocking},
+    judging::{Asked, Judged},
 };
 use crate::{
     audience::{Gatherer, Member, Members, SourceSet},
@@ -21,7 +22,7 @@ use crate::{
         RunEvent, RunID, RunState,
         chunk::{Chunk, Cutter},
         reply::Reason,
-        screen::{Held, Screen, Screened},
+        screen::Screen,
         source::{Side, SourceRecord},
     },
     store::{Ledger, Store, Stored},
@@ -158,7 +159,7 @@ async fn store(
     let (mut judged, mut is_last) = judging.next().await?;
     loop {
         let part = match filled.take() {
-            None => judged.cut(&mut cutter, is_last),
+            None => Part::cut(judged, &mut cutter, is_last),
             Some(gatherer) => {
                 let Judged { asked, excluded } = judged;
                 filled = Some(filling::fill(assignment, gateway, asked, gatherer).await?);
@@ -208,8 +209,16 @@ enum Source {
     Many(Members),
 }
 
-/// A part that is being read, and what comes behind it.
-type Ahead = JoinHandle<io::Result<(io::Result<Vec<Member>>, Source)>>;
+/// A part, and what comes behind it.
+type Read = (io::Result<Vec<Member>>, Source);
+
+/// The next part.
+enum Ahead {
+    /// It was at hand.
+    Here(Read),
+    /// It is being read.
+    Coming(JoinHandle<io::Result<Read>>),
+}
 
 impl Source {
     fn part(&mut self) -> io::Result<Vec<Member>> {
@@ -224,9 +233,14 @@ impl Source {
         Ok(part)
     }
 
-    /// Reads the next part: where blocking is allowed, since the merge reads from disk.
+    /// Reads the next part: where blocking is allowed, if it comes from disk.
     fn read_ahead(mut self) -> Ahead {
-        tokio::task::spawn_blocking(|| aside(move || (self.part(), self)))
+        match self {
+            Source::Few(_) => Ahead::Here((self.part(), self)),
+            Source::Many(_) => {
+                Ahead::Coming(tokio::task::spawn_blocking(|| aside(move || (self.part(), self))))
+            }
+        }
     }
 }
 
@@ -273,7 +287,10 @@ impl Judging<'_> {
     /// The next part, and whether it is the last.
     async fn next(&mut self) -> Result<(Judged, bool), OpeningFault> {
         let Some(ahead) = self.ahead.take() else { return Ok((Judged::default(), true)) };
-        let (members, source) = ahead.await.map_err(|error| io::Error::other(error.to_string()))??;
+        let (members, source) = match ahead {
+            Ahead::Here(read) => read,
+            Ahead::Coming(read) => read.await.map_err(|error| io::Error::other(error.to_string()))??,
+        };
         let members = members?;
         let is_last = members.len() < MEMBERS_A_PART;
         self.ahead = (!is_last).then(|| source.read_ahead());
@@ -283,79 +300,8 @@ impl Judging<'_> {
 
     /// Asks the ledger who of these, sorted, must not be written to.
     async fn held_back(&self, members: Vec<Member>) -> Result<Asked, OpeningFault> {
-        let (Some(first), Some(last)) = (members.first(), members.last()) else {
-            return Ok(Asked::default());
-        };
-        let (first, last, now) = (first.id.clone(), last.id.clone(), self.parts.clock.now());
-        let (run, caps) = (self.assignment.run.clone(), self.assignment.caps());
-        let (suppressed, capped) = self
-            .ledger
-            .call(move |store| {
-                let suppressed = store.suppressed_between(&first, &last, now)?;
-                Ok((suppressed, store.capped_between(&run, &caps, &first, &last, now)?))
-            })
-            .await?;
-        let (suppressed, capped) = (suppressed.into_iter().collect(), capped.into_iter().collect());
-        Ok(Asked { members, suppressed, capped })
-    }
-}
-
-/// Members, sorted, with those whom the ledger holds back.
-#[derive(Default)]
-struct Asked {
-    members: Vec<Member>,
-    suppressed: HashMap<RecipientID, Reason>,
-    capped: HashMap<RecipientID, Reason>,
-}
-
-impl Asked {
-    fn judge(mut self, screen: &Screen<'_>, sides: (SourceSet, SourceSet)) -> Judged {
-        let (included, excluded) = sides;
-        let mut left_out = Vec::new();
-        // Mostly everyone is asked, and then nobody is moved.
-        self.members.retain(|member| {
-            if !member.sources.meets(included) {
-                return false;
-            }
-            let held = Held {
-                suppressed: held(&mut self.suppressed, &member.id),
-                capped: held(&mut self.capped, &member.id),
-            };
-            match screen.judge(&member.id, member.sources.meets(excluded), held) {
-                Screened::NotSampled => false,
-                Screened::Excluded(reason) => {
-                    left_out.push((member.id.clone(), reason));
-                    false
-                }
-                Screened::Asked => true,
-            }
-        });
-        Judged { asked: self.members, excluded: left_out }
-    }
-}
-
-/// Why one is held back. Mostly nobody is, and then nothing is hashed.
-fn held(reasons: &mut HashMap<RecipientID, Reason>, id: &RecipientID) -> Option<Reason> {
-    if reasons.is_empty() { None } else { reasons.remove(id) }
-}
-
-/// Members, sorted: who is asked, and who is not.
-#[derive(Default)]
-struct Judged {
-    asked: Vec<Member>,
-    excluded: Vec<(RecipientID, Reason)>,
-}
-
-impl Judged {
-    /// Cuts those who are asked; of the last part, all.
-    fn cut(self, cutter: &mut Cutter, is_last: bool) -> Part {
-        let included = self.asked.len() as u64;
-        let mut chunks: Vec<Chunk> =
-            self.asked.into_iter().filter_map(|member| cutter.push(member.id)).collect();
-        if is_last {
-            chunks.extend(cutter.finish());
-        }
-        Part { chunks, excluded: self.excluded, included }
+        let (run, caps, now) = (self.assignment.run.clone(), self.assignment.caps(), self.parts.clock.now());
+        Ok(self.ledger.call(move |store| Asked::of(store, members, &run, &caps, now)).await?)
     }
 }
 
@@ -387,6 +333,17 @@ struct Part {
 }
 
 impl Part {
+    /// Cuts those who are asked; of the last part, all.
+    fn cut(judged: Judged, cutter: &mut Cutter, is_last: bool) -> Part {
+        let included = judged.asked.len() as u64;
+        let mut chunks: Vec<Chunk> =
+            judged.asked.into_iter().filter_map(|member| cutter.push(member.id)).collect();
+        if is_last {
+            chunks.extend(cutter.finish());
+        }
+        Part { chunks, excluded: judged.excluded, included }
+    }
+
     fn write(&self, store: &mut dyn Store, run: &RunID, before: Before, now: Timestamp) -> Stored<()> {
         if before == Before::Nothing {
             store.run_unopen(run)?;

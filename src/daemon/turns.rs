@@ -64,6 +64,8 @@ struct Waiting {
     calling: u32,
     /// It had nothing to send when it was last asked; something must happen first.
     parked: bool,
+    /// A turn has found something to send, and so may another at the same time.
+    has_found: bool,
     /// All that it has to send waits after a try, until this instant of the steady clock.
     waits_until: Option<Timestamp>,
     /// Counts what has happened to it, so that a turn that found nothing does not park a run to which
@@ -151,6 +153,7 @@ impl Turns {
             under_way: 0,
             calling: 0,
             parked: false,
+            has_found: false,
             waits_until: None,
             happened: 0,
             started: before.started,
@@ -360,6 +363,16 @@ impl Turns {
     /// Whether only one turn of a run is under way.
     pub fn is_alone(&mut self, run: &RunID) -> bool {
         self.waiting(run).is_none_or(|waiting| waiting.under_way <= 1)
+    }
+
+    /// A turn has found something to send; `others` of its run are pending or in flight besides. Tells whether only now
+    /// other turns may find something too.
+    pub fn found(&mut self, turn: &Turn, others: u64) -> bool {
+        if others == 0 {
+            self.park(turn);
+        }
+        let waiting = self.waiting(&turn.assignment.run).filter(|_| others > 0);
+        waiting.is_some_and(|waiting| !std::mem::replace(&mut waiting.has_found, true))
     }
 
     /// The run has nothing to send until something changes.

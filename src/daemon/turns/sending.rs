@@ -15,7 +15,9 @@ impl Waiting {
     fn wants_to_send(&self) -> bool {
         let gate_open = self.gate.is_none_or(|gate| gate.open && gate.told);
         let idle = self.calling < self.assignment.campaign.delivery.concurrency;
-        !self.parked && !self.tells_gate && gate_open && idle
+        // Of a thousand runs that are due at once most have one batch: a second turn would look for nothing.
+        let is_open = self.has_found || self.calling == 0;
+        !self.parked && !self.tells_gate && gate_open && idle && is_open
     }
 }
 

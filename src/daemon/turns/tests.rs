@@ -73,6 +73,7 @@ fn play(turns: &mut Turns, length_ms: i64, call_ms: impl Fn(&str) -> i64) -> Vec
         let next_ms = match turns.next(at(now_ms), at(now_ms)) {
             Next::Turn(turn) => {
                 let takes_ms = call_ms(turn.assignment.run.as_str());
+                turns.found(&turn, u64::MAX);
                 under_way.push((now_ms, now_ms + takes_ms, turn));
                 continue;
             }
@@ -151,6 +152,7 @@ fn calls_at_once_follow_the_provider() {
         let (mut now_ms, mut under_way, mut most) = (0, VecDeque::new(), 0);
         for number in 0..2_000 {
             while let Next::Turn(turn) = turns.next(at(now_ms), at(now_ms)) {
+                turns.found(&turn, u64::MAX);
                 under_way.push_back((now_ms, turn));
             }
             // Of those under way one is done after its share of the time.
@@ -182,6 +184,34 @@ fn follow(turns: &mut Turns, turn: &mut Turn, ms: i64) -> Option<Turn> {
     let at = Timestamp::from_millisecond(ms).unwrap();
     let took = SignedDuration::from_millis(100);
     turns.follow(turn, Done::Sent { at, recipients: turn.most_recipients, took }, at, at)
+}
+
+#[test]
+fn a_run_has_a_second_turn_when_the_first_has_found_that_there_is_more() {
+    let mut turns = turns_of(&[("run", "batchSize: 100, concurrency: 4")], &Limits::default(), 4);
+    let at = Timestamp::UNIX_EPOCH;
+    let is_none = |turns: &mut Turns| !matches!(turns.next(at, at), Next::Turn(_));
+    // The pace comes to allow more than one call.
+    for _ in 0..200 {
+        let mut turn = turn(&mut turns, 0);
+        assert!(is_none(&mut turns), "it may be the only batch");
+        turns.found(&turn, 0);
+        assert!(is_none(&mut turns), "it is");
+        turns.end(&mut turn, Done::Sent { at, recipients: 100, took: SignedDuration::from_millis(1) });
+    }
+    let mut first = turn(&mut turns, 0);
+    assert!(turns.found(&first, 100), "whoever waits is to be woken");
+    let mut second = turn(&mut turns, 0);
+    assert!(!turns.found(&second, 0));
+    turns.end(&mut second, Done::Nothing);
+    assert!(is_none(&mut turns), "these are all");
+    turns.look_again();
+    let third = turn(&mut turns, 0);
+    // Something has happened since it asked: what it has not found may be there now.
+    turns.look_again();
+    turns.found(&third, 0);
+    turns.end(&mut first, Done::Nothing);
+    turn(&mut turns, 0);
 }
 
 #[test]
