@@ -9,6 +9,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Mutex, OnceLock,
@@ -46,13 +47,16 @@ struct Arguments {
     /// Play this one alone, and tell each step
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     replay: Option<u64>,
+    /// Keep its ledger in this file, to be read with sqlite3
+    #[arg(long, requires = "replay")]
+    ledger: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let scale = if arguments.brief { Scale::Brief } else { Scale::Long };
     let bad = match arguments.replay {
-        Some(seed) => replay(seed, scale),
+        Some(seed) => replay(seed, scale, arguments.ledger.as_deref()),
         None => play(arguments.from, arguments.from.saturating_add(arguments.seeds), scale),
     };
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -69,7 +73,7 @@ fn play(first: u64, end: u64, scale: Scale) -> u64 {
             if seed >= end {
                 return;
             }
-            let judged = simulation::play_seed(seed, scale, |_| ());
+            let judged = simulation::play_seed(seed, scale, |_| (), |_| ());
             println!("seed {seed}: {}", judged.summary);
             if let Ok(mut kinds) = kinds.lock() {
                 for (kind, times) in judged.kinds {
@@ -104,12 +108,17 @@ fn play(first: u64, end: u64, scale: Scale) -> u64 {
 }
 
 /// Plays one seed and tells each step, with the daemon's own log, by the virtual time of day.
-fn replay(seed: u64, scale: Scale) -> u64 {
+fn replay(seed: u64, scale: Scale, kept_as: Option<&Path>) -> u64 {
     tracing_subscriber::fmt().with_timer(Virtual).with_target(false).with_ansi(false).init();
-    let judged = simulation::play_seed(seed, scale, |clock| {
-        // There is one history here, so one clock.
-        let _ = CLOCK.set(*clock);
-    });
+    // There is one history here, so one clock.
+    let begins = |clock: &ElapsedClock| drop(CLOCK.set(*clock));
+    let ends = |ledger: &Path| {
+        let kept = kept_as.map(|kept_as| rusqlite::Connection::open(ledger)?.backup("main", kept_as, None));
+        if let Some(Err(error)) = kept {
+            eprintln!("the ledger cannot be kept: {error}");
+        }
+    };
+    let judged = simulation::play_seed(seed, scale, begins, ends);
     println!("\nseed {seed}: {}", judged.summary);
     for finding in &judged.findings {
         println!("BROKE A PROMISE: {finding}");

@@ -56,7 +56,8 @@ pub struct Inquirer {
     changed: Arc<Notify>,
 }
 
-/// How far each recipient's conversation has been read for an inquiry.
+/// How far each recipient's conversation has been read for an attempt that is inquired about. Not by the inquiry:
+/// the number of one that has ended is given again.
 type Places = HashMap<(i64, RecipientID), u64>;
 
 /// The campaigns of the runs that are looked up in one round; none for one that cannot be read any more.
@@ -193,7 +194,7 @@ impl Inquirer {
                 operation_id: inquiry.operation_id.clone(),
                 asked_at: inquiry.asked_at,
                 asked_last_at: inquiry.asked_last_at,
-                seen_until: places.get(&(inquiry.id, recipient.clone())).copied(),
+                seen_until: places.get(&(inquiry.attempt, recipient.clone())).copied(),
             }));
         }
         let record = Record::new(&self.parts.ledger, &self.parts.clock, &run, first.batch);
@@ -222,7 +223,7 @@ impl Inquirer {
                 })
                 .collect();
             for (recipient, sighting) in &own {
-                let place = (inquiry.id, recipient.clone());
+                let place = (inquiry.attempt, recipient.clone());
                 match sighting {
                     Sighting::Nothing { seen_until } => places.insert(place, *seen_until),
                     _ => places.remove(&place),
@@ -230,6 +231,10 @@ impl Inquirer {
             }
             let circumstances = Circumstances { witnesses, unhealthy_at, ..circumstances };
             let findings = inquiry.progress.conclude(&circumstances, own);
+            for (recipient, _) in findings.conclusions.iter().filter(|(_, conclusion)| conclusion.is_final())
+            {
+                places.remove(&(inquiry.attempt, recipient.clone()));
+            }
             self.settle(inquiry, findings, record.latest(), campaign.delivery.most_attempts()).await?;
         }
         Ok(())

@@ -137,6 +137,13 @@ pub enum Conclusion {
     Open,
 }
 
+impl Conclusion {
+    /// Whether it ends the search.
+    pub fn is_final(&self) -> bool {
+        *self != Conclusion::Open
+    }
+}
+
 /// What a look has brought for an inquiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findings {

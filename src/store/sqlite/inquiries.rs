@@ -236,10 +236,10 @@ pub fn settle(
     now: Timestamp,
 ) -> Stored<()> {
     let known: Option<i64> = connection
-        .prepare_cached("SELECT run FROM inquiry WHERE inquiry = ?1")?
-        .query_row([inquiry.id], |row| row.get(0))
+        .prepare_cached("SELECT run FROM inquiry WHERE inquiry = ?1 AND attempt = ?2 AND purpose = ?3")?
+        .query_row(params![inquiry.id, inquiry.attempt, inquiry.progress.purpose.as_str()], |row| row.get(0))
         .optional()?;
-    // It was closed meanwhile, by a fence or a person.
+    // It was closed meanwhile, by a fence or a person; another may have its number by now.
     let Some(run) = known else { return Ok(()) };
     let open = match inquiry.progress.purpose {
         Purpose::Settle => settle_unknown(connection, run, inquiry, findings, look, most_attempts, now)?,
@@ -283,10 +283,12 @@ fn settle_unknown(
     for (recipient, conclusion) in &findings.conclusions {
         match conclusion {
             Conclusion::Found(receipt)
-                if looks::is_of_an_earlier_run(connection, run, recipient, receipt)? =>
+                if looks::is_of_another_run(connection, run, inquiry.id, recipient, receipt)? =>
             {
-                let reason =
-                    Reason::new("anotherRuns", "what was found there is the message of an earlier run");
+                let reason = Reason::new(
+                    "anotherRuns",
+                    "what was found there is, or may be, the message of another run",
+                );
                 end_search(connection, run, recipient, inquiry.id, &Outcome::Unknown(reason), now_ms)?;
                 counts.unknown += 1;
             }

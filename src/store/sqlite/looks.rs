@@ -149,14 +149,19 @@ pub fn read(
     Ok(())
 }
 
-/// Runs of a campaign before this one whose messages are told apart from its own.
-const EARLIER_RUNS: u32 = 50;
+/// The latest runs of a campaign whose messages are told apart from each other's.
+const OTHER_RUNS: u32 = 50;
+/// Whoever was written to longer before the message that is sought cannot have that as theirs, however far a
+/// provider's clock is from ours without refusing our time.
+const BEFORE_MS: i64 = 300_000;
 
-/// Whether the receipt is that of an earlier run of the same campaign: a provider whose history knows messages by
-/// their words and times alone shows another's when its clock has been set.
-pub fn is_of_an_earlier_run(
+/// Whether the receipt is, or may be, that of another run of the same campaign: a provider whose history knows
+/// messages by their words and times alone shows one where another is sought that left at nearly the same time, or
+/// when its clock has been set.
+pub fn is_of_another_run(
     connection: &Connection,
     run: i64,
+    inquiry: i64,
     recipient: &RecipientID,
     receipt: &Receipt,
 ) -> Stored<bool> {
@@ -166,11 +171,23 @@ pub fn is_of_an_earlier_run(
     };
     Ok(connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM delivery WHERE recipient = ?2 AND server_msg_id = ?3
-                AND run IN (SELECT id FROM run WHERE campaign = (SELECT campaign FROM run WHERE id = ?1)
-                    AND id < ?1 ORDER BY id DESC LIMIT ?4))",
+            "WITH other AS MATERIALIZED (
+                SELECT id FROM run WHERE campaign = (SELECT campaign FROM run WHERE id = ?1) AND id <> ?1
+                ORDER BY id DESC LIMIT ?5)
+             SELECT EXISTS (
+                SELECT 1 FROM other JOIN delivery d ON d.run = other.id AND d.recipient = ?2
+                WHERE d.server_msg_id = ?3
+                    OR d.server_msg_id IS NULL AND d.outcome IN ('accepted', 'unknown')
+                        AND d.updated_at > (SELECT a.started_at FROM inquiry JOIN attempt a USING (attempt)
+                            WHERE inquiry = ?4) - ?6)
+             OR EXISTS (
+                SELECT 1 FROM other JOIN batch b ON b.run = other.id
+                WHERE b.state = 'in_flight' AND ?2 BETWEEN b.first AND b.last)",
         )?
-        .query_row(params![run, recipient.as_str(), server_msg_id, EARLIER_RUNS], |row| row.get(0))?)
+        .query_row(
+            params![run, recipient.as_str(), server_msg_id, inquiry, OTHER_RUNS, BEFORE_MS],
+            |row| row.get(0),
+        )?)
 }
 
 /// Whoever was sought got it. Gives how many that changes.

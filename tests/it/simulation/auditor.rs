@@ -350,7 +350,8 @@ impl Auditor {
             if campaign == "capped-many" && quiet.contains(id) {
                 findings.push(format!("{id} is excluded from {campaign}"));
             }
-            if campaign.starts_with("capped") {
+            // What was lost, and proven so, may be sent again: nobody has had it.
+            if campaign.starts_with("capped") && received.fate != Fate::Lost {
                 let at = Timestamp::from_millisecond(received.received_at).unwrap();
                 had.entry(id.to_owned()).or_default().push((at, campaign.clone()));
             }

@@ -7,11 +7,13 @@ use campaignd::{
         openim::OpenIM,
         transport::{self, RawAnswer, Transport, TransportFault},
     },
+    run::inquiry::Purpose,
     sandbox::{
         Filter,
         faults::{CutAfter, Times},
         truth::Fate,
     },
+    store::Store,
 };
 
 use super::{
@@ -323,4 +325,38 @@ fn witnesses_are_looked_at_before_the_message() {
             daemon.stop().await;
         });
     }
+}
+
+#[test]
+fn what_was_seen_for_an_inquiry_that_is_over_says_nothing_for_the_next() {
+    play(async |simulation| {
+        for (name, at) in [("first", "00:01"), ("doubt", "00:12")] {
+            let schedules = format!("schedules: [{{at: 2026-11-11T{at}}}]");
+            simulation
+                .write(&format!("{name}.yaml"), &format!("{MESSAGE}\nrecvIDs: [u00001]\n{schedules}\n"));
+        }
+        noise(simulation, 100);
+        let daemon = simulation.daemon();
+        seconds(90).await;
+        simulation.world.set_faults(Faults { restore_backup_of_ms_ago: Some(60_000), ..Faults::default() });
+        seconds(10 * 60).await;
+        // The message is there, and nobody knows yet: its answer is awaited.
+        let hang = serde_json::json!({"hang": {"times": 1, "afterWork": true}});
+        simulation.world.set_faults(serde_json::from_value(hang).unwrap());
+        seconds(50).await;
+        let act = Act { at: simulation.clock.now(), who: "somebody".to_owned(), why: None };
+        let first = RunID::from_text("first@20261111T000100Z");
+        let mut store = simulation.store();
+        store.begin().unwrap();
+        store.run_inquire(&first, Purpose::Confirm, &act).unwrap();
+        store.commit().unwrap();
+        seconds(20 * 60).await;
+        daemon.stop().await;
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted  1"]);
+        let sent = "SELECT count(*) || '' FROM attempt_log WHERE kind = 'send' AND run LIKE 'doubt@%'";
+        assert_eq!(simulation.ask(sent), ["1"]);
+        let confirmed = "SELECT reason_code FROM delivery_log WHERE campaign = 'first'";
+        assert_eq!(simulation.ask(confirmed), ["notFound"]);
+        nobody_twice(simulation);
+    });
 }

@@ -323,7 +323,7 @@ impl Simulation {
                 }
                 let told = format!("faults {faults:?}").replace(" times: 4294967295", " times: for ever");
                 // Whom they refuse when it is everyone is too long to tell.
-                self.tell(told.chars().take(400).collect::<String>());
+                self.tell(told.chars().take(1_500).collect::<String>());
                 self.world.set_faults(faults);
             }
             6 | 7 => {
@@ -656,8 +656,13 @@ fn empty_ledger() -> &'static [u8] {
     })
 }
 
-/// Plays the history of a seed and judges it. `begins` is told its clock.
-pub fn play_seed(seed: u64, scale: Scale, begins: impl FnOnce(&ElapsedClock)) -> Judged {
+/// Plays the history of a seed and judges it. `begins` is told its clock, `ends` where its ledger is.
+pub fn play_seed(
+    seed: u64,
+    scale: Scale,
+    begins: impl FnOnce(&ElapsedClock),
+    ends: impl FnOnce(&Path),
+) -> Judged {
     // In memory where there is such a place: nobody pulls the plug here, so no disk is waited for.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let runtime =
@@ -671,6 +676,7 @@ pub fn play_seed(seed: u64, scale: Scale, begins: impl FnOnce(&ElapsedClock)) ->
         simulation.netease = (seed % 2 == 1).then(|| netease::NetEase::new(seed, scale));
         begins(&simulation.clock);
         simulation.run().await;
+        ends(&simulation.database);
         let mut judgement = simulation.judge();
         let ledger = rusqlite::Connection::open(&simulation.database).unwrap();
         let (findings, slots) = simulation.drawn.judge(&ledger, simulation.clock.now());
@@ -688,7 +694,7 @@ mod seeds {
 
     /// Plays a seed; a broken promise fails the test with the whole story.
     fn check(seed: u64) {
-        let judged = super::play_seed(seed, super::Scale::Long, |_| ());
+        let judged = super::play_seed(seed, super::Scale::Long, |_| (), |_| ());
         println!("seed {seed}: {}; {:?}", judged.summary, judged.kinds);
         let (findings, story) = (judged.findings.join("\n"), judged.story.join("\n"));
         assert!(

@@ -135,3 +135,33 @@ fn a_message_of_an_earlier_run_is_not_found_again() {
         daemon.stop().await;
     });
 }
+
+#[test]
+fn a_message_of_a_later_run_is_not_taken_for_that_of_an_earlier_one() {
+    // By its id, or where none is known.
+    for with_ids in [true, false] {
+        play(async |simulation| {
+            simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+            simulation.write(
+                "one.yaml",
+                &format!(
+                    "gateway: looks\nmessage: {{type: 0, body: {{msg: hi}}, returnMsgid: {with_ids}}}\n\
+                     recvIDs: [u00001]\nschedules: [{{at: 2026-11-11T00:01}}, {{at: 2026-11-11T00:02}}]\n"
+                ),
+            );
+            // The first comes to nothing, and is still looked for when it has been cancelled and the second comes.
+            faults(simulation, serde_json::json!({"hang": {"times": 1, "forMs": 86_400_000}}));
+            let daemon = simulation.daemon();
+            seconds(90).await;
+            simulation.act(&Target::Run(RunID::from_text("one@20261111T000100Z")), Control::Cancel);
+            seconds(60 * 60).await;
+            assert_eq!(simulation.ask(OUTCOMES), ["unknown", "accepted"]);
+            assert_eq!(
+                simulation.ask("SELECT reason_code FROM delivery_log WHERE outcome = 'unknown'"),
+                ["anotherRuns"]
+            );
+            assert_eq!(simulation.store_verified(), []);
+            daemon.stop().await;
+        });
+    }
+}
