@@ -60,6 +60,10 @@ pub struct Inquirer {
 /// the number of one that has ended is given again.
 type Places = HashMap<(i64, RecipientID), u64>;
 
+fn place(inquiry: &Inquiry, recipient: &RecipientID) -> (i64, RecipientID) {
+    (inquiry.attempt, recipient.clone())
+}
+
 /// The campaigns of the runs that are looked up in one round; none for one that cannot be read any more.
 type Campaigns = HashMap<RunID, Option<Arc<Campaign>>>;
 
@@ -194,7 +198,7 @@ impl Inquirer {
                 operation_id: inquiry.operation_id.clone(),
                 asked_at: inquiry.asked_at,
                 asked_last_at: inquiry.asked_last_at,
-                seen_until: places.get(&(inquiry.attempt, recipient.clone())).copied(),
+                seen_until: places.get(&place(inquiry, recipient)).copied(),
             }));
         }
         let record = Record::new(&self.parts.ledger, &self.parts.clock, &run, first.batch);
@@ -223,17 +227,18 @@ impl Inquirer {
                 })
                 .collect();
             for (recipient, sighting) in &own {
-                let place = (inquiry.attempt, recipient.clone());
                 match sighting {
-                    Sighting::Nothing { seen_until } => places.insert(place, *seen_until),
-                    _ => places.remove(&place),
+                    Sighting::Nothing { seen_until } => {
+                        places.insert(place(&inquiry, recipient), *seen_until)
+                    }
+                    _ => places.remove(&place(&inquiry, recipient)),
                 };
             }
             let circumstances = Circumstances { witnesses, unhealthy_at, ..circumstances };
             let findings = inquiry.progress.conclude(&circumstances, own);
             for (recipient, _) in findings.conclusions.iter().filter(|(_, conclusion)| conclusion.is_final())
             {
-                places.remove(&(inquiry.attempt, recipient.clone()));
+                places.remove(&place(&inquiry, recipient));
             }
             self.settle(inquiry, findings, record.latest(), campaign.delivery.most_attempts()).await?;
         }
