@@ -21,13 +21,13 @@ use crate::{
     clock::Clock,
     limits::SlidingLog,
     run::{RunEvent, RunID, RunState},
-    store::{Drain, PastCall, RunRecord, StoreError},
+    store::{Drain, PastCall, RunRecord, Store, StoreError},
 };
 
 /// Between two looks at a run that nobody can send.
 const END_LOOK: Duration = Duration::from_secs(1);
 /// Runs of a crowd that are opened at once: enough that the ledger commits many together.
-const OPENINGS_OF_A_CROWD: usize = 64;
+const OPENINGS_OF_A_CROWD: usize = 128;
 
 /// Calls of the past as the steady clock would have timed them, which limits go by.
 pub fn by_steady_clock(clock: &dyn Clock, past: Vec<PastCall>) -> Vec<PastCall> {
@@ -167,14 +167,16 @@ async fn open(parts: &Parts, lanes: &BTreeMap<String, Arc<Lane>>, assignment: &A
 }
 
 async fn opening_failed(parts: &Parts, run: &RunID, reason: String) -> bool {
-    let (run, now) = (run.clone(), parts.clock.now());
-    let failed = parts
-        .ledger
-        .call(move |store| {
-            let event = RunEvent::OpeningFailed { reason: format!("audience: {reason}") };
-            store.run_event(&run, event, Some("audience"), now)
-        })
-        .await;
+    let (name, now) = (run.clone(), parts.clock.now());
+    let fails = move |store: &mut dyn Store| {
+        let event = RunEvent::OpeningFailed { reason: format!("audience: {reason}") };
+        store.run_event(&name, event, Some("audience"), now)
+    };
+    // What was found wrong at the end of millions is not thrown away at once.
+    let failed = match opening::throw_away(&parts.ledger, run).await {
+        Ok(()) => parts.ledger.call(fails).await,
+        Err(error) => Err(error),
+    };
     match failed {
         Ok(state) => matches!(state, RunState::Failed { .. }),
         Err(StoreError::Transition(_)) => true,

@@ -155,7 +155,9 @@ async fn store(
     let (screen, ahead) = (assignment.screen(), Some(source.read_ahead()));
     let mut judging = Judging { parts, assignment, ledger, screen, sides, ahead };
     let mut writing = Writing { parts, assignment, ledger, before: Before::Nothing };
-    while ledger.pace == Pace::Patient && !throw_away(ledger, &assignment.run).await? {}
+    if ledger.pace == Pace::Patient {
+        throw_away(&parts.ledger, &assignment.run).await?;
+    }
     let (mut judged, mut is_last) = judging.next().await?;
     loop {
         let part = match filled.take() {
@@ -197,10 +199,14 @@ async fn store(
     }
 }
 
-/// Throws away a part of what an opening that was cut short has left. Tells whether nothing is left.
-async fn throw_away(ledger: Paced<'_>, run: &RunID) -> Stored<bool> {
-    let run = run.clone();
-    ledger.call(move |store| store.run_unopen_part(&run, ROWS_A_PART)).await
+/// Throws away what an opening that was cut short, or failed, has left: in parts, between which others have their turn.
+pub async fn throw_away(ledger: &Ledger, run: &RunID) -> Stored<()> {
+    loop {
+        let run = run.clone();
+        if ledger.call_loosely(move |store| store.run_unopen_part(&run, ROWS_A_PART)).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// Where members come from.

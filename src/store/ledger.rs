@@ -14,7 +14,7 @@ use super::{Onlooker, Store, StoreError, Stored};
 /// How many changes may wait for the writer; the next one waits to be let in.
 const QUEUE: usize = 256;
 /// The most changes that share a commit.
-const CHANGES_A_COMMIT: usize = 64;
+const CHANGES_A_COMMIT: usize = 128;
 /// How many changes that have time may wait for the writer.
 const PATIENT: usize = 8;
 /// After so many commits of others, one that has time has its turn all the same.

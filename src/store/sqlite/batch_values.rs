@@ -44,3 +44,13 @@ pub fn remove_all(connection: &Connection, run: i64) -> Stored<()> {
     connection.execute("DELETE FROM batch_values WHERE run = ?1", [run])?;
     Ok(())
 }
+
+/// Removes at most so many of a run. Gives how many.
+pub fn remove_some(connection: &Connection, run: i64, most: u32) -> Stored<usize> {
+    Ok(connection
+        .prepare_cached(
+            "DELETE FROM batch_values WHERE run = ?1
+                AND batch IN (SELECT batch FROM batch_values WHERE run = ?1 LIMIT ?2)",
+        )?
+        .execute(params![run, most])?)
+}

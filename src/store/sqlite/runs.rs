@@ -185,7 +185,7 @@ pub fn unopen(connection: &Connection, run: &RunID) -> Stored<()> {
              WHERE id = ?1 AND (audience > 0 OR next_batch > 1)",
         )?
         .execute([id])?;
-    // Mostly it is opened for the first time. Where parts were thrown away before, what fills in messages is left.
+    // Mostly it is opened for the first time.
     if written == 0 {
         return Ok(());
     }
@@ -217,12 +217,13 @@ pub fn unopen_part(connection: &Connection, run: &RunID, most: u32) -> Stored<bo
                 AND recipient IN (SELECT recipient FROM delivery WHERE run = ?1 LIMIT ?2)",
         )?
         .execute(params![id, most])?;
+    let column_values = batch_values::remove_some(connection, id, most)?;
     connection
         .prepare_cached(
             "UPDATE run SET audience = audience - ?2 - ?3, pending = pending - ?2, excluded = excluded - ?3 WHERE id = ?1",
         )?
         .execute(params![id, pending, excluded as i64])?;
-    Ok(batches < most && excluded < most as usize)
+    Ok(batches < most && [excluded, column_values].iter().all(|removed| *removed < most as usize))
 }
 
 pub fn open_part(
