@@ -111,7 +111,9 @@ fn play(first: u64, end: u64, scale: Scale) -> u64 {
 fn replay(seed: u64, scale: Scale, kept_as: Option<&Path>) -> u64 {
     tracing_subscriber::fmt().with_timer(Virtual).with_target(false).with_ansi(false).init();
     // There is one history here, so one clock.
-    let begins = |clock: &ElapsedClock| drop(CLOCK.set(*clock));
+    let begins = |clock: &ElapsedClock| {
+        let _ = CLOCK.set(*clock);
+    };
     let ends = |ledger: &Path| {
         let kept = kept_as.map(|kept_as| rusqlite::Connection::open(ledger)?.backup("main", kept_as, None));
         if let Some(Err(error)) = kept {

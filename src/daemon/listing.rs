@@ -4,7 +4,7 @@
 //! While it is paged a list changes: whoever comes or goes shifts the others from page to page, and one of
 //! them is missed. So it is read again until a pass that nothing disturbed confirms what is known.
 
-use std::{io, path::Path};
+use std::io;
 
 use jiff::SignedDuration;
 
@@ -39,8 +39,8 @@ pub async fn list(
         if read.users == 0 {
             return Err(OpeningFault::Nobody(name(listed)));
         }
-        let spill_folder = gathering.spill_folder.clone();
-        let compared = blocking(move || compare(known, pass, sources, &spill_folder)).await??;
+        let whose = gathering.clone();
+        let compared = blocking(move || compare(&whose, known, pass, sources)).await??;
         let undisturbed = read.is_whole && compared.in_pass == read.users;
         if pass > 1 && compared.new == 0 && undisturbed {
             return Ok((compared.labelled, compared.all));
@@ -111,7 +111,7 @@ async fn read_pass(
 struct Compared {
     /// All passes together, sorted, for the next one to add to.
     known: Gatherer,
-    /// The same, as of the sources that are listed.
+    /// Of them those whom somebody asks for, as of the sources that are listed.
     labelled: Gatherer,
     all: u64,
     /// Different ids of this pass, and those that no pass before has seen.
@@ -119,9 +119,9 @@ struct Compared {
     new: u64,
 }
 
-fn compare(known: Gatherer, pass: usize, sources: SourceSet, spill_folder: &Path) -> io::Result<Compared> {
+fn compare(gathering: &Gathering, known: Gatherer, pass: usize, sources: SourceSet) -> io::Result<Compared> {
     let (first, this) = (SourceSet::of(0), SourceSet::of(pass));
-    let new = || Gatherer::new(spill_folder);
+    let new = || Gatherer::new(&gathering.spill_folder);
     let mut compared = Compared { known: new(), labelled: new(), all: 0, in_pass: 0, new: 0 };
     for member in known.members()? {
         let member = member?;
@@ -129,7 +129,7 @@ fn compare(known: Gatherer, pass: usize, sources: SourceSet, spill_folder: &Path
         compared.in_pass += u64::from(member.sources.meets(this));
         compared.new += u64::from(member.sources == this);
         compared.known.add(member.id.as_str(), first, &Values::default())?;
-        if pass > 1 {
+        if pass > 1 && gathering.keeps(member.id.as_str()) {
             compared.labelled.add(member.id.as_str(), sources, &Values::default())?;
         }
     }

@@ -105,3 +105,21 @@ fn whoever_asks_for_an_audience_is_told_what_it_waits_for_and_not_kept_waiting()
     assert!(said.out.is_empty());
     assert!(said.err.contains("the provider's users could not be listed in time"), "{}", said.err);
 }
+
+#[test]
+fn why_one_is_in_or_out_of_what_the_provider_lists() {
+    let office = Office::open(&["--users", "20"], "");
+    let desk = &office.desk;
+    let sources = "isSendAll: true\nexclude: [{ids: [u00002]}]\n";
+    desk.write("campaigns/everyone.yaml", &format!("{MESSAGE}{sources}"));
+    for (id, expected) in [
+        ("u00001", "u00001 is in: named by isSendAll\n  named by isSendAll\n"),
+        (
+            "u00002",
+            "u00002 is out: exclude: named by `exclude`\n  named by isSendAll\n  excluded by ids (1)\n",
+        ),
+        ("u00099", "u00099 is out: notNamed: no source names it\n"),
+    ] {
+        assert_eq!(desk.ends(&["audience", "everyone", "--explain", id], 0).out, expected);
+    }
+}
