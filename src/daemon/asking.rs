@@ -49,6 +49,7 @@ impl Lane {
         if !self.is_ready().await {
             return Ok(false);
         }
+        self.note_clock().await?;
         let sender = self.gateway.stamps_send_time(message);
         let now = self.parts.clock.now();
         let provider_now = now + self.gateway.clock_offset();

@@ -133,10 +133,12 @@ impl Conductor {
         for (name, post) in &parts.gateways.0 {
             let reach_ms = SlidingLog::new(&post.limits).longest_window_ms();
             let (gateway, since) = (name.clone(), now - SignedDuration::from_millis(reach_ms));
-            let (past, stood) = parts
-                .ledger
-                .call(move |store| Ok((store.past_calls(&gateway, None, since)?, store.gateway(&gateway)?)))
-                .await?;
+            let past = parts.ledger.call(move |store| {
+                let past = store.past_calls(&gateway, None, since)?;
+                Ok((past, store.gateway(&gateway)?, store.gateway_clock(&gateway)?))
+            });
+            let (past, stood, clock) = past.await?;
+            post.gateway.recall_clock(clock);
             let past = by_steady_clock(parts.clock.as_ref(), past);
             let lane = Lane::new(name, post, &parts, &past, stood, over.clone());
             lane.start(workers);

@@ -208,6 +208,7 @@ impl Inquirer {
         };
         let look = Look { message: Arc::new(campaign.message.clone()), addressing, counts, sought };
         let sightings = if look.sought.is_empty() { Ok(Vec::new()) } else { self.see(&look, &record).await };
+        self.lane.note_clock().await?;
         let mut sightings = match sightings {
             Ok(sightings) => sightings.into_iter(),
             Err(fault) => {

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     campaign::CampaignID,
     gateway::Gateway,
-    run::{RunID, RunState, settlement::sign_before},
+    run::{RunID, RunState, provider_clock::ProviderClock, settlement::sign_before},
     store::{Begun, Drain, GatewayRecord, Intent, PastCall, Store, StoreError, Stored},
 };
 
@@ -51,6 +51,8 @@ pub struct Lane {
     turns: Mutex<Turns>,
     /// How the gateway stands as the ledger was told last.
     pub(super) told: tokio::sync::Mutex<GatewayRecord>,
+    /// What the ledger knows of the provider's clock.
+    noted_clock: Mutex<ProviderClock>,
     /// Places for audiences that are being gathered: a gateway that is slow to list its users delays no other.
     pub(super) openings: Semaphore,
     /// Something may be possible now that was not.
@@ -96,6 +98,7 @@ impl Lane {
             parts: parts.clone(),
             turns: Mutex::new(turns.restore(stood.clone(), steady, now)),
             told: tokio::sync::Mutex::new(stood),
+            noted_clock: Mutex::new(post.gateway.provider_clock()),
             openings: Semaphore::new(OPENINGS),
             changed: Notify::new(),
             inquiries: Arc::default(),
@@ -277,6 +280,7 @@ impl Lane {
         if !self.is_ready().await {
             return Err(Hindrance::Provider);
         }
+        self.note_clock().await.map_err(Hindrance::Ledger)?;
         // Getting ready may have taken its time.
         if self.turns().is_stopping() {
             return Ok(Found::Nothing);
@@ -298,6 +302,18 @@ impl Lane {
                 false
             }
         }
+    }
+
+    /// Records what is known of the provider's clock, when that has changed: whoever comes to be in doubt is looked
+    /// up by it, by the next daemon too.
+    pub(super) async fn note_clock(&self) -> Stored<()> {
+        let (name, known) = (self.name.clone(), self.gateway.provider_clock());
+        let noted = || self.noted_clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if *noted() != known {
+            self.parts.ledger.call(move |store| store.gateway_clock_learnt(&name, known)).await?;
+            *noted() = known;
+        }
+        Ok(())
     }
 
     /// What a turn wants to ask now.

@@ -24,6 +24,7 @@ use crate::{
     campaign::{Dialect, Message, RecipientID},
     run::{
         look::{Evidence, Sighting, Sought},
+        provider_clock::ProviderClock,
         reply::{Answer, Cause, Reason, Reply},
     },
 };
@@ -205,6 +206,14 @@ pub trait Gateway: Send + Sync {
 
     /// The provider's clock minus ours, as far as known.
     fn clock_offset(&self) -> SignedDuration;
+
+    /// What has come to be known of the provider's clock. The ledger keeps it for the next daemon.
+    fn provider_clock(&self) -> ProviderClock {
+        ProviderClock::default()
+    }
+
+    /// What an earlier daemon knew of it.
+    fn recall_clock(&self, _known: ProviderClock) {}
 
     /// Gets ready to send (fetches a token, say), so that an intent is not made for a provider that
     /// cannot take it. When it is not ready, the answer tells why nothing was done.

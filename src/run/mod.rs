@@ -12,6 +12,7 @@ pub mod failures;
 pub mod id;
 pub mod inquiry;
 pub mod look;
+pub mod provider_clock;
 pub mod quiet;
 pub mod refusals;
 pub mod replay;

@@ -34,6 +34,7 @@ use crate::{
         chunk::Chunk,
         failures::Judged,
         inquiry::{Doubt, Findings, Purpose},
+        provider_clock::ProviderClock,
         reply::Reason,
         source::SourceRecord,
         state::NoSuchTransition,
@@ -350,6 +351,9 @@ pub trait Store: Send {
     /// A gateway has been seen not to work.
     fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()>;
     fn gateway_unhealthy_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>>;
+    /// What has come to be known of the clock of a gateway's provider.
+    fn gateway_clock_learnt(&mut self, gateway: &str, clock: ProviderClock) -> Stored<()>;
+    fn gateway_clock(&mut self, gateway: &str) -> Stored<ProviderClock>;
 
     // Limits
     /// Calls through a gateway, of one campaign or of all, that ended since then.

@@ -16,7 +16,10 @@ use crate::{
         scrub::MASK,
         transport::{Header, Post, RawAnswer, Transport, TransportFault},
     },
-    run::reply::{Answer, Cause, Reply},
+    run::{
+        provider_clock::ProviderClock,
+        reply::{Answer, Cause, Reply},
+    },
 };
 
 /// How long hosts are tried one after the other: a request does not leave long after its intent.
@@ -170,6 +173,23 @@ impl Caller {
     /// The provider's clock minus ours, as far as known.
     pub fn clock_offset(&self) -> SignedDuration {
         SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    pub fn provider_clock(&self) -> ProviderClock {
+        let time = |ms: &AtomicI64| Some(ms.load(Ordering::Relaxed)).filter(|ms| *ms != i64::MIN);
+        let time = |ms| time(ms).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        ProviderClock {
+            offset: self.clock_offset(),
+            learnt_at: time(&self.offset_since_ms),
+            ahead_until: time(&self.ahead_until_ms),
+        }
+    }
+
+    pub fn recall_clock(&self, known: ProviderClock) {
+        let ms = |time: Option<Timestamp>| time.map_or(i64::MIN, Timestamp::as_millisecond);
+        self.offset_ms.store(known.offset.as_millis() as i64, Ordering::Relaxed);
+        self.offset_since_ms.store(ms(known.learnt_at), Ordering::Relaxed);
+        self.ahead_until_ms.store(ms(known.ahead_until), Ordering::Relaxed);
     }
 
     /// Whether the time that the provider gave to what it took of this request is certain, and of no other: not

@@ -1,6 +1,6 @@
 //! What a gateway must remember: the calls that its limits still count, and whether its calls may leave.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
@@ -11,6 +11,7 @@ use crate::{
     campaign::CampaignID,
     run::{
         breaker::{Outage, Standing},
+        provider_clock::ProviderClock,
         quiet::QuietTime,
         reply::Reason,
     },
@@ -102,6 +103,34 @@ pub fn record(connection: &Connection, gateway: &str) -> Stored<GatewayRecord> {
         _ => None,
     };
     Ok(GatewayRecord { breaker, quiet })
+}
+
+pub fn clock_learnt(connection: &Connection, gateway: &str, clock: ProviderClock) -> Stored<()> {
+    let ms = |time: Option<Timestamp>| time.map(Timestamp::as_millisecond);
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO gateway_clock (gateway, \"offset\", learnt_at, ahead_until)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            gateway,
+            clock.offset.as_millis() as i64,
+            ms(clock.learnt_at),
+            ms(clock.ahead_until)
+        ])?;
+    Ok(())
+}
+
+pub fn clock(connection: &Connection, gateway: &str) -> Stored<ProviderClock> {
+    let mut statement = connection
+        .prepare_cached("SELECT \"offset\", learnt_at, ahead_until FROM gateway_clock WHERE gateway = ?1")?;
+    let mut rows = statement.query([gateway])?;
+    let Some(row) = rows.next()? else { return Ok(ProviderClock::default()) };
+    Ok(ProviderClock {
+        offset: SignedDuration::from_millis(row.get(0)?),
+        learnt_at: optional_time(row.get(1)?)?,
+        ahead_until: optional_time(row.get(2)?)?,
+    })
 }
 
 pub fn unhealthy(connection: &Connection, gateway: &str, at: Timestamp) -> Stored<()> {

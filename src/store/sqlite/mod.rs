@@ -62,6 +62,7 @@ use crate::{
         chunk::Chunk,
         failures::Judged,
         inquiry::{Doubt, Findings, Purpose},
+        provider_clock::ProviderClock,
         reply::Reason,
         source::SourceRecord,
     },
@@ -446,6 +447,14 @@ impl Store for SqliteStore {
 
     fn gateway_unhealthy_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>> {
         gateways::unhealthy_at(&self.connection, gateway)
+    }
+
+    fn gateway_clock_learnt(&mut self, gateway: &str, clock: ProviderClock) -> Stored<()> {
+        gateways::clock_learnt(&self.connection, gateway, clock)
+    }
+
+    fn gateway_clock(&mut self, gateway: &str) -> Stored<ProviderClock> {
+        gateways::clock(&self.connection, gateway)
     }
 
     fn past_calls(

@@ -165,3 +165,40 @@ fn a_message_of_a_later_run_is_not_taken_for_that_of_an_earlier_one() {
         });
     }
 }
+
+#[test]
+fn a_clock_that_was_wrong_is_known_to_the_next_daemon() {
+    // So far that the provider refuses our time: ahead, and behind.
+    for ahead_s in [301, -301, 3_600, -3_600] {
+        play(async |simulation| {
+            simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+            simulation.write(
+                "one.yaml",
+                "gateway: looks\nmessage: {type: 0, body: {msg: hi}}\nrecvIDs: [u00001]\n\
+                 schedules: [{at: 2026-11-11T00:01}]\n",
+            );
+            let wrong = serde_json::json!({"clockAheadS": ahead_s});
+            faults(simulation, serde_json::json!({"netease": wrong}));
+            let daemon = simulation.daemon();
+            tokio::time::sleep(Duration::from_millis(59_900)).await;
+            // The first request is refused for its time; the answer of the second is lost.
+            faults(
+                simulation,
+                serde_json::json!({"hang": {"times": 1, "afterWork": true}, "netease": wrong}),
+            );
+            seconds(3).await;
+            daemon.abort_after(0).await;
+            faults(simulation, serde_json::json!({}));
+            let daemon = simulation.daemon();
+            seconds(60 * 60).await;
+            assert_eq!(simulation.ask(OUTCOMES), ["unknown"], "{ahead_s}");
+            assert_eq!(
+                simulation.ask(
+                    "SELECT count(*) || '' FROM attempt_log WHERE kind = 'send' AND verdict <> 'nothing_done'"
+                ),
+                ["1"]
+            );
+            daemon.stop().await;
+        });
+    }
+}

@@ -13,6 +13,7 @@ use campaignd::{
         chunk::Chunk,
         failures::Judged,
         inquiry::{Doubt, Findings, Purpose},
+        provider_clock::ProviderClock,
         reply::Reason,
         source::SourceRecord,
     },
@@ -145,6 +146,8 @@ impl Store for Watched {
         run_confirmations(run: &RunID) -> Option<Confirmations>;
         gateway_unhealthy(gateway: &str, at: Timestamp) -> ();
         gateway_unhealthy_at(gateway: &str) -> Option<Timestamp>;
+        gateway_clock_learnt(gateway: &str, clock: ProviderClock) -> ();
+        gateway_clock(gateway: &str) -> ProviderClock;
         past_calls(gateway: &str, campaign: Option<&CampaignID>, since: Timestamp) -> Vec<PastCall>;
         gateway(gateway: &str) -> GatewayRecord;
         gateway_stands(gateway: &str, record: &GatewayRecord) -> ();

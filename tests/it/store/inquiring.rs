@@ -7,12 +7,13 @@ use campaignd::{
         Counts, Ending, RunEvent, RunID, RunState, Settlement,
         inquiry::{Conclusion, Doubt, Findings, Purpose},
         look::Addressing,
+        provider_clock::ProviderClock,
         reply::{Reason, Receipt, Reply, Verdict},
         settlement::settle,
     },
     store::{Act, Begun, Confirmations, Drain, Inquiry, Intent, Store},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     accepted, answered, at, begin, change, end, is_refused, nothing_done, on_every_store, opened, reason,
@@ -365,6 +366,26 @@ fn those_behind_a_failed_one_in_its_own_batch_are_witnesses() {
         let found = store.inquiry_witnesses("openim", &inquiry, 9).unwrap();
         let found: Vec<_> = found.iter().map(|witness| witness.recipient.as_str()).collect();
         assert_eq!(found, ["u002", "u003"]);
+    });
+}
+
+#[test]
+fn what_is_known_of_a_providers_clock_is_kept() {
+    on_every_store(|store| {
+        assert_eq!(store.gateway_clock("netease").unwrap(), ProviderClock::default());
+        let known = [
+            ProviderClock {
+                offset: SignedDuration::from_secs(-301),
+                learnt_at: Some(at(5)),
+                ahead_until: None,
+            },
+            ProviderClock { offset: SignedDuration::ZERO, learnt_at: Some(at(9)), ahead_until: Some(at(7)) },
+        ];
+        for clock in known {
+            change(store, |store| store.gateway_clock_learnt("netease", clock)).unwrap();
+            assert_eq!(store.gateway_clock("netease").unwrap(), clock);
+        }
+        assert_eq!(store.gateway_clock("another").unwrap(), ProviderClock::default());
     });
 }
 

@@ -30,6 +30,7 @@ use crate::{
     },
     run::{
         look::Sighting,
+        provider_clock::ProviderClock,
         reply::{Answer, Reason},
     },
 };
@@ -79,6 +80,14 @@ impl Gateway for IM {
 
     fn clock_offset(&self) -> SignedDuration {
         self.caller.clock_offset()
+    }
+
+    fn provider_clock(&self) -> ProviderClock {
+        self.caller.provider_clock()
+    }
+
+    fn recall_clock(&self, known: ProviderClock) {
+        self.caller.recall_clock(known);
     }
 
     fn prepare(&self) -> Pending<'_, Result<(), Box<Answer>>> {
