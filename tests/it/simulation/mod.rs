@@ -629,9 +629,12 @@ impl Simulation {
 
     async fn until_at_rest(&self) {
         let ledger = rusqlite::Connection::open(&self.database).unwrap();
-        while !auditor::what_is_open(&ledger).is_empty() {
+        loop {
             // Not at the very instant of a slot, whose run would be made and not opened when the daemon stops.
             tokio::time::sleep(Duration::from_millis(10_037)).await;
+            if auditor::what_is_open(&ledger).is_empty() {
+                return;
+            }
         }
     }
 }
