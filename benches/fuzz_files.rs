@@ -9,7 +9,13 @@ mod dice;
 #[path = "../tests/it/fuzzing.rs"]
 mod fuzzing;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use campaignd::clock::{Clock, SystemClock};
 
@@ -21,22 +27,34 @@ fn main() {
     let (seed, seconds) = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(60));
     let clock = SystemClock::new();
     let start = clock.steady();
-    let (mut files, mut slowest, mut round) = (0, Duration::ZERO, 0);
-    while clock.steady().duration_since(start).unsigned_abs() < Duration::from_secs(seconds) {
-        match fuzzing::run(seed.wrapping_mul(1_000_003).wrapping_add(round), FILES) {
-            Ok(took) => slowest = slowest.max(took),
-            Err((bytes, why)) => {
-                let path =
-                    format!("{}/tests/fixtures/corpus/found-{seed}-{round}.yaml", env!("CARGO_MANIFEST_DIR"));
-                std::fs::write(&path, bytes).unwrap();
-                println!("{why}: kept as {path}");
-                std::process::exit(1);
+    let (round, slowest) = (AtomicU64::new(0), Mutex::new(Duration::ZERO));
+    let worker = || {
+        while clock.steady().duration_since(start).unsigned_abs() < Duration::from_secs(seconds) {
+            let round = round.fetch_add(1, Ordering::Relaxed);
+            match fuzzing::run(seed.wrapping_mul(1_000_003).wrapping_add(round), FILES) {
+                Ok(took) => {
+                    let mut slowest = slowest.lock().unwrap();
+                    *slowest = took.max(*slowest);
+                }
+                Err((bytes, why)) => {
+                    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/corpus");
+                    let path = format!("{corpus}/found-{seed}-{round}.yaml");
+                    std::fs::write(&path, bytes).unwrap();
+                    println!("{why}: kept as {path}");
+                    std::process::exit(1);
+                }
             }
         }
-        (files, round) = (files + FILES, round + 1);
-    }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(worker);
+        }
+    });
     println!(
-        "seed {seed}: {files} files in {seconds} s, the slowest in {slowest:?}, memory at most {}",
+        "seed {seed}: {} files in {seconds} s, the slowest in {:?}, memory at most {}",
+        round.into_inner() * FILES as u64,
+        slowest.into_inner().unwrap(),
         memory()
     );
 }

