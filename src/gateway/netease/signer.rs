@@ -26,7 +26,8 @@ pub struct Signature {
     pub check_sum: String,
 }
 
-/// How far the time of a signature may be from the provider's clock, before it and after (reference 5).
+/// How far the time of a signature may be from the provider's clock, before it and after, as the vendor
+/// says.
 pub const VALIDITY: SignedDuration = SignedDuration::from_mins(5);
 
 impl Signer {

@@ -429,8 +429,9 @@ mod tests {
         check(json!([with(|kept| kept["fromclienttype"] = 2.into())]), "nothing");
         check(json!([with(|kept| kept["sendtime"] = (ASKED_AT - 306_000).into())]), "nothing");
         check(json!([with(|kept| kept["sendtime"] = (ASKED_AT + 681_000).into())]), "nothing");
-        // So shortly before that it is ours, by a clock that is behind, or another; the same in later.
+        // So shortly before that it is ours, by a clock that is behind, or another.
         check(json!([with(|kept| kept["sendtime"] = (ASKED_AT - 6_000).into())]), "early");
+        // So much later that it is ours, very late, or another.
         check(json!([with(|kept| kept["sendtime"] = (ASKED_AT + 81_000).into())]), "late");
         let other_later = with(|kept| {
             kept["sendtime"] = (ASKED_AT + 81_000).into();
