@@ -110,16 +110,13 @@ fn excerpt(problem: &Problem, all: &[Problem], text: &str) -> Option<(String, Op
     Some((shown, Some(format!("{}{}", " ".repeat(indent), "^".repeat(carets)))))
 }
 
-/// What follows the keys of a line under which a secret may stand.
-fn after_secret_keys(line: &str) -> impl Iterator<Item = String> {
-    let lower = line.to_ascii_lowercase();
-    let places: Vec<usize> = ["secret", "password", "token"]
-        .iter()
-        .flat_map(|word| lower.match_indices(word).map(|(at, word)| at + word.len()))
-        .collect();
-    places.into_iter().filter_map(move |at| {
+/// What follows the keys of a line, in lower case, under which a secret may stand.
+fn after_secret_keys(lower: &str) -> impl Iterator<Item = &str> {
+    let words = ["secret", "password", "token"].into_iter();
+    let places = words.flat_map(|word| lower.match_indices(word).map(|(at, word)| at + word.len()));
+    places.filter_map(|at| {
         let rest = lower[at..].trim_start_matches(['"', '\'']).trim_start();
-        rest.strip_prefix(':').map(|value| value.trim().to_owned())
+        rest.strip_prefix(':').map(str::trim)
     })
 }
 
@@ -130,12 +127,12 @@ fn names_secret(line: &str) -> bool {
         let starts = ["{env:", "{file:", "{credential:"].iter().any(|start| value.starts_with(start));
         starts && value.contains('}')
     };
-    after_secret_keys(line).any(|value| !place(&value))
+    after_secret_keys(&line.to_ascii_lowercase()).any(|value| !place(value))
 }
 
 /// Whether a secret may go on in the line that follows.
 fn secret_goes_on(line: &str) -> bool {
-    after_secret_keys(line).any(|value| !value.ends_with('}'))
+    after_secret_keys(&line.to_ascii_lowercase()).any(|value| !value.ends_with('}'))
 }
 
 /// How many columns of a terminal a character takes: two for the wide ones of East Asia and for
