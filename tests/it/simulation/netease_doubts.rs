@@ -23,6 +23,15 @@ fn witnesses(simulation: &Simulation, from: &str) {
     );
 }
 
+/// A campaign to one person at one minute past midnight.
+fn one(simulation: &Simulation) {
+    simulation.write(
+        "one.yaml",
+        "gateway: looks\nmessage: {type: 0, body: {msg: hi}}\nrecvIDs: [u00001]\n\
+         schedules: [{at: 2026-11-11T00:01}]\n",
+    );
+}
+
 const OUTCOME_OF_ONE: &str = "SELECT outcome FROM delivery_log WHERE campaign = 'one'";
 
 #[test]
@@ -107,11 +116,7 @@ fn a_clock_that_is_behind_makes_no_message_absent() {
     for is_set_right in [false, true] {
         play(async |simulation| {
             simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
-            simulation.write(
-                "one.yaml",
-                "gateway: looks\nmessage: {type: 0, body: {msg: hi}}\nrecvIDs: [u00001]\n\
-                 schedules: [{at: 2026-11-11T00:01}]\n",
-            );
+            one(simulation);
             witnesses(simulation, "00:03");
             let behind = serde_json::json!({"clockAheadS": -200});
             faults(simulation, serde_json::json!({"dropAnswer": {"times": 1}, "netease": behind}));
@@ -190,11 +195,7 @@ fn a_clock_that_was_wrong_is_known_to_the_next_daemon() {
     for ahead_s in [301, -301, 3_600, -3_600] {
         play(async |simulation| {
             simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
-            simulation.write(
-                "one.yaml",
-                "gateway: looks\nmessage: {type: 0, body: {msg: hi}}\nrecvIDs: [u00001]\n\
-                 schedules: [{at: 2026-11-11T00:01}]\n",
-            );
+            one(simulation);
             // Whoever is written to before has the provider's clock learnt.
             witnesses(simulation, "00:00:30");
             let wrong = serde_json::json!({"clockAheadS": ahead_s});

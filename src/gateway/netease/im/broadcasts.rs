@@ -10,7 +10,10 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::look::{Place, Window, json_or_text};
+use super::{
+    look::json_or_text,
+    window::{Place, Window},
+};
 use crate::{
     campaign::Message,
     gateway::netease::codes,

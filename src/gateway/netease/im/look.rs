@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use super::{
     IM, broadcasts,
     dialect::CallKind,
     pace::{self, May, Pace},
+    window::{Place, SLACK, Window},
     wire,
 };
 use crate::{
@@ -42,16 +43,6 @@ const PAGE: usize = 100;
 const NOT_READ: &str = "notRead";
 /// What the vendor calls messages that a server sent.
 const SERVER: i64 = 32;
-/// The provider's clock may be so much behind ours as far as we know it, for the message to be ours.
-const SLACK: SignedDuration = SignedDuration::from_secs(5);
-/// It may be behind by so much, and the message may be ours: only where it differs by more does it refuse our time,
-/// so that we know.
-const BEHIND: SignedDuration = VALIDITY;
-/// A message that left may be taken so much later.
-const TAKEN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
-/// The same words that come within so much more may be ours, very late; later ones are another message.
-const LATE_WITHIN: SignedDuration = SignedDuration::from_mins(10);
-
 /// Whether what became of a call with this message can be read; why not.
 pub fn can_be_asked(message: &Message, addressing: Addressing, call: CallKind) -> Result<(), Reason> {
     let cannot = |why: &str| Err(Reason::new("cannotBeAsked", why));
@@ -255,63 +246,6 @@ fn how_far(now: Timestamp) -> u64 {
     u64::try_from(now.as_millisecond()).unwrap_or(0)
 }
 
-/// When the message may have been taken, by the provider's clock.
-pub(super) struct Window {
-    /// Since when it may have been taken after all.
-    pub early_since: Timestamp,
-    pub begin: Timestamp,
-    pub end: Timestamp,
-    /// Until when it may have been taken after all.
-    pub late_until: Timestamp,
-}
-
-impl Window {
-    fn of(sought: &Sought, offset: SignedDuration, timeout: Duration) -> Window {
-        let timeout = SignedDuration::try_from(timeout).unwrap_or(TAKEN_WITHIN);
-        let end = sought.asked_last_at + offset + timeout + TAKEN_WITHIN;
-        let asked_at = sought.asked_at + offset;
-        Window {
-            early_since: asked_at - BEHIND - SLACK,
-            begin: asked_at - SLACK,
-            end,
-            late_until: end + LATE_WITHIN,
-        }
-    }
-
-    /// How what was taken at this time lies to it; none where it is another message.
-    pub fn place(&self, time: Timestamp) -> Option<Place> {
-        let is_outside = time < self.early_since || time > self.late_until;
-        let beside = if time < self.begin { Place::Early } else { Place::Late };
-        let is_within = (self.begin..=self.end).contains(&time);
-        (!is_outside).then_some(if is_within { Place::Within } else { beside })
-    }
-}
-
-/// How a time lies to a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Early,
-    Within,
-    Late,
-}
-
-impl Place {
-    /// Why the same words beside the window are no answer.
-    pub fn doubt(self) -> Option<Reason> {
-        match self {
-            Place::Within => None,
-            Place::Early => Some(Reason::new(
-                "early",
-                "the same was said there so shortly before that it is this, by a clock that is behind, or another",
-            )),
-            Place::Late => Some(Reason::new(
-                "late",
-                "the same was said there so much later that it may be this or another",
-            )),
-        }
-    }
-}
-
 /// The messages: a list, or a list in JSON as a text.
 fn kept(told: &Value) -> Option<Vec<Kept>> {
     match told {
@@ -375,6 +309,7 @@ pub(super) fn json_or_text(text: &str) -> Value {
 mod tests {
     use std::sync::Arc;
 
+    use jiff::SignedDuration;
     use serde_json::{Map, json};
 
     use super::*;

@@ -10,6 +10,7 @@ mod look;
 mod pace;
 mod parameters;
 pub mod settings;
+mod window;
 mod wire;
 
 use std::{
