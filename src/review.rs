@@ -2,21 +2,42 @@
 //!
 //! Must never know: how anything is sent. It only reads.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get, serve::Listener};
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::sync::Semaphore;
 
 use crate::daemon::Signals;
 
 /// A loop that is asked for a round makes it; standing still for so long is no life.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Serves until the task is dropped.
-pub async fn serve<L: Listener<Addr: Debug>>(listener: L, signals: Arc<Signals>) {
+/// How long a connection lasts, whatever comes or does not: longer than the slowest answer.
+const CONNECTION_LASTS: Duration = Duration::from_secs(15);
+/// Connections at once. Whoever comes then waits in the kernel's queue.
+const CONNECTIONS: usize = 64;
+/// The most bytes of a request that are kept.
+const REQUEST_BYTES: usize = 16 * 1024;
+
+/// Serves until the task is dropped. A connection takes one request.
+pub async fn serve<L: Listener>(mut listener: L, signals: Arc<Signals>) {
     let routes =
         Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(signals);
-    if let Err(error) = axum::serve(listener, routes).await {
-        tracing::error!(%error, "the review listener has ended");
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    // Nobody closes the places.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let (io, _) = listener.accept().await;
+        let connection = http1::Builder::new()
+            .keep_alive(false)
+            .max_buf_size(REQUEST_BYTES)
+            .serve_connection(TokioIo::new(io), TowerToHyperService::new(routes.clone()));
+        tokio::spawn(async move {
+            // Who hangs up, talks nonsense or says nothing has had its connection.
+            let _ = tokio::time::timeout(CONNECTION_LASTS, connection).await;
+            drop(place);
+        });
     }
 }
 

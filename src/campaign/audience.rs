@@ -29,7 +29,7 @@ impl RecipientID {
     pub const UNLISTED: &'static str = "*";
 
     /// The recipient of a delivery to whom the provider alone knows.
-    pub fn unlisted() -> RecipientID {
+    pub const fn unlisted() -> RecipientID {
         RecipientID(SmolStr::new_static(RecipientID::UNLISTED))
     }
 

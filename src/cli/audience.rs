@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -54,6 +54,8 @@ pub struct AudienceArgs {
     format: FormatArgs,
 }
 
+/// What is said of a campaign that names nobody.
+const STAR: &str = "whom `*` reaches the provider alone knows";
 /// How many ids are judged at a time.
 const MEMBERS_A_STEP: usize = 20_000;
 /// How long lists and the provider may take.
@@ -65,6 +67,12 @@ pub async fn run(args: AudienceArgs, settings: &Settings, clock: Arc<dyn Clock>)
     let now = clock.now();
     let (source, campaign) = preview::find(&args.campaign, settings, now)?;
     let campaign = Arc::new(campaign);
+    if campaign.audience == Audience::Unlisted {
+        if args.explain.is_some() {
+            return Err(anyhow!("{STAR}: why somebody is in or out cannot be told").into());
+        }
+        output::say(format!("{STAR}: it is one delivery"));
+    }
     let mut gathering = gathering(&args, &source, Arc::clone(&campaign), settings, clock)?;
     let Gathered { members, sources, .. } = gathering.gather().await?;
     let judge = Judge {

@@ -41,6 +41,9 @@ const LIST_RETRY: Duration = Duration::from_secs(1);
 /// Who copies a file empties it first: a list that is empty, and has been for less, may be on its way.
 const EMPTY_MS: i64 = 2_000;
 
+/// Whom a delivery to `*` is recorded for.
+static STAR: [RecipientID; 1] = [RecipientID::unlisted()];
+
 /// Why an audience could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpeningFault {
@@ -152,8 +155,7 @@ fn sources<'a>(campaign: &'a Campaign, named: Option<&'a [RecipientID]>) -> Vec<
         Audience::Everyone => {
             vec![("isSendAll".to_owned(), Side::Include, From::Listed(Listed::Everyone))]
         }
-        // Nobody is named.
-        Audience::Unlisted => Vec::new(),
+        Audience::Unlisted => ids(RecipientID::UNLISTED, &STAR),
         Audience::Union(sources) => {
             sources.iter().map(|source| (source.to_string(), Side::Include, From::source(source))).collect()
         }

@@ -542,6 +542,33 @@ mod tests {
     #[allow(unused_imports, reason = "a bench has no tests")]
     use super::*;
 
+    /// More connections than are served at once say nothing; whoever asks comes after them.
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_say_nothing_have_their_time_and_no_more() {
+        let signals = Arc::new(Signals::default());
+        signals.ready.send_replace(true);
+        let (calls, called) = mpsc::channel(1);
+        tokio::spawn(review::serve(Calls(called), signals));
+        let mut silent = Vec::new();
+        let call_all = async {
+            for _ in 0..100 {
+                let (ours, theirs) = tokio::io::duplex(1 << 10);
+                calls.send(theirs).await.unwrap();
+                silent.push(ours);
+            }
+            let (mut ours, theirs) = tokio::io::duplex(1 << 10);
+            calls.send(theirs).await.unwrap();
+            ours.write_all(&request("/readyz")).await.unwrap();
+            let mut answer = String::new();
+            ours.read_to_string(&mut answer).await.map(|_| answer)
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(20), call_all).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        for mut ours in silent {
+            assert_eq!(ours.read(&mut [0; 1]).await.unwrap(), 0, "it is closed without a word");
+        }
+    }
+
     #[test]
     fn nonsense_is_refused_and_harms_nothing() {
         for (target, times) in [("answers", 300), ("cron", 2_000), ("lists", 2_000), ("listener", 200)] {

@@ -24,6 +24,23 @@ fn run_of(out: &str) -> String {
 }
 
 #[test]
+fn a_call_that_names_nobody_is_told_as_one_delivery() {
+    let desk = desk(&[(
+        "all.yaml",
+        "message: {contentType: text, content: {content: hi}}\nisSendAll: true\ndelivery: {native: true}\n\
+         schedules: [{at: 2040-01-01T00:00}]\n",
+    )]);
+    let said = desk.ends(&["audience", "all", "--list"], 0);
+    assert_eq!(
+        (said.out.as_str(), desk.ends(&["audience", "all", "--count"], 0).out.as_str()),
+        ("*\n", "1\n")
+    );
+    let why = "whom `*` reaches the provider alone knows";
+    assert!(said.err.contains(why), "{}", said.err);
+    assert!(desk.ends(&["audience", "all", "--explain", "u00001"], 1).err.contains(why));
+}
+
+#[test]
 fn an_audience_is_told_as_a_run_finds_it() {
     let desk = desk(&[("sale.yaml", SALE)]);
     desk.write("campaigns/lists/a.txt", "u00002\nu00003\nu00004\nu00005\nu00005\n");
