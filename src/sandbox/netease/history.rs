@@ -24,6 +24,8 @@ pub struct Message {
     pub received_at: i64,
     /// Whether it can be read back.
     pub history: bool,
+    /// Whether one side has no trace of it, so that it is read back only by whoever asks for such.
+    pub no_sense: bool,
     /// It was accepted and never came.
     pub lost: bool,
 }
@@ -77,12 +79,14 @@ impl Desk<'_> {
         if !(1..=100).contains(&limit) {
             return Err(Refused::new(414, "bad limit"));
         }
+        let with_no_sense = form.is_true("includeNoSenseMsg");
         let ascending = form.number("reverse", &[1, 2], Some(2))? == 1;
         let between = |message: &&Message| {
             let pair = (&*message.from, message.to.as_str());
             (pair == (from.as_str(), to.as_str()) || pair == (to.as_str(), from.as_str()))
                 && (begin..=end).contains(&message.sent_at)
                 && message.history
+                && (with_no_sense || !message.no_sense)
                 && message.fate(self.begun_at) == Fate::Stored
         };
         let mut found: Vec<&Message> = self.netease.messages.iter().filter(between).collect();
@@ -97,6 +101,15 @@ impl Desk<'_> {
         };
         let shown: Vec<Value> = found.iter().map(show).collect();
         Ok(json!({"code": 200, "size": shown.len(), "msgs": shown}))
+    }
+
+    /// Deletes a message on one side: the other still has it.
+    pub(super) fn delete_one_way(&mut self, form: &Form) -> Result<Value, Refused> {
+        form.number("type", &[13], None)?;
+        let id = form.number("deleteMsgid", &[], None)?;
+        let message = self.netease.messages.iter_mut().find(|message| message.msgid == id);
+        message.ok_or_else(|| Refused::new(404, ""))?.no_sense = true;
+        Ok(json!({"code": 200}))
     }
 
     /// The newest broadcasts before an id.

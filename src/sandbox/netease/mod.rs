@@ -364,6 +364,7 @@ impl Desk<'_> {
             SEND_BATCH => self.send_batch(&form),
             SEND_ATTACH => self.send_attach(&form),
             BROADCAST => self.broadcast(&form),
+            "/nimserver/msg/delMsgOneWay.action" => self.delete_one_way(&form),
             "/nimserver/history/querySessionMsg.action" => self.session(&form),
             "/nimserver/history/queryBroadcastMsg.action" => self.broadcasts(&form),
             "/nimserver/history/queryBroadcastMsgById.action" => self.broadcast_of(&form),

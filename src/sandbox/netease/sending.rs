@@ -26,6 +26,8 @@ pub struct Content {
     pub body: String,
     /// Whether it can be read back.
     pub history: bool,
+    /// Whether it leaves no trace with its sender or its recipient.
+    pub no_sense: bool,
     /// Whether moderation stops it.
     pub stopped: bool,
 }
@@ -69,7 +71,8 @@ impl Desk<'_> {
         self.limits(form)?;
         let (there, strangers): (Vec<String>, Vec<String>) =
             accids.into_iter().partition(|accid| self.exists(accid));
-        let content = Content { from, kind: -1, body: attach, history: false, stopped: false };
+        let content =
+            Content { from, kind: -1, body: attach, history: false, no_sense: false, stopped: false };
         self.deliver(&content, &there);
         let mut answer = json!({"code": 200});
         if !form.is_true("checkAccidAsyncEnable") {
@@ -98,7 +101,7 @@ impl Desk<'_> {
         if offline {
             shown["expireTime"] = (self.now_ms + ttl.saturating_mul(HOUR_MS)).into();
         }
-        let content = Content { from, kind: -2, body, history: false, stopped: false };
+        let content = Content { from, kind: -2, body, history: false, no_sense: false, stopped: false };
         self.deliver(&content, &["*".to_owned()]);
         let broadcasts = &mut self.netease.broadcasts;
         broadcasts.push_back(Broadcast { id, shown: shown.clone() });
@@ -156,7 +159,10 @@ impl Desk<'_> {
         let option = form.object("option")?.unwrap_or_default();
         let word = &self.faults.netease.antispam;
         let stopped = !word.is_empty() && body.contains(word.as_str());
-        Ok(Content { from, kind, body, history: option["history"] != json!(false), stopped })
+        let history = option["history"] != json!(false);
+        let sides = ["msgSenderNoSense", "msgReceiverNoSense"];
+        let no_sense = sides.iter().any(|side| form.get(side) == Some("1"));
+        Ok(Content { from, kind, body, history, no_sense, stopped })
     }
 
     /// Notes a message to each. Gives each one's id, in their order.
@@ -183,6 +189,7 @@ impl Desk<'_> {
                 request_id: Arc::clone(&request_id),
                 received_at: self.begun_at,
                 history: content.history,
+                no_sense: content.no_sense,
                 lost: every > 0 && self.netease.accepted.is_multiple_of(every),
             });
         }

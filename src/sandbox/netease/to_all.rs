@@ -58,7 +58,8 @@ impl Desk<'_> {
         let word = &self.faults.netease.antispam;
         let stopped = !word.is_empty() && content.contains(word.as_str());
         let kind = text("type").and_then(|kind| kind.parse().ok()).unwrap_or_default();
-        self.deliver(&Content { from: sender, kind, body: content, history: false, stopped }, &recipients);
+        let content = Content { from: sender, kind, body: content, history: false, no_sense: false, stopped };
+        self.deliver(&content, &recipients);
         let msgid = self.next_id();
         Ok(json!({"code": 200, "data": {"msgid": msgid, "antispam": stopped}}))
     }

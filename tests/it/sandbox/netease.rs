@@ -93,6 +93,30 @@ async fn a_broadcast_is_listed_until_it_is_deleted() {
 }
 
 #[tokio::test]
+async fn what_leaves_no_trace_on_one_side_is_read_back_by_whoever_asks_for_such() {
+    let asked = Asked::new(json!({}));
+    let send = "from=notice&ope=0&to=u00001&type=0&body=%7B%22msg%22%3A%22x%22%7D";
+    let session = "from=notice&to=u00001&begintime=0&endtime=9999999999999&limit=100";
+    let sizes = async || {
+        let with = format!("{session}&includeNoSenseMsg=true");
+        let [without, with] = [session, &with].map(|form| asked.post("history/querySessionMsg", FORM, form));
+        [without.await["size"].as_i64().unwrap(), with.await["size"].as_i64().unwrap()]
+    };
+    for side in ["msgSenderNoSense=1", "msgReceiverNoSense=1"] {
+        assert_eq!(asked.form("msg/sendMsg", &format!("{send}&{side}")).await, "200");
+    }
+    assert_eq!(sizes().await, [0, 2]);
+    let answer = asked.post("msg/sendMsg", FORM, send).await;
+    assert_eq!(sizes().await, [1, 3]);
+    // One of the two deletes it.
+    let id = &answer["data"]["msgid"];
+    let delete =
+        format!("deleteMsgid={id}&timetag={}&type=13&from=notice&to=u00001", answer["data"]["timetag"]);
+    assert_eq!(asked.form("msg/delMsgOneWay", &delete).await, "200");
+    assert_eq!(sizes().await, [0, 3]);
+}
+
+#[tokio::test]
 async fn what_is_too_long_has_the_code_that_is_wanted() {
     let long = format!("fromAccid=notice&toAccids=%5B%22u00001%22%5D&type=0&body={}", "x".repeat(5_001));
     let many = format!("fromAccid=notice&toAccids=[{}\"u00001\"]&type=0&body=x", "\"u00002\",".repeat(500));

@@ -223,3 +223,25 @@ fn a_clock_that_was_wrong_is_known_to_the_next_daemon() {
         });
     }
 }
+
+#[test]
+fn a_message_that_leaves_no_trace_with_its_sender_is_found_all_the_same() {
+    play(async |simulation| {
+        simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+        simulation.write(
+            "one.yaml",
+            "gateway: looks\nmessage: {type: 0, body: {msg: hi}, msgSenderNoSense: 1}\nrecvIDs: [u00001]\n\
+             schedules: [{at: 2026-11-11T00:01}]\n",
+        );
+        witnesses(simulation, "00:03");
+        faults(simulation, serde_json::json!({"dropAnswer": {"times": 1}}));
+        let daemon = simulation.daemon();
+        seconds(60 * 60).await;
+        assert_eq!(simulation.ask(OUTCOME_OF_ONE), ["accepted"]);
+        assert_eq!(
+            simulation.ask("SELECT count(*) || '' FROM attempt_log WHERE kind = 'send' AND run LIKE 'one@%'"),
+            ["1"]
+        );
+        daemon.stop().await;
+    });
+}

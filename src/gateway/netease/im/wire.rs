@@ -65,7 +65,8 @@ pub fn send(call: &Call, kind: CallKind) -> Request {
     Request { path, form: form.finish() }
 }
 
-/// The messages between two accounts within a time, oldest first.
+/// The messages between two accounts within a time, oldest first: those too that leave no trace with one of the two,
+/// or that one has deleted, which the provider leaves out unless it is told.
 pub fn session(from: &str, to: &str, begin: Timestamp, end: Timestamp, limit: usize) -> String {
     form_urlencoded::Serializer::new(String::new())
         .append_pair("from", from)
@@ -74,6 +75,7 @@ pub fn session(from: &str, to: &str, begin: Timestamp, end: Timestamp, limit: us
         .append_pair("endtime", &end.as_millisecond().to_string())
         .append_pair("limit", &limit.to_string())
         .append_pair("reverse", "1")
+        .append_pair("includeNoSenseMsg", "true")
         .finish()
 }
 
