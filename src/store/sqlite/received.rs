@@ -34,11 +34,17 @@ enum Whose<'a> {
     Labels(&'a str),
 }
 
-const RUNS: &str = "SELECT r.id FROM run r JOIN revision v ON v.revision = r.revision
+/// Runs that go on, and those that were over since: each kind is a range of an index, also beside years of old runs.
+pub const RUNS_OF_CAMPAIGN: &str = "SELECT r.id FROM run r
      WHERE r.trigger <> 'test' AND r.run <> ?1 AND r.started_at IS NOT NULL
-        AND (r.finished_at IS NULL OR r.finished_at > ?2) AND (?3 IS NULL OR r.campaign = ?3)
-        AND (SELECT count(*) FROM json_each(?4) w JOIN json_each(v.labels) l ON l.key = w.key AND l.value = w.value)
-            = (SELECT count(*) FROM json_each(?4))";
+        AND r.id IN (SELECT id FROM run WHERE campaign = ?3 AND finished_at IS NULL
+            UNION ALL SELECT id FROM run WHERE campaign = ?3 AND finished_at > ?2)";
+
+pub const RUNS_OF_LABELS: &str = "SELECT r.id FROM run r JOIN revision v ON v.revision = r.revision
+     WHERE r.trigger <> 'test' AND r.run <> ?1 AND r.started_at IS NOT NULL
+        AND (r.finished_at IS NULL OR r.finished_at > ?2)
+        AND (SELECT count(*) FROM json_each(?3) w JOIN json_each(v.labels) l ON l.key = w.key AND l.value = w.value)
+            = (SELECT count(*) FROM json_each(?3))";
 
 impl Rule {
     fn new(
@@ -51,12 +57,12 @@ impl Rule {
         reason: Reason,
     ) -> Stored<Rule> {
         let since_ms = now.as_millisecond() - i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
-        let (campaign, labels) = match whose {
-            Whose::Campaign(campaign) => (Some(*campaign), "{}"),
-            Whose::Labels(labels) => (None, *labels),
+        let (sql, whose) = match whose {
+            Whose::Campaign(campaign) => (RUNS_OF_CAMPAIGN, campaign),
+            Whose::Labels(labels) => (RUNS_OF_LABELS, labels),
         };
-        let mut statement = connection.prepare_cached(RUNS)?;
-        let runs = statement.query_map(params![run, since_ms, campaign, labels], |row| row.get(0))?;
+        let mut statement = connection.prepare_cached(sql)?;
+        let runs = statement.query_map(params![run, since_ms, whose], |row| row.get(0))?;
         Ok(Rule { runs: runs.collect::<Result<_, _>>()?, since_ms, enough, reason })
     }
 
@@ -167,7 +173,7 @@ pub fn of_run(
 
 /// Whether a run that counts may have written to anybody since the run was due, when its audience was
 /// judged at the earliest.
-const ACTIVE_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM run r JOIN run this ON this.id = ?1
+pub const ACTIVE_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM run r JOIN run this ON this.id = ?1
      WHERE r.id <> this.id AND r.started_at IS NOT NULL
         AND (r.finished_at IS NULL OR r.finished_at >= this.due_at))";
 
