@@ -5,10 +5,14 @@ use std::borrow::Cow;
 /// The longest one.
 const LONGEST: usize = 32;
 
+/// Whether an accid may hold this character.
+pub fn may_hold(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_@.-".contains(c)
+}
+
 /// Why a text is no accid, if it is none.
 pub fn check(text: &str) -> Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_@.-".contains(c);
-    if let Some(odd) = text.chars().find(|c| !plain(*c)) {
+    if let Some(odd) = text.chars().find(|c| !may_hold(*c)) {
         return Err(format!("an accid has letters, digits and `_ @ . -`, and no `{odd}`"));
     }
     match text.len() {

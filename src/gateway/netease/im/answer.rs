@@ -38,7 +38,7 @@ pub fn understand(raw: &RawAnswer, call: &Call, path: &str, scrub: &Scrub<'_>) -
     };
     let asked = call.to.recipients();
     if told.code != Some(200) {
-        return refused(&told, raw, asked, path);
+        return refused(&told, raw, call, path);
     }
     let verdicts = match path {
         wire::SEND => one(&told.body["data"], asked, "msgid", "timetag"),
@@ -55,20 +55,30 @@ pub fn understand(raw: &RawAnswer, call: &Call, path: &str, scrub: &Scrub<'_>) -
     codes::answer(raw, told.code, words, Reply::Answered(verdicts))
 }
 
-fn refused(told: &Told, raw: &RawAnswer, asked: &[RecipientID], path: &str) -> Answer {
-    if let ([recipient], wire::SEND) = (asked, path)
+fn refused(told: &Told, raw: &RawAnswer, call: &Call, path: &str) -> Answer {
+    if let ([recipient], wire::SEND) = (call.to.recipients(), path)
         && let Some(code) = told.code
         && codes::meaning(code, &told.text) == Meaning::Refused(Refusal::Object)
     {
         // 404 names nobody; 414 names an account, which may be the sender.
-        let words = told.text.to_lowercase();
-        if code == 404 || words.contains(accid::lower(recipient.as_str()).as_ref()) {
+        let from = call.message.0.get("from").and_then(Value::as_str).unwrap_or_default();
+        if code == 404 || is_stranger(&told.text, recipient, from) {
             let reason = Reason::new(UNREGISTERED, format!("no such account: {code} {}", told.text));
             let reply = Reply::Answered(vec![(recipient.clone(), Verdict::Refused(reason))]);
             return codes::answer(raw, told.code, Some(told.text.clone()), reply);
         }
     }
     told.refused(raw, if path == wire::SEND { BLOCK_OF_SINGLE } else { BLOCK })
+}
+
+/// Whether these words say that the recipient has no account: `u1 not register`. The name of one account may stand within
+/// that of another; and where the sender writes to itself, they are about the sender.
+pub fn is_stranger(words: &str, recipient: &RecipientID, from: &str) -> bool {
+    let words = words.to_lowercase();
+    let Some((before, _)) = words.split_once("not register") else { return false };
+    let named = before.split(|c| !accid::may_hold(c)).rfind(|word| !word.is_empty());
+    let recipient = accid::lower(recipient.as_str());
+    named == Some(recipient.as_ref()) && !from.eq_ignore_ascii_case(&recipient)
 }
 
 fn stopped() -> Verdict {

@@ -14,7 +14,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    IM, broadcasts,
+    IM,
+    answer::is_stranger,
+    broadcasts,
     dialect::CallKind,
     pace::{self, May, Pace},
     window::{Place, SLACK, Window},
@@ -233,9 +235,8 @@ fn other_clock() -> Sighting {
 /// nothing of anybody.
 fn unread(answer: Answer, sought: &Sought) -> Result<Sighting, ReadFault> {
     let ReadFault(reason) = ReadFault::of(answer.reply);
-    let words = reason.text.to_lowercase();
-    let is_stranger = words.contains("not register") && words.contains(sought.recipient.as_str());
-    if reason.code == "414" && is_stranger {
+    let from = sought.message.0.get("from").and_then(Value::as_str).unwrap_or_default();
+    if reason.code == "414" && is_stranger(&reason.text, &sought.recipient, from) {
         return Ok(Sighting::NoAnswer(Reason::new("unregistered", "there is no such account any more")));
     }
     Err(ReadFault(reason))

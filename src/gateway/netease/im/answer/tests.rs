@@ -1,19 +1,27 @@
 use std::sync::Arc;
 
+use serde_json::Map;
+
 use super::*;
 use crate::{campaign::Message, gateway::Addressees, run::reply::Cause};
 
 /// What an answer to a call for `u1` and `u2` (or one of them, or everyone) means, in words.
 #[track_caller]
 fn check(path: &str, status: u16, body: &str, expected: &str) {
-    let ids = ["u1", "u2"].map(|id| RecipientID::new(id).unwrap());
+    check_from("campaign_bot", "u1", path, status, body, expected);
+}
+
+/// The same of a call by this sender, where `u1` is called so.
+#[track_caller]
+fn check_from(from: &str, first: &str, path: &str, status: u16, body: &str, expected: &str) {
+    let ids = [first, "u2"].map(|id| RecipientID::new(id).unwrap());
     let to = match path {
         wire::SEND => Addressees::Users(ids[..1].to_vec()),
         wire::BROADCAST => Addressees::Unlisted(RecipientID::unlisted()),
         _ => Addressees::Users(ids.to_vec()),
     };
-    let call =
-        Call { operation_id: "r".into(), message: Arc::new(Message::default()), to, send_time_ms: None };
+    let message = Message(Map::from_iter([("from".to_owned(), from.into())]));
+    let call = Call { operation_id: "r".into(), message: Arc::new(message), to, send_time_ms: None };
     let raw = RawAnswer { status, body: body.as_bytes().to_vec(), ..RawAnswer::default() };
     let answer = understand(&raw, &call, path, &Scrub { secrets: &[] });
     let word = |verdict: &Verdict| match verdict {
@@ -93,6 +101,29 @@ fn other_calls_tell_it_elsewhere() {
     broadcast(r#"{"code":200,"msg":{"broadcastId":48174900000001,"createTime":17}}"#, "48174900000001@17");
     broadcast(r#"{"code":403,"desc":"func not enable"}"#, "rejected 403");
     check(wire::SEND_ATTACH, 200, r#"{"code":200,"unregister":"[\"u1\"]"}"#, "refused unregistered, -@-");
+}
+
+#[test]
+fn a_recipient_is_not_registered_where_the_words_name_nobody_else() {
+    for (recipient, words, expected) in [
+        ("u1", "u1 not register", "refused unregistered"),
+        ("U1", "u1 not register", "refused unregistered"),
+        ("u1", "accid:<U1> not register", "refused unregistered"),
+        ("u1", "u1 not registered", "refused unregistered"),
+        // The sender's, within which the recipient's stands; another's; and a word that is no account.
+        ("bot", "campaign_bot not register", "rejected 414"),
+        ("campaign", "campaign_bot not register", "rejected 414"),
+        ("u1", "u11 not register", "rejected 414"),
+        ("u1", "u1.a not register", "rejected 414"),
+        ("register", "campaign_bot not register", "rejected 414"),
+        ("ed", "campaign_bot not registered", "rejected 414"),
+        ("u1", "not register", "rejected 414"),
+        // Whoever writes to themselves is the sender too.
+        ("Campaign_Bot", "campaign_bot not register", "rejected 414"),
+    ] {
+        let body = format!(r#"{{"code":414,"desc":"{words}"}}"#);
+        check_from("campaign_bot", recipient, wire::SEND, 200, &body, expected);
+    }
 }
 
 #[test]
