@@ -186,37 +186,15 @@ fn requests(
     size: &Size,
 ) -> Result<Asked, Failure> {
     let groups = matches!(campaign.audience, Audience::Groups(_));
-    let mut cutter = Cutter::new(if groups { 1 } else { campaign.delivery.batch_size });
     let mut asked = Asked { first: Vec::new(), requests: 0, recipients: 0 };
     let mut first = Vec::new();
-    let mut keep = |chunk: Chunk, asked: &mut Asked| {
+    chunks(campaign, lists, to, gateway.dialect(), &mut |chunk| {
         asked.requests += chunk.recipients.len().div_ceil(size.most_recipients) as u64;
         asked.recipients += chunk.recipients.len() as u64;
         if first.len() < size.most_requests {
             first.push((chunk.recipients, chunk.values));
         }
-    };
-    let drawn = |share| if to.is_empty() { share } else { None };
-    let (sample, holdout) = (drawn(campaign.sample), drawn(campaign.holdout));
-    let screen = Screen { campaign: &campaign.id, sample, holdout };
-    let mut filled = campaign.template.as_ref().map(|_| Gatherer::new(&std::env::temp_dir()));
-    for member in gather(campaign, lists, to, gateway.dialect())?.members()? {
-        let member = member?;
-        if member.sources != INCLUDED || screen.judge(&member.id, false, Held::default()) != Screened::Asked {
-            continue;
-        }
-        match &mut filled {
-            Some(gatherer) => filling::add(campaign, gateway, &member, gatherer)?,
-            None => cutter.push(member.id).into_iter().for_each(|chunk| keep(chunk, &mut asked)),
-        }
-    }
-    for one in filled.map(Gatherer::texts).transpose()?.into_iter().flatten() {
-        let (chunks, _) = filling::cut(&mut cutter, std::iter::once(one))?;
-        chunks.into_iter().for_each(|chunk| keep(chunk, &mut asked));
-    }
-    if let Some(chunk) = cutter.finish() {
-        keep(chunk, &mut asked);
-    }
+    })?;
     let is_expected =
         campaign.expect.is_none_or(|expect| (expect.min..=expect.max).contains(&asked.recipients));
     if !is_expected && to.is_empty() && campaign.audience != Audience::Everyone {
@@ -247,16 +225,37 @@ fn requests(
     Ok(asked)
 }
 
-/// How many the audience has now, exclusions, sample and holdout applied.
-pub fn count(campaign: &Campaign, lists: Lists<'_>, dialect: &dyn Dialect) -> Result<u64, Failure> {
-    let screen = Screen { campaign: &campaign.id, sample: campaign.sample, holdout: campaign.holdout };
-    let mut count = 0;
-    for member in gather(campaign, lists, &[], dialect)?.members()? {
+/// Hands over the audience as a run would cut it now: exclusions, sample and holdout applied, and who gets another
+/// message in another chunk.
+pub fn chunks(
+    campaign: &Campaign,
+    lists: Lists<'_>,
+    to: &[RecipientID],
+    dialect: &dyn Dialect,
+    take: &mut dyn FnMut(Chunk),
+) -> Result<(), Failure> {
+    let groups = matches!(campaign.audience, Audience::Groups(_));
+    let mut cutter = Cutter::new(if groups { 1 } else { campaign.delivery.batch_size });
+    let drawn = |share| if to.is_empty() { share } else { None };
+    let (sample, holdout) = (drawn(campaign.sample), drawn(campaign.holdout));
+    let screen = Screen { campaign: &campaign.id, sample, holdout };
+    let mut filled = campaign.template.as_ref().map(|_| Gatherer::new(&std::env::temp_dir()));
+    for member in gather(campaign, lists, to, dialect)?.members()? {
         let member = member?;
-        let is_asked = screen.judge(&member.id, false, Held::default()) == Screened::Asked;
-        count += u64::from(member.sources == INCLUDED && is_asked);
+        if member.sources != INCLUDED || screen.judge(&member.id, false, Held::default()) != Screened::Asked {
+            continue;
+        }
+        match &mut filled {
+            Some(gatherer) => filling::add(campaign, dialect, &member, gatherer)?,
+            None => cutter.push(member.id).into_iter().for_each(&mut *take),
+        }
     }
-    Ok(count)
+    for one in filled.map(Gatherer::texts).transpose()?.into_iter().flatten() {
+        let (full, _) = filling::cut(&mut cutter, std::iter::once(one))?;
+        full.into_iter().for_each(&mut *take);
+    }
+    cutter.finish().into_iter().for_each(take);
+    Ok(())
 }
 
 /// The audience, its lists read.

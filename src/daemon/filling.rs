@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     audience::{Gatherer, Member, SourceSet},
-    campaign::{Campaign, RecipientID, source::Values},
+    campaign::{Campaign, Dialect, RecipientID, source::Values},
     gateway::Gateway,
     run::chunk::{Chunk, Cutter},
 };
@@ -29,7 +29,7 @@ pub(super) async fn fill(
     let (campaign, gateway) = (Arc::clone(&assignment.campaign), Arc::clone(gateway));
     let work = move || {
         for member in members {
-            add(&campaign, gateway.as_ref(), &member, &mut into)?;
+            add(&campaign, gateway.dialect(), &member, &mut into)?;
         }
         Ok(into)
     };
@@ -39,12 +39,12 @@ pub(super) async fn fill(
 /// Adds one member under its message.
 pub fn add(
     campaign: &Campaign,
-    gateway: &dyn Gateway,
+    dialect: &dyn Dialect,
     member: &Member,
     into: &mut Gatherer,
 ) -> Result<(), OpeningFault> {
     let message = campaign
-        .message_for(&member.values, gateway.dialect())
+        .message_for(&member.values, dialect)
         .map_err(|what| OpeningFault::Message { recipient: member.id.to_string(), what })?;
     // What was parsed can be written.
     let bytes = serde_json::to_vec(&message.0).map_err(io::Error::other)?;

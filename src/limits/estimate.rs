@@ -5,7 +5,39 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Allowance, Limits, SlidingLog};
 
 /// So many calls are played; the time of more is taken to grow in proportion.
-const CALLS_PLAYED: u64 = 20_000;
+const CALLS_PLAYED: usize = 20_000;
+
+/// The calls of a run.
+#[derive(Debug)]
+pub struct Calls {
+    /// The most recipients that the limits allow to one.
+    widest: u64,
+    recipients: u64,
+    count: u64,
+    /// The recipients of each of the first, as many as are played.
+    first: Vec<u64>,
+}
+
+impl Calls {
+    /// None yet, under all of these limits.
+    pub fn under(limits: &[&Limits]) -> Calls {
+        let widest = limits.iter().map(|limits| SlidingLog::new(limits).most_recipients_a_call()).min();
+        Calls { widest: widest.unwrap_or(u64::MAX).max(1), recipients: 0, count: 0, first: Vec::new() }
+    }
+
+    /// So many recipients more, who may share a call as far as the limits allow it.
+    pub fn add(&mut self, mut recipients: u64) {
+        while recipients > 0 {
+            let size = recipients.min(self.widest);
+            if self.first.len() < CALLS_PLAYED {
+                self.first.push(size);
+            }
+            self.count += 1;
+            self.recipients += size;
+            recipients -= size;
+        }
+    }
+}
 
 /// What a run costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,18 +48,12 @@ pub struct Cost {
     pub sending: SignedDuration,
 }
 
-/// What it costs to send to so many recipients in calls of at most `batch_size` under all of these limits,
-/// of which nothing is used up before.
-pub fn cost(limits: &[&Limits], batch_size: u64, recipients: u64) -> Cost {
+/// What these calls cost under all of these limits, of which nothing is used up before.
+pub fn cost(limits: &[&Limits], calls: &Calls) -> Cost {
     let mut logs: Vec<SlidingLog> = limits.iter().map(|limits| SlidingLog::new(limits)).collect();
-    let widest = logs.iter().map(SlidingLog::most_recipients_a_call).min().unwrap_or(u64::MAX);
-    let batch_size = batch_size.min(widest).max(1);
-    let calls = recipients.div_ceil(batch_size);
     let start = Timestamp::UNIX_EPOCH;
     let mut now = start;
-    let played = calls.min(CALLS_PLAYED);
-    for call in 0..played {
-        let size = batch_size.min(recipients - call * batch_size);
+    for size in calls.first.iter().copied() {
         for log in &mut logs {
             // Another window may want it to wait longer; the one that was asked before is free then as well.
             while let Allowance::At(at) = log.allowance(now, size) {
@@ -39,11 +65,11 @@ pub fn cost(limits: &[&Limits], batch_size: u64, recipients: u64) -> Cost {
         }
     }
     let sent = now.duration_since(start);
-    let sending = match played {
+    let sending = match calls.first.len() as i128 {
         0 => SignedDuration::ZERO,
-        _ => SignedDuration::from_millis_i128(sent.as_millis() * i128::from(calls) / i128::from(played)),
+        played => SignedDuration::from_millis_i128(sent.as_millis() * i128::from(calls.count) / played),
     };
-    Cost { recipients, calls, sending }
+    Cost { recipients: calls.recipients, calls: calls.count, sending }
 }
 
 #[cfg(test)]
@@ -53,7 +79,7 @@ mod tests {
     #[track_caller]
     fn check(
         limits: &[&str],
-        batch_size: u64,
+        batch_size: usize,
         recipients: u64,
         calls: u64,
         seconds: std::ops::RangeInclusive<i64>,
@@ -65,7 +91,12 @@ mod tests {
                 Limits { recipients: rates, ..Limits::default() }
             })
             .collect();
-        let cost = cost(&limits.iter().collect::<Vec<_>>(), batch_size, recipients);
+        let limits: Vec<&Limits> = limits.iter().collect();
+        let mut sent = Calls::under(&limits);
+        (0..recipients)
+            .step_by(batch_size)
+            .for_each(|from| sent.add((recipients - from).min(batch_size as u64)));
+        let cost = cost(&limits, &sent);
         assert_eq!((cost.recipients, cost.calls), (recipients, calls));
         assert!(seconds.contains(&cost.sending.as_secs()), "{cost:?}");
     }

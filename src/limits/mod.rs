@@ -9,7 +9,7 @@ pub mod pace;
 pub mod rate;
 pub mod window;
 
-pub use estimate::{Cost, cost};
+pub use estimate::{Calls, Cost, cost};
 pub use pace::Pace;
 pub use rate::{Rate, RateError, Unit};
 pub use window::{Allowance, SlidingLog, WindowUse};

@@ -201,6 +201,36 @@ fn a_check_warns_of_a_run_that_is_not_over_in_time() {
 }
 
 #[test]
+fn who_gets_another_message_costs_another_call() {
+    let greeting = |template: &str| {
+        let campaign = daily(&format!("{AT_NINE}\ndelivery: {{limits: {{calls: 1/h}}}}\nfinishWithin: 90m"));
+        let audience = "recipients: [{file: people.csv, column: userID}]";
+        campaign
+            .replace("content: hi", &format!("content: '{template}'"))
+            .replace("recvIDs: [u00001, u00002, u00003]", audience)
+    };
+    let settings = SETTINGS.replace("recipients: 2/s", "recipients: 1000/s");
+    let desk = Desk::new(&settings, &[("a.yaml", &greeting("hi {{name}}")), ("b.yaml", &greeting("hi"))]);
+    desk.write("campaigns/people.csv", "userID,name\nu00001,Li\nu00002,Han\nu00003,Li\nu00004,Wei\n");
+    let plan = desk.json(&["plan", "--now", "2026-11-11T00:00:00Z", "--for", "1d", "--audience"]);
+    let told = plan["occurrences"].as_array().unwrap().iter();
+    let told =
+        told.map(|row| format!("{} {} {} {}", row["campaign"], row["recipients"], row["calls"], row["note"]));
+    let expected = ["\"a\" 4 3 \"beyond finishWithin\"", "\"b\" 4 1 null"];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    let problems = desk.json(&["check"]);
+    let told = problems.as_array().unwrap().iter();
+    let told: Vec<String> = told.map(|one| format!("{} {}", one["code"], one["message"])).collect();
+    let expected = "\"C026\" \"4 recipients in 3 calls take 2h";
+    assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+    // Who cannot be filled in is nobody's cost: the run would not start.
+    desk.write("campaigns/people.csv", "userID,name\nu00001,Li\nu00002,\n");
+    let said = desk.ends(&["plan", "--now", "2026-11-11T00:00:00Z", "--for", "1d", "--audience"], 0);
+    let expected = "a: its audience cannot be counted: the message for u00002: there is no value for name";
+    assert!(said.err.contains(expected), "{}", said.err);
+}
+
+#[test]
 fn an_expression_is_told_in_words_with_its_next_instants() {
     let desk = Desk::new(SETTINGS, &[]);
     let now = ["--now", "2026-11-13T00:00:00Z"];

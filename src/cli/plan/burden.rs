@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::{
     campaign::{Audience, Campaign, Overlap, Source as Part},
     cli::{Failure, files::Source, output, preview},
-    limits::{Cost, Limits, Unit, cost},
+    limits::{Calls, Cost, Unit, cost},
     plan::{Expected, finish_at, forecast},
+    run::chunk::Chunk,
     settings::Settings,
     store::sqlite::review::Cell,
 };
@@ -160,13 +161,20 @@ impl Load<'_, '_> {
 
 /// What a run costs under the limits; None where only the provider knows the audience, or it cannot be counted.
 fn run_cost(campaign: &Campaign, source: &Source, settings: &Settings) -> Result<Option<Cost>, Failure> {
-    let Some(size) = size(campaign, source, settings)? else { return Ok(None) };
-    let none = Limits::default();
-    let gateway = settings.gateways.get(&campaign.gateway);
-    let of_gateway = gateway.map_or(&none, |gateway| &gateway.figures().limits);
-    let groups = matches!(campaign.audience, Audience::Groups(_));
-    let batch_size = if groups { 1 } else { u64::from(campaign.delivery.batch_size) };
-    Ok(Some(cost(&[of_gateway, &campaign.delivery.limits], batch_size, size)))
+    let only_provider_knows = match &campaign.audience {
+        Audience::Everyone | Audience::Unlisted => true,
+        Audience::Union(parts) => parts.iter().any(|part| matches!(part, Part::MembersOf(_))),
+        Audience::Named(_) | Audience::Groups(_) => false,
+    };
+    let Some(gateway) = settings.gateways.get(&campaign.gateway).filter(|_| !only_provider_knows) else {
+        return Ok(None);
+    };
+    let limits = [&gateway.figures().limits, &campaign.delivery.limits];
+    let mut calls = Calls::under(&limits);
+    let lists = |list: &str| source.list_path(settings, list);
+    let mut take = |chunk: Chunk| calls.add(chunk.recipients.len() as u64);
+    preview::chunks(campaign, &lists, &[], gateway.dialect().as_ref(), &mut take)?;
+    Ok(Some(cost(&limits, &calls)))
 }
 
 /// What the next run costs, and by when it has to be over, where it cannot be. None also where its duration
@@ -210,19 +218,4 @@ fn unknown_size(campaign: &Campaign) -> String {
         }
         Audience::Named(_) | Audience::Groups(_) => "it cannot be counted".to_owned(),
     }
-}
-
-/// How many the audience has now, exclusions applied; None where only the provider knows.
-fn size(campaign: &Campaign, source: &Source, settings: &Settings) -> Result<Option<u64>, Failure> {
-    let only_provider_knows = match &campaign.audience {
-        Audience::Everyone | Audience::Unlisted => true,
-        Audience::Union(parts) => parts.iter().any(|part| matches!(part, Part::MembersOf(_))),
-        Audience::Named(_) | Audience::Groups(_) => false,
-    };
-    if only_provider_knows {
-        return Ok(None);
-    }
-    let Some(gateway) = settings.gateways.get(&campaign.gateway) else { return Ok(None) };
-    let dialect = gateway.dialect();
-    Ok(Some(preview::count(campaign, &|list| source.list_path(settings, list), dialect.as_ref())?))
 }
