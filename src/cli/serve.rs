@@ -97,7 +97,10 @@ pub async fn run(args: &ServeArgs, loaded: Loaded) -> Ended {
     // Beside the timers that wake it, so that an idle daemon wakes one thread and not two.
     let serving = tokio::spawn(daemon::serve(parts)).await.context("the daemon has failed")?;
     // What went wrong with the ledger says how the program ends.
-    serving.map_err(|ServeError::Ledger(error)| error)?;
+    serving.map_err(|error| match error {
+        ServeError::Ledger(error) => anyhow::Error::from(error),
+        failed @ ServeError::Part(_) => failed.into(),
+    })?;
     watching.abort();
     ledger.close().await;
     if let Some(review) = review {

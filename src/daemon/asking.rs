@@ -52,7 +52,7 @@ impl Lane {
         self.note_clock().await?;
         let sender = self.gateway.stamps_send_time(message);
         let now = self.parts.clock.now();
-        let provider_now = now + self.gateway.clock_offset();
+        let provider_now = self.gateway.provider_time(now);
         let (run, batch, recipient) = (inquiry.run.clone(), inquiry.batch, probe.clone());
         let begun = self
             .parts
@@ -97,7 +97,7 @@ impl Lane {
     /// when everyone is explained, or when the sender may not send: then its run alone pauses.
     pub(super) async fn explain(&self, assignment: &Assignment, batch: u64, settlement: &Settlement) {
         let record = Record::new(&self.parts.ledger, &self.parts.clock, &assignment.run, batch);
-        let found = self.gateway.explain(&settlement.unexplained, &record).await;
+        let found = self.gateway.explain(&assignment.message, &settlement.unexplained, &record).await;
         // A fault has been recorded, and explains nobody.
         let explained = found.unwrap_or_default();
         let everyone = explained.len() >= settlement.unexplained.len();

@@ -14,8 +14,9 @@ use super::{
     claim::{advance_generation, keep_ahead_of_copies},
     crowd::Crowd,
     handover::{await_end, by_steady_clock, give_turns, open_and_hand_over, open_crowd},
-    inquirer::{Inquirer, doubts},
+    inquirer::Inquirer,
     intake::Intake,
+    interrupted::doubts,
     lane::{Lane, RunOver, wants_turns},
     reading::read_revision,
     scanning::Scanning,
@@ -82,6 +83,14 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
             () = parts.signals.round.notified() => {}
             () = parts.signals.rescan.notified() => conductor.scanning.rescan(&parts),
             scanned = conductor.scanning.scanned(&parts) => conductor.obey_scan(scanned).await,
+            Some(ended_early) = workers.join_next() => {
+                // Whoever watched would take a daemon for well that sends nothing any more.
+                let why = ended_early.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
+                tracing::error!("a part of the daemon has failed, stopping: {why}");
+                ended = Err(ServeError::Part(why));
+                parts.signals.stop();
+                break;
+            }
             Some(over) = runs_over.recv() => {
                 conductor.catalogue.run_over(&over.campaign, &over.run, parts.clock.now());
             }

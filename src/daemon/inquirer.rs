@@ -16,21 +16,21 @@ use tokio::sync::Notify;
 
 use super::{
     LEDGER_RETRY, Parts,
-    assignment::Assignment,
     lane::Lane,
     reading::read_revision,
     record::{NOT_RECORDED, Record},
+    steps::ClockSteps,
 };
 use crate::{
     campaign::{Campaign, Message, RecipientID, source::Values},
     gateway::{Gateway, Look, ReadFault, THROTTLED},
     run::{
         RunID,
-        inquiry::{Circumstances, Doubt, Findings, Purpose, Witnesses},
+        inquiry::{Circumstances, Findings, Purpose, Witnesses},
         look::{Addressing, Evidence, Sighting, Sought},
         reply::Reason,
     },
-    store::{Inquiry, RunRecord, Stored, Witness},
+    store::{Inquiry, Stored, Witness},
 };
 
 /// Recipients a look: what a provider is asked about in one request.
@@ -64,6 +64,14 @@ fn place(inquiry: &Inquiry, recipient: &RecipientID) -> (i64, RecipientID) {
     (inquiry.attempt, recipient.clone())
 }
 
+/// What an inquirer remembers between its looks.
+struct Memory {
+    places: Places,
+    steps: ClockSteps,
+    /// What the ledger is to be told of the clock before anything else: whether quiet counts anew.
+    clock_set: Option<bool>,
+}
+
 /// The campaigns of the runs that are looked up in one round; none for one that cannot be read any more.
 type Campaigns = HashMap<RunID, Option<Arc<Campaign>>>;
 
@@ -91,14 +99,16 @@ impl Inquirer {
 
     /// Looks messages up until the lane stops. May be dropped at any await.
     pub async fn work(&self) {
-        let mut places = Places::new();
+        let clock = self.parts.clock.as_ref();
+        let steps = ClockSteps::new(clock.now(), clock.steady());
+        let mut memory = Memory { places: Places::new(), steps, clock_set: Some(false) };
         while !self.lane.is_stopping() {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // Listens before it looks, so that no change falls between.
             changed.as_mut().enable();
             let round = tokio::select! {
-                round = self.round(&mut places) => round,
+                round = self.round(&mut memory) => round,
                 // A look may take its time, and nothing depends on its end.
                 () = self.lane.stopped() => return,
             };
@@ -117,8 +127,23 @@ impl Inquirer {
         }
     }
 
+    /// Tells the ledger when the clock was set, before anything is concluded from how long something lasts. Gives
+    /// whether it was since the last time.
+    async fn mind_clock(&self, memory: &mut Memory) -> Stored<bool> {
+        let (now, steady) = (self.parts.clock.now(), self.parts.clock.steady());
+        if memory.steps.look(now, steady).is_some() {
+            memory.clock_set = Some(true);
+        }
+        let Some(quiet_anew) = memory.clock_set else { return Ok(false) };
+        let name = self.name.clone();
+        self.parts.ledger.call(move |store| store.inquiries_clock_set(&name, now, quiet_anew)).await?;
+        memory.clock_set = None;
+        Ok(true)
+    }
+
     /// Makes the looks that are due. Gives how long there is nothing to do.
-    async fn round(&self, places: &mut Places) -> Stored<Duration> {
+    async fn round(&self, memory: &mut Memory) -> Stored<Duration> {
+        self.mind_clock(memory).await?;
         let (name, now) = (self.name.clone(), self.parts.clock.now());
         let (due, next_at) = self
             .parts
@@ -131,8 +156,8 @@ impl Inquirer {
             let left = next_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
             return Ok(left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP));
         }
-        if places.len() > MOST_PLACES {
-            places.clear();
+        if memory.places.len() > MOST_PLACES {
+            memory.places.clear();
         }
         let mut campaigns = Campaigns::new();
         let mut seen = Seen::new();
@@ -153,30 +178,30 @@ impl Inquirer {
             }
         }
         for group in groups {
-            if self.lane.is_stopping() {
+            if self.lane.is_stopping() || !self.look_up(group, memory, &mut campaigns, &mut seen).await? {
                 break;
             }
-            self.look_up(group, places, &mut campaigns, &mut seen).await?;
         }
         Ok(Duration::ZERO)
     }
 
-    /// Looks up what the inquiries of a group seek, and records what follows.
+    /// Looks up what the inquiries of a group seek, and records what follows. False: the clock was set meanwhile, and
+    /// what was read of the ledger in this round holds no more.
     async fn look_up(
         &self,
         group: Vec<Inquiry>,
-        places: &mut Places,
+        memory: &mut Memory,
         campaigns: &mut Campaigns,
         seen: &mut Seen,
-    ) -> Stored<()> {
-        let Some(first) = group.first() else { return Ok(()) };
+    ) -> Stored<bool> {
+        let Some(first) = group.first() else { return Ok(true) };
         let (run, addressing) = (first.run.clone(), first.addressing);
         let Some(campaign) = self.campaign(&run, campaigns).await? else {
             let reason = "its revision does not fit the settings any more, so it cannot be looked up";
-            return self.hold(group, Reason::new("cannotBeAsked", reason)).await;
+            return self.hold(group, Reason::new("cannotBeAsked", reason)).await.map(|()| true);
         };
         if let Err(reason) = self.gateway.can_be_asked(&campaign.message, addressing) {
-            return self.hold(group, reason).await;
+            return self.hold(group, reason).await.map(|()| true);
         }
         // The later messages first: else a message could become visible together with them, behind a look
         // that has missed it.
@@ -198,7 +223,7 @@ impl Inquirer {
                 operation_id: inquiry.operation_id.clone(),
                 asked_at: inquiry.asked_at,
                 asked_last_at: inquiry.asked_last_at,
-                seen_until: places.get(&place(inquiry, recipient)).copied(),
+                seen_until: memory.places.get(&place(inquiry, recipient)).copied(),
             }));
         }
         let record = Record::new(&self.parts.ledger, &self.parts.clock, &run, first.batch);
@@ -216,6 +241,10 @@ impl Inquirer {
                 vec![Sighting::NoAnswer(fault.0); look.sought.len()].into_iter()
             }
         };
+        if self.mind_clock(memory).await? {
+            return Ok(false);
+        }
+        let places = &mut memory.places;
         // What went wrong with this look itself counts as well.
         let unhealthy_at = self.circumstances().await?.unhealthy_at;
         for (inquiry, witnesses) in group.into_iter().zip(witnesses) {
@@ -243,7 +272,7 @@ impl Inquirer {
             }
             self.settle(inquiry, findings, record.latest(), campaign.delivery.most_attempts()).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What bears on every inquiry of this gateway, now; of witnesses nothing yet.
@@ -276,11 +305,11 @@ impl Inquirer {
         if let Some(known) = seen.get(&key) {
             return Ok(*known);
         }
-        let (name, wanted) = (self.name.clone(), inquiry.clone());
+        let (name, wanted, now) = (self.name.clone(), inquiry.clone(), self.parts.clock.now());
         let later = self
             .parts
             .ledger
-            .call(move |store| store.inquiry_witnesses(&name, &wanted, WITNESSES_A_LOOK))
+            .call(move |store| store.inquiry_witnesses(&name, &wanted, WITNESSES_A_LOOK, now))
             .await?;
         let result = if later.is_empty() {
             // Nothing else shows how far the provider has come: from the next look on this does.
@@ -411,17 +440,4 @@ impl Inquirer {
         self.lane.look_again();
         Ok(())
     }
-}
-
-/// What each run that is not over does about those who were asked by a daemon that is gone.
-pub async fn doubts(parts: &Parts) -> Stored<HashMap<RunID, Doubt>> {
-    let open = parts.ledger.call(|store| store.runs_open()).await?;
-    let doubt = |record: RunRecord| {
-        let campaign = read_revision(parts, &record.path, &record.yaml, record.campaign.as_str())?;
-        let post = parts.gateways.0.get(&campaign.gateway)?;
-        let assignment = Assignment::new(record, campaign);
-        let (doubt, _) = assignment.doubt(post.gateway.as_ref(), assignment.addressing());
-        Some((assignment.run, doubt))
-    };
-    Ok(open.into_iter().filter(|record| record.counts.in_flight > 0).filter_map(doubt).collect())
 }

@@ -327,7 +327,7 @@ impl Lane {
             most_recipients: turn.most_recipients,
             caps: assignment.caps(),
             addressing: assignment.addressing(),
-            stamp: sender.map(|sender| (sender, now + self.gateway.clock_offset())),
+            stamp: sender.map(|sender| (sender, self.gateway.provider_time(now))),
         }
     }
 

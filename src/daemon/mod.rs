@@ -28,6 +28,7 @@ mod health;
 pub mod housekeeping;
 mod inquirer;
 mod intake;
+mod interrupted;
 mod judging;
 mod lane;
 mod late;
@@ -184,6 +185,9 @@ impl Signals {
 pub enum ServeError {
     #[error("the ledger cannot be used: {0}")]
     Ledger(#[from] StoreError),
+    /// A fault of ours: the daemon is of no use without it.
+    #[error("a part of the daemon has failed: {0}")]
+    Part(String),
 }
 
 /// Serves until it is told to stop and what was in flight has been answered.

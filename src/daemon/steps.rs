@@ -19,7 +19,7 @@ impl ClockSteps {
     }
 
     /// By how much the clock was set since the last look, if it was: ahead, or back when negative.
-    fn look(&mut self, now: Timestamp, steady: Timestamp) -> Option<SignedDuration> {
+    pub fn look(&mut self, now: Timestamp, steady: Timestamp) -> Option<SignedDuration> {
         let ahead = now.duration_since(steady);
         let step = ahead - self.ahead;
         self.ahead = ahead;

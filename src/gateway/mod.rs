@@ -17,7 +17,7 @@ pub mod transport;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 pub use crate::run::look::Addressing;
 use crate::{
@@ -207,6 +207,11 @@ pub trait Gateway: Send + Sync {
     /// The provider's clock minus ours, as far as known.
     fn clock_offset(&self) -> SignedDuration;
 
+    /// What the provider's clock shows at `now`, as far as known.
+    fn provider_time(&self, now: Timestamp) -> Timestamp {
+        now.checked_add(self.clock_offset()).unwrap_or(now)
+    }
+
     /// What has come to be known of the provider's clock. The ledger keeps it for the next daemon.
     fn provider_clock(&self) -> ProviderClock {
         ProviderClock::default()
@@ -232,10 +237,11 @@ pub trait Gateway: Send + Sync {
         self.send(call)
     }
 
-    /// Reads, without sending, why the provider fails these recipients: those it can explain, with
+    /// Reads, without sending, why the provider fails these recipients of a message: those it can explain, with
     /// the reason. For recipients of an answer that gave none.
     fn explain<'a>(
         &'a self,
+        message: &'a Message,
         recipients: &'a [RecipientID],
         journal: &'a dyn Journal,
     ) -> Pending<'a, Result<Vec<(RecipientID, Reason)>, ReadFault>>;

@@ -320,7 +320,13 @@ pub trait Store: Send {
     fn inquiry_next_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>>;
     /// Messages that the gateway's provider has accepted later than those that are sought, each to
     /// another recipient, the earliest first.
-    fn inquiry_witnesses(&mut self, gateway: &str, inquiry: &Inquiry, most: usize) -> Stored<Vec<Witness>>;
+    fn inquiry_witnesses(
+        &mut self,
+        gateway: &str,
+        inquiry: &Inquiry,
+        most: usize,
+        now: Timestamp,
+    ) -> Stored<Vec<Witness>>;
     /// Records what a look has found. Whoever is proven not to have been accepted is pending again, while
     /// the run goes on and it has been tried less often than `most_attempts`; else failed.
     fn inquiry_settle(
@@ -348,6 +354,9 @@ pub trait Store: Send {
     fn run_inquire(&mut self, run: &RunID, purpose: Purpose, act: &Act) -> Stored<u64>;
     /// What confirming a run has brought so far; None when nothing of it is confirmed.
     fn run_confirmations(&mut self, run: &RunID) -> Stored<Option<Confirmations>>;
+    /// The clock was set (`quiet_anew`), or may have been before this daemon: no inquiry of the gateway waits for an
+    /// instant of the clock as it was, and none takes its step for time that has passed.
+    fn inquiries_clock_set(&mut self, gateway: &str, now: Timestamp, quiet_anew: bool) -> Stored<()>;
     /// A gateway has been seen not to work.
     fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()>;
     fn gateway_unhealthy_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>>;

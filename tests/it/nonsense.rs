@@ -283,7 +283,7 @@ async fn converse(
     {
         return Err(format!("{name}: {} sightings of {}", sightings.len(), look.sought.len()));
     }
-    if let Ok(explained) = gateway.explain(&asked, &Unwritten).await
+    if let Ok(explained) = gateway.explain(&message, &asked, &Unwritten).await
         && let Some((stranger, _)) = explained.iter().find(|(id, _)| !asked.contains(id))
     {
         return Err(format!("{name} explains {stranger:?}, who was not asked"));

@@ -193,10 +193,14 @@ impl Caller {
     }
 
     /// Whether the time that the provider gave to what it took of this request is certain, and of no other: not
-    /// when its clock was learnt after the request left, nor when it had been ahead before.
+    /// when its clock was learnt after the request left, nor when it had been ahead before, nor when ours was.
     pub fn knew_clock_at(&self, asked_at: Timestamp) -> bool {
         let asked_ms = asked_at.as_millisecond();
         let their_ms = asked_ms.saturating_add(self.offset_ms.load(Ordering::Relaxed));
+        // What left at a time that is yet to come left before our clock was set back, and stays uncertain.
+        if asked_at.duration_since(self.clock.now()) > OFFSET_CHANGE {
+            self.ahead_until_ms.fetch_max(their_ms, Ordering::Relaxed);
+        }
         self.offset_since_ms.load(Ordering::Relaxed) <= asked_ms
             && self.ahead_until_ms.load(Ordering::Relaxed) < their_ms
     }

@@ -58,6 +58,12 @@ fn kind(message: &Message, addressing: Addressing) -> Kind {
     }
 }
 
+/// Whether it is a notification, of whose recipients the server asks nothing: neither that they are registered nor
+/// that they want it.
+pub fn is_notification(message: &Message) -> bool {
+    kind(message, Addressing::Users) == Kind::Notification
+}
+
 /// Why a message could not be recognised, if so.
 pub fn unrecognisable(message: &Message) -> Option<Reason> {
     if message.0.get("isOnlineOnly").and_then(Value::as_bool) == Some(true) {

@@ -37,8 +37,12 @@ impl ServerClock {
     }
 
     /// Takes in that the server told `server_ms` (Unix milliseconds) when it was asked at `before` and
-    /// had answered by now.
+    /// had answered by now. A time that is none, as one in microseconds, says nothing.
     pub fn learn(&self, server_ms: i64, before: Timestamp, clock: &dyn Clock) {
+        // Else every send time would be one that no message can have.
+        if Timestamp::from_millisecond(server_ms).is_err() {
+            return;
+        }
         let now = clock.now();
         let middle = (before.as_millisecond() + now.as_millisecond()) / 2;
         self.offset_ms.store(server_ms.saturating_sub(middle), Ordering::Relaxed);

@@ -7,11 +7,29 @@ use super::*;
 use crate::gateway::transport::TOO_LONG;
 
 /// A server that gives a new token each time and takes some of them.
-#[derive(Default)]
 struct Server {
     /// The paths asked, in order.
     asked: Mutex<Vec<String>>,
     refuses_tokens: bool,
+    time_ms: i64,
+}
+
+struct Unwritten;
+
+impl Journal for Unwritten {
+    fn begin(&self, _: usize) -> Pending<'_, Result<String, ReadFault>> {
+        Box::pin(async { Ok("a-look".to_owned()) })
+    }
+
+    fn end<'a>(&'a self, _: &'a str, _: ReadEnd) -> Pending<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server { asked: Mutex::default(), refuses_tokens: false, time_ms: 90_000 }
+    }
 }
 
 impl Transport for Server {
@@ -22,7 +40,7 @@ impl Transport for Server {
         let body = match path {
             wire::ADMIN_TOKEN => json!({"errCode": 0, "data": {"token": "t", "expireTimeSeconds": 1_000}}),
             _ if self.refuses_tokens => json!({"errCode": 1505, "errMsg": "signature is invalid"}),
-            wire::SERVER_TIME => json!({"errCode": 0, "data": {"serverTime": 90_000}}),
+            wire::SERVER_TIME => json!({"errCode": 0, "data": {"serverTime": self.time_ms}}),
             _ => json!({"errCode": 0, "data": {"results": [{"serverMsgID": "s", "recvID": "u1"}]}}),
         };
         Box::pin(async move {
@@ -100,6 +118,28 @@ async fn many_calls_share_one_token_until_shortly_before_it_expires() {
         assert_eq!(server.times_asked(wire::ADMIN_TOKEN), fetched, "at {now} s");
     }
     assert_eq!(gateway.clock_offset(), SignedDuration::from_secs(90), "learnt at 0 s");
+}
+
+/// Whoever refuses messages, or is not registered, gets a notification all the same: that is not why it failed.
+#[tokio::test]
+async fn nobody_who_failed_to_get_a_notification_is_explained_by_their_account() {
+    let message = |content_type, session_type| {
+        let message = json!({"sendID": "notice", "contentType": content_type, "sessionType": session_type});
+        Message(message.as_object().cloned().unwrap())
+    };
+    for (message, asked) in [(message(101, 1), true), (message(1400, 4), false)] {
+        let (server, _, gateway) = gateway(Server::default());
+        let _ = gateway.explain(&message, &[RecipientID::new("u1").unwrap()], &Unwritten).await;
+        assert_eq!(server.times_asked(wire::ACCOUNT_CHECK) > 0, asked);
+    }
+}
+
+/// As from a server that counts in microseconds.
+#[tokio::test]
+async fn a_servers_time_that_is_none_is_not_followed() {
+    let (_, clock, gateway) = gateway(Server { time_ms: i64::MAX, ..Server::default() });
+    gateway.send(&call()).await;
+    assert_eq!(gateway.provider_time(clock.now()), clock.now());
 }
 
 #[tokio::test]

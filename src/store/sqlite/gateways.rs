@@ -143,6 +143,25 @@ pub fn unhealthy(connection: &Connection, gateway: &str, at: Timestamp) -> Store
     Ok(())
 }
 
+/// The clock was set, or may have been: what has been written down with a time that is still to come is of now, and
+/// quiet counts anew from now where it was set, since the time of day does not tell how long it has lasted.
+pub fn clock_set(connection: &Connection, gateway: &str, now: Timestamp, quiet_anew: bool) -> Stored<()> {
+    let now_ms = now.as_millisecond();
+    connection
+        .prepare_cached(
+            "UPDATE inquiry SET opened_at = min(opened_at, ?2), next_look_at = min(next_look_at, ?2),
+                appeared_at = iif(?3, ?2, min(appeared_at, ?2))
+             WHERE gateway = ?1",
+        )?
+        .execute(params![gateway, now_ms, quiet_anew])?;
+    connection
+        .prepare_cached(
+            "UPDATE gateway_health SET unhealthy_at = ?2 WHERE gateway = ?1 AND unhealthy_at > ?2",
+        )?
+        .execute(params![gateway, now_ms])?;
+    Ok(())
+}
+
 pub fn unhealthy_at(connection: &Connection, gateway: &str) -> Stored<Option<Timestamp>> {
     let at: Option<i64> = connection
         .prepare_cached("SELECT unhealthy_at FROM gateway_health WHERE gateway = ?1")?

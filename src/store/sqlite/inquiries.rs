@@ -161,6 +161,7 @@ fn inquiry(connection: &Connection, row: &Row<'_>) -> Stored<Inquiry> {
     }
     let verdict: Option<String> = row.get("verdict")?;
     let asked_last_at = time(row.get("started_at")?)?;
+    let opened_at = time(row.get("opened_at")?)?;
     Ok(Inquiry {
         id,
         run: RunID::from_text(row.get::<_, String>("run")?),
@@ -171,11 +172,12 @@ fn inquiry(connection: &Connection, row: &Row<'_>) -> Stored<Inquiry> {
         values: batch_values::of(connection, run, batch)?,
         asked_at: time(row.get("asked_at")?)?,
         asked_last_at,
-        ended_at: optional_time(row.get("finished_at")?)?.unwrap_or(asked_last_at),
+        // Unless the clock was ahead then.
+        ended_at: optional_time(row.get("finished_at")?)?.unwrap_or(asked_last_at).min(opened_at),
         answered: verdict.as_deref() == Some("answered"),
         progress: Progress {
             purpose,
-            opened_at: time(row.get("opened_at")?)?,
+            opened_at,
             appeared_at: time(row.get("appeared_at")?)?,
             looks: row.get("looks")?,
         },
@@ -326,22 +328,23 @@ fn settle_unknown(
         (false, true) => "proven not accepted, and the run is over",
         (false, false) => "proven not accepted, and there is no time left to ask again",
     };
+    let mut failed = 0;
     for recipient in &exhausted {
         let unknown = Delivery::Decided(Outcome::Unknown(Reason::new("", "")));
         let event = DeliveryEvent::Exhausted(Reason::new("notAccepted", why));
         let Ok(Delivery::Decided(outcome)) = unknown.after(event) else {
             return Err(StoreError::Corrupt("an absence that decides nothing".to_owned()));
         };
-        end_search(connection, run, recipient, inquiry.id, &outcome, now_ms)?;
+        failed += end_search(connection, run, recipient, inquiry.id, &outcome, now_ms)?;
     }
     connection
         .prepare_cached("UPDATE run SET unknown = unknown - ?2, failed = failed + ?2 WHERE id = ?1")?
-        .execute(params![run, exhausted.len() as i64])?;
+        .execute(params![run, failed])?;
     count_look(connection, look, &counts)?;
     Ok(open)
 }
 
-/// Nothing seeks a recipient any more: this is the outcome, without a receipt.
+/// Nothing seeks a recipient any more: this is the outcome, without a receipt. Gives how many that changes.
 fn end_search(
     connection: &Connection,
     run: i64,
@@ -349,9 +352,9 @@ fn end_search(
     inquiry: i64,
     outcome: &Outcome,
     now_ms: i64,
-) -> Stored<()> {
+) -> Stored<u64> {
     let reason = outcome.reason();
-    connection
+    let changed = connection
         .prepare_cached(
             "UPDATE delivery SET outcome = ?4, reason_code = ?5, reason = ?6, updated_at = ?7, sought_by = NULL
              WHERE run = ?1 AND recipient = ?2 AND sought_by = ?3",
@@ -365,7 +368,7 @@ fn end_search(
             reason.map(|reason| reason.text.as_str()),
             now_ms,
         ])?;
-    Ok(())
+    Ok(changed as u64)
 }
 
 /// Those who have been asked less often than that, and the others.

@@ -403,8 +403,14 @@ impl Store for SqliteStore {
         inquiries::next_at(&self.connection, gateway)
     }
 
-    fn inquiry_witnesses(&mut self, gateway: &str, inquiry: &Inquiry, most: usize) -> Stored<Vec<Witness>> {
-        witnesses::later(&self.connection, gateway, inquiry, most)
+    fn inquiry_witnesses(
+        &mut self,
+        gateway: &str,
+        inquiry: &Inquiry,
+        most: usize,
+        now: Timestamp,
+    ) -> Stored<Vec<Witness>> {
+        witnesses::later(&self.connection, gateway, inquiry, most, now)
     }
 
     fn inquiry_settle(
@@ -439,6 +445,10 @@ impl Store for SqliteStore {
 
     fn run_confirmations(&mut self, run: &RunID) -> Stored<Option<Confirmations>> {
         inquiries::confirmations(&self.connection, run)
+    }
+
+    fn inquiries_clock_set(&mut self, gateway: &str, now: Timestamp, quiet_anew: bool) -> Stored<()> {
+        gateways::clock_set(&self.connection, gateway, now, quiet_anew)
     }
 
     fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()> {

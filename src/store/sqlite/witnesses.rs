@@ -1,5 +1,6 @@
 //! Witnesses: messages that a provider has accepted later than those that are sought.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::{
@@ -16,13 +17,19 @@ pub const LATER: &str =
         coalesce((SELECT f.started_at FROM attempt f WHERE f.attempt = a.repeats), a.started_at) AS asked_at
      FROM attempt a JOIN run r ON r.id = a.run
      WHERE a.kind = 'send' AND a.gateway = ?1 AND a.finished_at > ?2 AND a.started_at > ?2
-        AND a.accepted > 0
+        AND a.accepted > 0 AND a.attempt > ?4 AND a.finished_at <= ?5
      ORDER BY a.finished_at LIMIT ?3";
 
 /// How many attempts are searched for witnesses.
 const ATTEMPTS: u32 = 200;
 
-pub fn later(connection: &Connection, gateway: &str, inquiry: &Inquiry, most: usize) -> Stored<Vec<Witness>> {
+pub fn later(
+    connection: &Connection,
+    gateway: &str,
+    inquiry: &Inquiry,
+    most: usize,
+    now: Timestamp,
+) -> Stored<Vec<Witness>> {
     let mut witnesses: Vec<Witness> = Vec::new();
     let mut add = |witness: Witness| {
         if witnesses.len() < most && !witnesses.iter().any(|known| known.recipient == witness.recipient) {
@@ -47,8 +54,15 @@ pub fn later(connection: &Connection, gateway: &str, inquiry: &Inquiry, most: us
             }
         }
     }
+    // By the time of day alone, what was sent before the clock was set back may seem to be later.
     let mut statement = connection.prepare_cached(LATER)?;
-    let mut rows = statement.query(params![gateway, inquiry.ended_at.as_millisecond(), ATTEMPTS])?;
+    let mut rows = statement.query(params![
+        gateway,
+        inquiry.ended_at.as_millisecond(),
+        ATTEMPTS,
+        inquiry.attempt,
+        now.as_millisecond()
+    ])?;
     'attempts: while let Some(row) = rows.next()? {
         for witness in accepted(connection, row, most, None)? {
             if !add(witness) {

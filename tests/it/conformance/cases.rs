@@ -159,7 +159,8 @@ async fn a_wrong_secret_does_nothing(kind: &Kind) -> Outcome {
 
 async fn an_explanation_accuses_nobody_who_was_accepted(kind: &Kind) -> Outcome {
     let journal = TestJournal::default();
-    assert_eq!(kind.gateway.explain(kind.two(), &journal).await, Ok(Vec::new()));
+    let message = kind.call_to(&mark(), kind.two()).message;
+    assert_eq!(kind.gateway.explain(&message, kind.two(), &journal).await, Ok(Vec::new()));
     journal.assert_complete();
     Ok(())
 }

@@ -226,7 +226,7 @@ async fn an_unknown_recipient_is_failed_and_then_explained(provider: &Provider) 
     let expected = [(asked[0].as_str(), "accepted"), (asked[1].as_str(), "failedWithoutReason")];
     assert_eq!(words(&answer), expected);
     let journal = TestJournal::default();
-    let explained = provider.gateway.explain(&asked, &journal).await.unwrap();
+    let explained = provider.gateway.explain(&call.message, &asked, &journal).await.unwrap();
     journal.assert_complete();
     // Who is registered, and what those want who are.
     assert_eq!(journal.requests(), 2);
@@ -250,8 +250,9 @@ async fn a_recipient_who_opted_out_is_explained(provider: &Provider) -> Outcome 
     let asked = [provider.users[0].clone(), shy.clone()];
     let option = |option: u8| json!({"userID": shy.as_str(), "globalRecvMsgOpt": option}).to_string();
     as_admin(world, "/user/set_global_msg_recv_opt", option(1)).await;
-    let answer = provider.gateway.send(&provider.text_to(&asked)).await;
-    let explained = provider.gateway.explain(&asked, &TestJournal::default()).await.unwrap();
+    let call = provider.text_to(&asked);
+    let answer = provider.gateway.send(&call).await;
+    let explained = provider.gateway.explain(&call.message, &asked, &TestJournal::default()).await.unwrap();
     as_admin(world, "/user/set_global_msg_recv_opt", option(0)).await;
     // The main line fails them, the released one answers that nothing was sent.
     assert!(["failedWithoutReason", "optedOut"].contains(&words(&answer)[1].1), "{answer:?}");
@@ -336,7 +337,8 @@ async fn an_expired_token_is_told_and_replaced(provider: &Provider) -> Outcome {
     verdicts(&provider.gateway.send(&provider.text_to(provider.two())).await);
     // Reading does not wait to be repeated.
     world.set_faults(Faults { expire_tokens: true, ..Faults::default() });
-    assert_eq!(provider.gateway.explain(provider.two(), &TestJournal::default()).await, Ok(Vec::new()));
+    let (message, journal) = (provider.text_to(provider.two()).message, TestJournal::default());
+    assert_eq!(provider.gateway.explain(&message, provider.two(), &journal).await, Ok(Vec::new()));
     Ok(())
 }
 

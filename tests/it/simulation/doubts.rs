@@ -17,7 +17,7 @@ use campaignd::{
 };
 
 use super::{
-    histories::{MESSAGE, Running, ids, play, seconds},
+    histories::{MESSAGE, Running, SetClock, ids, play, seconds},
     *,
 };
 
@@ -121,6 +121,45 @@ fn a_partition_that_lags_alone_proves_nothing_for_itself() {
     let lags = vec![0, 0, 0, 0, 0, 25 * 60_000, 0, 0];
     let faults = Faults { partition_late_ms: lags, ..answer_dropped() };
     check(faults, 50, 200, 40, ("completed", &["accepted  50"]));
+}
+
+/// A doubtful campaign whose clock is set while it is looked up; how it stands after so many minutes.
+#[track_caller]
+fn check_clock(faults: Faults, (before, after): (i64, i64), minutes: u64, expected: &str) {
+    play(async |simulation| {
+        let clock = SetClock::new(simulation.clock.clone());
+        clock.set(before);
+        let due = (clock.now() + SignedDuration::from_mins(1)).strftime("%Y-%m-%dT%H:%M").to_string();
+        doubtful(simulation, 50, "");
+        let file = simulation.folder.files.lock().unwrap()["doubt.yaml"].clone();
+        simulation.write("doubt.yaml", &file.replace("2026-11-11T00:01", &due));
+        noise(simulation, 1);
+        simulation.world.set_faults(faults.clone());
+        let mut parts = simulation.parts(&Arc::default());
+        parts.clock = clock.clone();
+        let gateway = sandbox::gateway(simulation.world.clone(), sandbox::account(), clock.clone());
+        parts.gateways.0.get_mut("sandbox").unwrap().gateway = Arc::new(gateway);
+        let daemon = Running::start(parts);
+        seconds(150).await;
+        clock.set(after);
+        seconds(60 * minutes - 150).await;
+        assert_eq!(simulation.ask(OUTCOMES), [expected]);
+        nobody_twice(simulation);
+        assert_eq!(simulation.store_verified(), []);
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn a_clock_that_is_set_ahead_is_no_quiet() {
+    let lags = vec![0, 0, 0, 0, 0, 5 * 60_000, 0, 0];
+    let faults = || Faults { partition_late_ms: lags.clone(), ..answer_dropped() };
+    check_clock(faults(), (0, 11 * 60), 20, "accepted  50");
+}
+
+#[test]
+fn a_clock_that_was_ahead_makes_nobody_wait_for_its_time() {
+    check_clock(cut_after(20), (86_400, 0), 15, "accepted  50");
 }
 
 #[test]

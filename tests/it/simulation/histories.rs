@@ -683,3 +683,31 @@ fn users_whose_pages_do_not_go_on_are_no_audience() {
         daemon.stop().await;
     });
 }
+
+/// A gateway with a fault of ours, which shows when a batch is to be sent.
+struct Faulty;
+
+impl Transport for Faulty {
+    fn post<'a>(&'a self, post: transport::Post<'a>) -> Pending<'a, Result<RawAnswer, TransportFault>> {
+        assert_ne!(post.path, "/msg/batch_send_msg", "a fault of ours");
+        let body = br#"{"errCode": 0, "data": {"token": "t", "expireTimeSeconds": 9000, "serverTime": 1}}"#;
+        Box::pin(async { Ok(RawAnswer { status: 200, body: body.to_vec(), ..RawAnswer::default() }) })
+    }
+}
+
+#[test]
+fn a_daemon_of_which_a_part_has_failed_does_not_stay_and_send_nothing() {
+    play(async |simulation| {
+        simulation.write(
+            "a.yaml",
+            &format!("{MESSAGE}\nrecvIDs: [u00001]\nschedules: [{{at: 2026-11-11T00:01}}]\n"),
+        );
+        let mut parts = simulation.parts(&Arc::default());
+        let gateway = OpenIM::new(sandbox::account(), Arc::new(Faulty), simulation.clock.clone());
+        parts.gateways.0.get_mut("sandbox").unwrap().gateway = Arc::new(gateway);
+        let daemon = Running::start(parts);
+        let ended = tokio::time::timeout(Duration::from_secs(120), daemon.daemon).await;
+        let ended = ended.expect("it ends").unwrap();
+        assert!(matches!(ended, Err(daemon::ServeError::Part(_))), "{ended:?}");
+    });
+}

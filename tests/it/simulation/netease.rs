@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use campaignd::{
-    clock::{Clock, ElapsedClock},
+    clock::Clock,
     daemon::Post,
     gateway::{
         Gateway, Pending,
@@ -61,7 +61,7 @@ impl NetEase {
     }
 
     /// The gateways, by their names.
-    pub fn posts(&self, world: &Arc<World>, clock: &Arc<ElapsedClock>) -> Vec<(String, Post)> {
+    pub fn posts(&self, world: &Arc<World>, clock: &Arc<impl Clock + 'static>) -> Vec<(String, Post)> {
         let (batch, settle) = (self.scale.batch(60), self.scale.settle().as_secs());
         let gateway = |name: &str, rest: &str| {
             format!(

@@ -2,7 +2,7 @@
 //! account or another message shows.
 
 use super::{
-    histories::{play, seconds},
+    histories::{Running, SetClock, play, seconds},
     *,
 };
 
@@ -240,6 +240,36 @@ fn a_message_that_leaves_no_trace_with_its_sender_is_found_all_the_same() {
         assert_eq!(simulation.ask(OUTCOME_OF_ONE), ["accepted"]);
         assert_eq!(
             simulation.ask("SELECT count(*) || '' FROM attempt_log WHERE kind = 'send' AND run LIKE 'one@%'"),
+            ["1"]
+        );
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn a_message_that_left_before_our_clock_was_set_back_is_not_sought_where_it_left_by_that() {
+    play(async |simulation| {
+        let netease = netease::NetEase::new(1, Scale::Long);
+        let clock = SetClock::new(simulation.clock.clone());
+        clock.set(20 * 60);
+        one(simulation);
+        let due = "schedules: [{at: 2026-11-11T00:21}]\n";
+        let file = simulation.folder.files.lock().unwrap()["one.yaml"].clone();
+        simulation.write("one.yaml", &(file.split("schedules").next().unwrap().to_owned() + due));
+        witnesses(simulation, "00:20:30");
+        let mut parts = simulation.parts(&Arc::default());
+        parts.clock = clock.clone();
+        parts.gateways.0.extend(netease.posts(&simulation.world, &clock));
+        let daemon = Running::start(parts);
+        seconds(59).await;
+        // Its answer is lost.
+        faults(simulation, serde_json::json!({"dropAnswer": {"times": 1}}));
+        seconds(4).await;
+        clock.set(0);
+        seconds(3 * 60 * 60).await;
+        assert_eq!(simulation.ask(OUTCOME_OF_ONE), ["unknown"]);
+        assert_eq!(
+            simulation.ask("SELECT count(*) || '' FROM attempt_log WHERE kind = 'send' AND run LIKE 'one@%' AND verdict <> 'nothing_done'"),
             ["1"]
         );
         daemon.stop().await;

@@ -126,7 +126,8 @@ impl Store for Watched {
         ) -> ();
         inquiries_due(gateway: &str, now: Timestamp, most_recipients: usize) -> Vec<Inquiry>;
         inquiry_next_at(gateway: &str) -> Option<Timestamp>;
-        inquiry_witnesses(gateway: &str, inquiry: &Inquiry, most: usize) -> Vec<Witness>;
+        inquiries_clock_set(gateway: &str, now: Timestamp, quiet_anew: bool) -> ();
+        inquiry_witnesses(gateway: &str, inquiry: &Inquiry, most: usize, now: Timestamp) -> Vec<Witness>;
         inquiry_settle(
             inquiry: &Inquiry,
             findings: &Findings,

@@ -333,7 +333,7 @@ fn witnesses_were_accepted_later_each_once() {
         change(store, |store| store.batch_settle(&end(begun.attempt, 10), &settlement)).unwrap();
         let inquiry = due(store);
         let witnesses = |store: &mut dyn Store, inquiry: &Inquiry, most| {
-            let found = store.inquiry_witnesses("openim", inquiry, most).unwrap();
+            let found = store.inquiry_witnesses("openim", inquiry, most, at(100)).unwrap();
             found.into_iter().map(|witness| witness.recipient).collect::<Vec<_>>()
         };
         assert_eq!(witnesses(store, &inquiry, 9), []);
@@ -357,13 +357,58 @@ fn witnesses_were_accepted_later_each_once() {
 }
 
 #[test]
+fn what_only_a_clock_that_was_ahead_makes_later_is_no_witness() {
+    on_every_store(|store| {
+        let doubted = opened(store, "sale", 1, 1);
+        let other = opened(store, "news", 6, 2);
+        // The clock is set back between the two.
+        sent(store, &other, 2, 50, &[accepted()]);
+        let begun = begin(store, &doubted, 1, 3).unwrap();
+        let settlement = unanswered(&begun, Doubt::Inquire);
+        change(store, |store| store.batch_settle(&end(begun.attempt, 10), &settlement)).unwrap();
+        let inquiry = due(store);
+        assert!(store.inquiry_witnesses("openim", &inquiry, 9, at(100)).unwrap().is_empty());
+        // And here once more, just after these two.
+        sent(store, &other, 2, 70, &[accepted()]);
+        assert!(store.inquiry_witnesses("openim", &inquiry, 9, at(20)).unwrap().is_empty());
+        assert_eq!(store.inquiry_witnesses("openim", &inquiry, 9, at(100)).unwrap().len(), 2);
+    });
+}
+
+#[test]
+fn a_clock_that_was_set_leaves_nothing_ahead_and_quiet_begins_anew() {
+    on_every_store(|store| {
+        let run = opened(store, "sale", 1, 1);
+        let begun = begin(store, &run, 1, 3).unwrap();
+        let settlement = unanswered(&begun, Doubt::Inquire);
+        change(store, |store| store.batch_settle(&end(begun.attempt, 50), &settlement)).unwrap();
+        store.gateway_unhealthy("openim", at(50)).unwrap();
+        let standing = |store: &mut dyn Store| {
+            let inquiry = due(store);
+            let unhealthy_at = store.gateway_unhealthy_at("openim").unwrap().unwrap();
+            (inquiry.progress.opened_at, inquiry.progress.appeared_at, inquiry.ended_at, unhealthy_at)
+        };
+        // Those of another gateway stay.
+        change(store, |store| store.inquiries_clock_set("other", at(40), true)).unwrap();
+        assert_eq!(standing(store), (at(50), at(50), at(50), at(50)));
+        change(store, |store| store.inquiries_clock_set("openim", at(60), false)).unwrap();
+        assert_eq!(standing(store), (at(50), at(50), at(50), at(50)));
+        change(store, |store| store.inquiries_clock_set("openim", at(60), true)).unwrap();
+        assert_eq!(standing(store), (at(50), at(60), at(50), at(50)));
+        change(store, |store| store.inquiries_clock_set("openim", at(40), false)).unwrap();
+        assert_eq!(standing(store), (at(40), at(40), at(40), at(40)));
+        assert_eq!(store.inquiry_next_at("openim").unwrap(), Some(at(40)));
+    });
+}
+
+#[test]
 fn those_behind_a_failed_one_in_its_own_batch_are_witnesses() {
     on_every_store(|store| {
         let run = opened(store, "sale", 4, 4);
         let failed = || Verdict::Unknown(reason());
         sent(store, &run, 4, 1, &[accepted(), failed(), accepted(), accepted()]);
         let inquiry = due(store);
-        let found = store.inquiry_witnesses("openim", &inquiry, 9).unwrap();
+        let found = store.inquiry_witnesses("openim", &inquiry, 9, at(100)).unwrap();
         let found: Vec<_> = found.iter().map(|witness| witness.recipient.as_str()).collect();
         assert_eq!(found, ["u002", "u003"]);
     });

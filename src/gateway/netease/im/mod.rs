@@ -136,6 +136,7 @@ impl Gateway for IM {
     /// An answer tells of everyone, or the history is asked.
     fn explain<'a>(
         &'a self,
+        _message: &'a Message,
         _recipients: &'a [RecipientID],
         _journal: &'a dyn Journal,
     ) -> Pending<'a, Result<Vec<(RecipientID, Reason)>, ReadFault>> {

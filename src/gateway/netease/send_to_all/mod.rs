@@ -92,6 +92,7 @@ impl Gateway for SendToAll {
     /// There is nothing to read from.
     fn explain<'a>(
         &'a self,
+        _message: &'a Message,
         _recipients: &'a [RecipientID],
         _journal: &'a dyn Journal,
     ) -> Pending<'a, Result<Vec<(RecipientID, Reason)>, ReadFault>> {
