@@ -190,7 +190,7 @@ pub fn is_of_another_run(
         )?)
 }
 
-/// Whoever was sought got it. Gives how many that changes.
+/// Whoever was sought got it: confirmed, where the receipt names what is stored with them. Gives how many that changes.
 pub fn found(
     connection: &Connection,
     run: i64,
@@ -203,7 +203,7 @@ pub fn found(
         .prepare_cached(
             "UPDATE delivery SET outcome = 'accepted', reason_code = NULL, reason = NULL,
                 server_msg_id = coalesce(?4, server_msg_id), client_msg_id = coalesce(?5, client_msg_id),
-                confirmed_at = ?6, updated_at = ?6, sought_by = NULL
+                confirmed_at = iif(coalesce(?4, ?5) IS NULL, NULL, ?6), updated_at = ?6, sought_by = NULL
              WHERE run = ?1 AND recipient = ?2 AND sought_by = ?3",
         )?
         .execute(params![

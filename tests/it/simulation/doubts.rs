@@ -292,6 +292,23 @@ fn what_was_accepted_and_is_lost_is_told_when_it_is_confirmed() {
 }
 
 #[test]
+fn the_record_of_a_message_that_is_lost_confirms_nothing() {
+    play(async |simulation| {
+        simulation.write(
+            "doubt.yaml",
+            &format!(
+                "{MESSAGE}\ngroupIDs: [g1001]\nschedules: [{{at: 2026-11-11T00:01}}]\ndelivery: {{confirm: true}}\n"
+            ),
+        );
+        simulation.world.set_faults(Faults { lose_every: 1, ..answer_dropped() });
+        let daemon = simulation.daemon();
+        seconds(60 * 15).await;
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted notFound 1"]);
+        daemon.stop().await;
+    });
+}
+
+#[test]
 fn an_author_who_accepts_duplicates_does_not_wait() {
     play(async |simulation| {
         doubtful(simulation, 50, "onUnknown: resend, batchSize: 50");
