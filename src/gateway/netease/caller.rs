@@ -213,7 +213,8 @@ impl Caller {
         }
     }
 
-    fn provider_now(&self) -> Timestamp {
+    /// What time it is by the provider's clock, as far as known.
+    pub fn provider_now(&self) -> Timestamp {
         let now = self.clock.now();
         now.checked_add(self.clock_offset()).unwrap_or(now)
     }

@@ -119,10 +119,19 @@ impl Desk<'_> {
         if !(1..=100).contains(&limit) {
             return Err(Refused::new(414, "bad limit"));
         }
+        self.forget_expired();
         let newest = self.netease.broadcasts.iter().rev();
         let wanted = newest.filter(|broadcast| before == 0 || broadcast.id < before).take(limit as usize);
         let shown: Vec<&Value> = wanted.map(|broadcast| &broadcast.shown).collect();
         Ok(json!({"code": 200, "msgs": shown}))
+    }
+
+    /// Whatever has been kept for its time is kept no more.
+    fn forget_expired(&mut self) {
+        let now_ms = self.now_ms;
+        self.netease.broadcasts.retain(|broadcast| {
+            broadcast.shown["expireTime"].as_i64().is_none_or(|expires_at| expires_at > now_ms)
+        });
     }
 
     pub(super) fn forget_broadcast(&mut self, form: &Form) -> Result<Value, Refused> {
@@ -133,6 +142,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn broadcast_of(&mut self, form: &Form) -> Result<Value, Refused> {
+        self.forget_expired();
         let id = form.number("broadcastId", &[], None)?;
         let found = self.netease.broadcasts.iter().find(|broadcast| broadcast.id == id);
         let found = found.ok_or_else(|| Refused::new(404, ""))?;

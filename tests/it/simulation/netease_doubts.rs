@@ -275,3 +275,39 @@ fn a_message_that_left_before_our_clock_was_set_back_is_not_sought_where_it_left
         daemon.stop().await;
     });
 }
+
+#[test]
+fn a_broadcast_that_the_provider_keeps_no_more_is_not_absent() {
+    // Its time is over when it is looked up; and it is not, so that it is found.
+    for (ttl, outcome) in [(1, "unknown"), (24, "accepted")] {
+        play(async |simulation| {
+            simulation.netease = Some(netease::NetEase::new(1, Scale::Long));
+            simulation.write(
+                "one.yaml",
+                &format!(
+                    "gateway: looks\nmessage: {{body: {{banner: 1}}, isOffline: true, ttl: {ttl}}}\n\
+                     isSendAll: true\nschedules: [{{at: 2026-11-11T00:01}}]\n"
+                ),
+            );
+            simulation.write(
+                "later.yaml",
+                "gateway: looks\nmessage: {body: {banner: 2}, isOffline: true}\nisSendAll: true\n\
+                 schedules: [{every: 5m, from: \"2026-11-11T00:05\"}]\n",
+            );
+            let no_history =
+                serde_json::json!({"status": 502, "times": 1_000_000, "path": "/nimserver/history"});
+            faults(simulation, serde_json::json!({"dropAnswer": {"times": 1}, "httpStatus": no_history}));
+            let daemon = simulation.daemon();
+            seconds(2 * 60 * 60).await;
+            faults(simulation, serde_json::json!({}));
+            seconds(60 * 60).await;
+            assert_eq!(simulation.ask(OUTCOME_OF_ONE), [outcome]);
+            assert_eq!(
+                simulation
+                    .ask("SELECT count(*) || '' FROM attempt_log WHERE kind = 'send' AND run LIKE 'one@%'"),
+                ["1"]
+            );
+            daemon.stop().await;
+        });
+    }
+}

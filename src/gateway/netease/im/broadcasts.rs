@@ -2,12 +2,13 @@
 //!
 //! Pure. As everywhere in the history, a message has no mark of ours: it is recognised by its body, its sender
 //! and its time. How long the provider lists what it does not keep for clients that are offline, nobody tells, and
-//! of those that it keeps it lists only the latest. So that one is *not* there is said only where all of this
-//! holds: it was to be kept, the list reaches back beyond it, and it has come further than it already.
+//! of those that it keeps it lists only the latest, for as long as each is kept. So that one is *not* there is said only
+//! where all of this holds: it was to be kept until now, the list reaches back beyond it, and it has come further than it
+//! already.
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
@@ -22,6 +23,9 @@ use crate::{
         reply::{Reason, Receipt},
     },
 };
+
+/// For how long a broadcast is kept that does not say it, in hours.
+const KEPT_FOR_HOURS: i64 = 168;
 
 /// When the newest of them was taken, by the provider's clock.
 pub fn newest(told: &Value) -> Option<Timestamp> {
@@ -40,8 +44,9 @@ fn created(shown: &Value) -> Option<Timestamp> {
     codes::code_of(&shown["createTime"]).and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 
-/// What the newest messages to everyone, `most` at most, tell of one that was taken within the window.
-pub fn judge(told: &Value, message: &Message, window: &Window, most: usize) -> Sighting {
+/// What the newest messages to everyone, `most` at most, tell at this time of the provider's clock of one that was taken
+/// within the window.
+pub fn judge(told: &Value, message: &Message, window: &Window, now: Timestamp, most: usize) -> Sighting {
     let no_answer = |code: &str, text: &str| Sighting::NoAnswer(Reason::new(code, text));
     let list = list(told);
     let Some(list) = list.as_array() else { return no_answer("unreadable", "the broadcasts cannot be read") };
@@ -72,10 +77,16 @@ pub fn judge(told: &Value, message: &Message, window: &Window, most: usize) -> S
         return Sighting::NoAnswer(doubt);
     }
     let is_kept = message.0.get("isOffline").is_some_and(codes::truth);
+    let kept_for = message.0.get("ttl").and_then(codes::code_of).unwrap_or(KEPT_FOR_HOURS);
+    // Of what is kept for longer than can be counted nothing is said.
+    let kept_for = SignedDuration::try_from_hours(kept_for).unwrap_or(SignedDuration::ZERO);
     let (oldest, newest) = (times.iter().min(), times.iter().max());
     match (oldest, newest) {
         _ if !is_kept => {
             no_answer("notKept", "nobody tells how long a broadcast without isOffline is listed")
+        }
+        _ if window.may_be_over(now, kept_for) => {
+            no_answer("keptNoMore", "the time for which the provider keeps the broadcast may be over")
         }
         (Some(oldest), _) if list.len() >= most && *oldest >= window.early_since => {
             no_answer("longList", "more broadcasts were made since than one page holds")
@@ -97,20 +108,46 @@ mod tests {
 
     #[track_caller]
     fn check(is_offline: bool, msgs: Value, expected: &str) {
+        check_later(json!({"isOffline": is_offline}), 90_000, msgs, expected);
+    }
+
+    /// The same of a message with these fields, so many milliseconds later.
+    #[track_caller]
+    fn check_later(fields: Value, after_ms: i64, msgs: Value, expected: &str) {
         let at = |ms| Timestamp::from_millisecond(AT + ms).unwrap();
         let window =
             Window { early_since: at(-300_000), begin: at(0), end: at(80_000), late_until: at(680_000) };
-        let message = Message(Map::from_iter([
+        let mut message = Map::from_iter([
             ("from".to_owned(), json!("bot")),
             ("body".to_owned(), json!(r#"{"banner": 1}"#)),
-            ("isOffline".to_owned(), json!(is_offline)),
-        ]));
-        let found = match judge(&msgs, &message, &window, 3) {
+        ]);
+        message.extend(fields.as_object().unwrap().clone());
+        let found = match judge(&msgs, &Message(message), &window, at(after_ms), 3) {
             Sighting::Found(receipt) => format!("found {}", receipt.server_msg_id.unwrap()),
             Sighting::Nothing { .. } => "nothing".to_owned(),
             Sighting::NoAnswer(reason) | Sighting::Contradiction(reason) => reason.code,
         };
         assert_eq!(found, expected, "{msgs}");
+    }
+
+    #[test]
+    fn what_may_be_kept_no_more_is_not_absent() {
+        let later = || json!([shown(90_000, "x")]);
+        // It may have been taken five minutes before it left.
+        for (ttl_hours, after_s, expected) in [
+            (Some(1), 3_299, "nothing"),
+            (Some(1), 3_300, "keptNoMore"),
+            (Some(24), 3_300, "nothing"),
+            (None, 168 * 3_600 - 301, "nothing"),
+            (None, 168 * 3_600 - 300, "keptNoMore"),
+            (Some(i64::MAX), 90, "keptNoMore"),
+        ] {
+            let mut fields = json!({"isOffline": true});
+            fields.as_object_mut().unwrap().extend(ttl_hours.map(|hours| ("ttl".to_owned(), json!(hours))));
+            check_later(fields, after_s * 1_000, later(), expected);
+        }
+        let ours = json!([shown(500, r#"{"banner":1}"#)]);
+        check_later(json!({"isOffline": true, "ttl": 1}), 3_600_000, ours, "found 48174900000001");
     }
 
     fn shown(after_ms: i64, body: &str) -> Value {

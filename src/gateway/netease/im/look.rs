@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -45,6 +45,10 @@ const PAGE: usize = 100;
 const NOT_READ: &str = "notRead";
 /// What the vendor calls messages that a server sent.
 const SERVER: i64 = 32;
+/// The vendor keeps a conversation for as long as the plan says, and no shortest time could be read anywhere: this is how
+/// long it keeps what waits for a client, unless it is told otherwise.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(168);
+
 /// Whether what became of a call with this message can be read; why not.
 pub fn can_be_asked(message: &Message, addressing: Addressing, call: CallKind) -> Result<(), Reason> {
     let cannot = |why: &str| Err(Reason::new("cannotBeAsked", why));
@@ -131,7 +135,7 @@ impl IM {
         let message = &sought.message;
         let from = message.0.get("from").and_then(Value::as_str).unwrap_or_default();
         let window = Window::of(sought, self.caller.clock_offset(), self.timeout);
-        let now = self.clock.now() + self.caller.clock_offset();
+        let now = self.caller.provider_now();
         let end = window.late_until.min(now + SLACK);
         let form = wire::session(from, sought.recipient.as_str(), window.early_since, end, PAGE);
         match self.read(wire::SESSION, &form, journal).await? {
@@ -154,7 +158,8 @@ impl IM {
         if !self.caller.knew_clock_at(sought.asked_at) {
             return Ok(other_clock());
         }
-        Ok(broadcasts::judge(&told.body["msgs"], &sought.message, &window, PAGE))
+        let now = self.caller.provider_now();
+        Ok(broadcasts::judge(&told.body["msgs"], &sought.message, &window, now, PAGE))
     }
 
     /// Makes one request that reads. The inner error is an answer that is none.
@@ -297,6 +302,9 @@ fn judge(
         _ if others => no_answer("notRecognised", "a server sent something else there at that time"),
         Some(doubt) => Sighting::NoAnswer(doubt),
         None if !is_whole => no_answer("longConversation", "more was said at that time than one page holds"),
+        None if window.may_be_over(now, KEPT_FOR) => {
+            no_answer("keptNoMore", "the time for which the provider keeps the message may be over")
+        }
         None => Sighting::Nothing { seen_until: how_far(now) },
     }
 }
@@ -320,6 +328,12 @@ mod tests {
 
     #[track_caller]
     fn check(msgs: Value, expected: &str) {
+        check_later(SignedDuration::from_secs(80), msgs, expected);
+    }
+
+    /// The same of a look so long after the request.
+    #[track_caller]
+    fn check_later(after: SignedDuration, msgs: Value, expected: &str) {
         let message = Message(Map::from_iter([
             ("type".to_owned(), json!(0)),
             ("body".to_owned(), json!(r#"{"msg": "hi"}"#)),
@@ -334,7 +348,7 @@ mod tests {
             seen_until: None,
         };
         let window = Window::of(&sought, SignedDuration::ZERO, Duration::from_secs(20));
-        let found = match judge(kept(&msgs), &message, "bot", &window, window.end) {
+        let found = match judge(kept(&msgs), &message, "bot", &window, sought.asked_at + after) {
             Sighting::Found(receipt) => format!("found {}", receipt.server_msg_id.unwrap()),
             Sighting::Nothing { .. } => "nothing".to_owned(),
             Sighting::NoAnswer(reason) => reason.code,
@@ -381,6 +395,17 @@ mod tests {
         check(vec![with(|kept| kept["from"] = "u1".into()); PAGE].into(), "longConversation");
         check(json!("no list"), "unreadable");
         check(Value::Null, "unreadable");
+    }
+
+    #[test]
+    fn what_may_be_kept_no_more_is_not_absent() {
+        // It may have been taken five minutes before it left, by a clock that is behind, and five seconds.
+        let longest = KEPT_FOR - SignedDuration::from_secs(305);
+        check_later(longest - SignedDuration::from_secs(1), json!([]), "nothing");
+        check_later(longest, json!([]), "keptNoMore");
+        let ours = json!({"from": "bot", "msgid": 7, "type": 0, "sendtime": ASKED_AT, "fromclienttype": 32,
+            "body": {"msg": "hi"}});
+        check_later(longest, json!([ours]), "found 7");
     }
 
     #[test]

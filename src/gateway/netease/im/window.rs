@@ -45,6 +45,11 @@ impl Window {
         }
     }
 
+    /// Whether what was taken may be kept no more at this time of the provider's clock, where it is kept for so long.
+    pub fn may_be_over(&self, now: Timestamp, kept_for: SignedDuration) -> bool {
+        now.duration_since(self.early_since) >= kept_for
+    }
+
     /// How what was taken at this time lies to it; none where it is another message.
     pub fn place(&self, time: Timestamp) -> Option<Place> {
         let is_outside = time < self.early_since || time > self.late_until;
