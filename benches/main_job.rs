@@ -211,6 +211,7 @@ async fn client_ceiling(batch_size: usize, recipients: usize) -> f64 {
                         message: message.clone(),
                         to: Addressees::Users(batch.clone()),
                         send_time_ms: Some(number as i64 + 1),
+                        written_to: Default::default(),
                     };
                     let answer = gateway.send(&call).await;
                     assert!(matches!(answer.reply, Reply::Answered(_)), "{answer:?}");

@@ -326,6 +326,7 @@ fn request(
         message: Arc::new(message),
         to,
         send_time_ms: stamped.then(|| now.as_millisecond()),
+        written_to: Default::default(),
     });
     let headers = preview.headers.into_iter().collect();
     Ok(Request { method: preview.method, url: preview.url, headers, body: preview.body })

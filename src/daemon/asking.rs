@@ -67,6 +67,7 @@ impl Lane {
             message: Arc::clone(message),
             to: Addressees::Users(begun.recipients),
             send_time_ms: begun.send_time_ms,
+            written_to: Default::default(),
         };
         let answer = self.gateway.send(&call).await;
         let accepted = matches!(&answer.reply, Reply::Answered(verdicts)

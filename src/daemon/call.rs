@@ -54,6 +54,7 @@ impl Lane {
             message,
             to: Addressees::new(begun.addressing, begun.recipients),
             send_time_ms: begun.send_time_ms,
+            written_to: Default::default(),
         };
         let Sent { end, took, reply, aside, told } = self.send(turn, attempt, &call).await;
         let attempt = end.attempt;

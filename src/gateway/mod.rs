@@ -15,7 +15,11 @@ pub mod secret;
 pub mod shape;
 pub mod transport;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -42,6 +46,8 @@ pub struct Call {
     /// The message's own time, by which it can be recognised again (Unix milliseconds). None:
     /// the message says it itself, or the provider cannot.
     pub send_time_ms: Option<i64>,
+    /// Which of its gateway's hosts it was written to, once it was: that one alone may remember it.
+    pub written_to: OnceLock<usize>,
 }
 
 /// Who a call is for.
@@ -231,7 +237,7 @@ pub trait Gateway: Send + Sync {
     /// refused token is dropped and told as nothing done, so that the repetition is recorded too.
     fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer>;
 
-    /// Makes a call again, so that the provider, as far as it can be made to, refuses it when it hears it later than
+    /// Makes a call again, to the host that it was written to and to no other, so that the provider, as far as it can be made to, refuses it when it hears it later than
     /// this from now. For gateways that answer a request again ([`Gateway::replays_within`]).
     fn send_again<'a>(&'a self, call: &'a Call, _heard_within: SignedDuration) -> Pending<'a, Answer> {
         self.send(call)

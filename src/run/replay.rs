@@ -16,7 +16,8 @@
 //! - *The first is still at work.* Then it may not be remembered yet: a replay waits for [`PAUSE`].
 //! - *A code.* A failure is not remembered, and would be worked on again. Where any code came, nothing was lost.
 //! - *A provider that may have begun anew*, its memory empty: whose place a proxy answers from, or that cannot be
-//!   reached.
+//!   reached. Where it has several hosts, another one's memory may be empty too: that which heard the first request
+//!   alone is asked again.
 //!
 //! A replay whose own answer is lost is as the first: another one may follow. What a replay's answer says of
 //! itself alone, that it was refused or throttled, says nothing of the first request.

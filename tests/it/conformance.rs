@@ -121,6 +121,7 @@ impl Kind {
             message: Arc::new(message),
             to,
             send_time_ms: stamps.then_some(now + number as i64),
+            written_to: Default::default(),
         }
     }
 

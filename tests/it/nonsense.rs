@@ -240,6 +240,7 @@ async fn converse(
         message: message.clone(),
         to: Addressees::new(addressing, asked),
         send_time_ms: gateway.stamps_send_time(&message).map(|_| sent_at),
+        written_to: Default::default(),
     };
     let asked = call.to.recipients().to_vec();
     // Whatever it says, the call is made all the same.

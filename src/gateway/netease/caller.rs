@@ -3,7 +3,7 @@
 //! Knows: headers, hosts, the provider's clock. Must never know: what is asked or answered.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
@@ -78,6 +78,8 @@ impl Caller {
 
     /// Posts the body once. Another host is tried only when no connection was made, so not a byte has
     /// left; each gets a signature of its own, which the provider takes for this long from now and no longer.
+    /// `written_to` learns which host it came to. Where it knows one already, there is no other: what one
+    /// remembers, another may not.
     pub async fn post(
         &self,
         path: &str,
@@ -85,11 +87,15 @@ impl Caller {
         body: &[u8],
         request_id: Option<&str>,
         heard_within: SignedDuration,
+        written_to: &OnceLock<usize>,
     ) -> Result<RawAnswer, TransportFault> {
         let begun = self.clock.steady();
-        let first = self.first.load(Ordering::Relaxed);
+        let (first, hosts) = match written_to.get() {
+            Some(place) => (*place, 1),
+            None => (self.first.load(Ordering::Relaxed), self.hosts.len()),
+        };
         let mut unreachable = TransportFault::NeverConnected("there is no host".to_owned());
-        for turn in 0..self.hosts.len() {
+        for turn in 0..hosts {
             let place = (first + turn) % self.hosts.len();
             let Some(host) = self.hosts.get(place) else { break };
             let left = heard_within - self.clock.steady().duration_since(begun);
@@ -100,6 +106,7 @@ impl Caller {
                 }
                 other => {
                     self.first.store(place, Ordering::Relaxed);
+                    written_to.get_or_init(|| place);
                     return other;
                 }
             }

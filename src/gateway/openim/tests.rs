@@ -95,6 +95,7 @@ fn call() -> Call {
         message: Arc::new(Message(message)),
         to: Addressees::Users(vec![RecipientID::new("u1").unwrap()]),
         send_time_ms: Some(1_790_000_000_123),
+        written_to: Default::default(),
     }
 }
 

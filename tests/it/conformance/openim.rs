@@ -157,6 +157,7 @@ impl Provider {
             message: Arc::new(message),
             to,
             send_time_ms: None,
+            written_to: Default::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The ten checks that a client of NetEase's API must pass, against the sandbox in this process.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use campaignd::{
     campaign::{Message, RecipientID, message::AddressedTo},
@@ -84,10 +84,15 @@ impl Bench {
         Arc::new(read.unwrap_or_else(|| panic!("{faults:?}")))
     }
 
-    async fn send(&self, name: &str, ids: &[&str]) -> Answer {
+    fn call(&self, name: &str, ids: &[&str]) -> Call {
         let to = Addressees::Users(ids.iter().map(|id| RecipientID::new(*id).unwrap()).collect());
         let message = self.message(json!({"type": 0, "body": {"msg": "hi"}}));
-        self.gateway.send(&Call { operation_id: name.to_owned(), message, to, send_time_ms: None }).await
+        let written_to = OnceLock::new();
+        Call { operation_id: name.to_owned(), message, to, send_time_ms: None, written_to }
+    }
+
+    async fn send(&self, name: &str, ids: &[&str]) -> Answer {
+        self.gateway.send(&self.call(name, ids)).await
     }
 
     async fn look(&self, ids: &[&str]) -> Vec<Sighting> {

@@ -35,7 +35,9 @@ pub const CALLS_A_MINUTE: usize = 30;
 pub struct NetEase {
     scale: Scale,
     dice: Dice,
-    first_host_is_down: Arc<AtomicBool>,
+    pub first_host_is_down: Arc<AtomicBool>,
+    /// The second host's world, where it shares nothing with the first.
+    pub second: Option<Arc<World>>,
 }
 
 /// The first of two hosts.
@@ -57,7 +59,7 @@ impl Transport for FirstHost {
 impl NetEase {
     pub fn new(seed: u64, scale: Scale) -> NetEase {
         let dice = Dice::new(seed.wrapping_add(7_777));
-        NetEase { scale, dice, first_host_is_down: Arc::default() }
+        NetEase { scale, dice, first_host_is_down: Arc::default(), second: None }
     }
 
     /// The gateways, by their names.
@@ -82,15 +84,17 @@ impl NetEase {
         assert!(problems.is_empty(), "{problems:?}");
         let settings = settings.unwrap();
         let (world, first_host_is_down) = (world.clone(), self.first_host_is_down.clone());
+        let second = self.second.clone().unwrap_or_else(|| world.clone());
         let means = Means {
             clock: clock.clone() as Arc<dyn Clock>,
             secret: &|_| Ok("sandbox".to_owned().into()),
             transport: &move |reach| {
-                let inside = InProcess::new(world.clone()).waiting(reach.timeout);
+                let inside = |world: &Arc<World>| InProcess::new(world.clone()).waiting(reach.timeout);
                 if reach.url.contains(":1/") {
-                    return Ok(Arc::new(FirstHost { inside, is_down: first_host_is_down.clone() }));
+                    let (inside, is_down) = (inside(&world), first_host_is_down.clone());
+                    return Ok(Arc::new(FirstHost { inside, is_down }));
                 }
-                Ok(Arc::new(inside))
+                Ok(Arc::new(inside(&second)))
             },
         };
         let post = |name: &str| {

@@ -8,8 +8,12 @@ use super::{
 
 /// How many messages each person got, and the most that anybody got.
 fn copies(simulation: &Simulation) -> (usize, usize) {
+    copies_at(&simulation.world)
+}
+
+fn copies_at(world: &World) -> (usize, usize) {
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
-    simulation.world.received_by_netease(&sandbox::Filter::default(), None, |shown| {
+    world.received_by_netease(&sandbox::Filter::default(), None, |shown| {
         let shown: serde_json::Value = serde_json::from_str(shown).unwrap();
         *times.entry(shown["recipient"].as_str().unwrap().to_owned()).or_default() += 1;
     });
@@ -99,6 +103,29 @@ fn no_replay_leaves_after_a_restart() {
             assert_eq!(copies(simulation), (50, 1));
             assert_eq!(simulation.ask(REPLAYS), ["0.0 s"], "{downtime}");
             assert_eq!(simulation.ask(COUNTS), ["completed 50 accepted"]);
+        });
+    }
+}
+
+#[test]
+fn a_replay_goes_to_no_other_host_than_the_first_request() {
+    // The first host can be reached when it is time for the replay, or cannot.
+    for is_down in [false, true] {
+        play(async |simulation| {
+            begin(simulation, serde_json::json!({"dropAnswer": {"times": 1}}));
+            let second = Arc::new(World::new(&sandbox::Options::default(), simulation.clock.clone()));
+            let netease = simulation.netease.as_mut().unwrap();
+            netease.second = Some(Arc::clone(&second));
+            let first_host_is_down = Arc::clone(&netease.first_host_is_down);
+            let daemon = simulation.daemon();
+            seconds(62).await;
+            first_host_is_down.store(is_down, Ordering::Relaxed);
+            seconds(60).await;
+            daemon.stop().await;
+            assert_eq!((copies(simulation), copies_at(&second)), ((50, 1), (0, 0)));
+            assert_eq!(simulation.ask(REPLAYS), ["0.0 s", "5.0 s"]);
+            let accepted = if is_down { "running 0 accepted" } else { "completed 50 accepted" };
+            assert_eq!(simulation.ask(COUNTS), [accepted]);
         });
     }
 }

@@ -5,7 +5,7 @@
 //! in other words, so then nothing is said.
 
 use std::{
-    sync::{MutexGuard, PoisonError},
+    sync::{MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -179,7 +179,8 @@ impl IM {
             }
         }
         let operation_id = journal.begin(1).await?;
-        let posted = self.caller.post(path, wire::FORM, form.as_bytes(), Some(&operation_id), VALIDITY).await;
+        let (body, id) = (form.as_bytes(), Some(operation_id.as_str()));
+        let posted = self.caller.post(path, wire::FORM, body, id, VALIDITY, &OnceLock::new()).await;
         let read = match posted {
             Ok(raw) => {
                 let secrets = self.caller.secrets();

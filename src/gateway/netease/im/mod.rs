@@ -122,7 +122,8 @@ impl Gateway for IM {
         Box::pin(async move {
             let request = wire::send(call, self.dialect.call);
             let (body, id) = (request.form.as_bytes(), Some(call.operation_id.as_str()));
-            let posted = self.caller.post(request.path, wire::FORM, body, id, heard_within).await;
+            let host = &call.written_to;
+            let posted = self.caller.post(request.path, wire::FORM, body, id, heard_within, host).await;
             let raw = match posted {
                 Ok(raw) => raw,
                 Err(fault) => return no_answer(fault),

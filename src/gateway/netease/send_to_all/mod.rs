@@ -77,7 +77,9 @@ impl Gateway for SendToAll {
     fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer> {
         Box::pin(async move {
             let request = wire::request(call, self.profile());
-            let posted = self.caller.post("", request.content_type, &request.body, None, VALIDITY).await;
+            let host = &call.written_to;
+            let posted =
+                self.caller.post("", request.content_type, &request.body, None, VALIDITY, host).await;
             let raw = match posted {
                 Ok(raw) => raw,
                 Err(fault) => return no_answer(fault),

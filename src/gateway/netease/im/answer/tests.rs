@@ -21,7 +21,13 @@ fn check_from(from: &str, first: &str, path: &str, status: u16, body: &str, expe
         _ => Addressees::Users(ids.to_vec()),
     };
     let message = Message(Map::from_iter([("from".to_owned(), from.into())]));
-    let call = Call { operation_id: "r".into(), message: Arc::new(message), to, send_time_ms: None };
+    let call = Call {
+        operation_id: "r".into(),
+        message: Arc::new(message),
+        to,
+        send_time_ms: None,
+        written_to: Default::default(),
+    };
     let raw = RawAnswer { status, body: body.as_bytes().to_vec(), ..RawAnswer::default() };
     let answer = understand(&raw, &call, path, &Scrub { secrets: &[] });
     let word = |verdict: &Verdict| match verdict {
