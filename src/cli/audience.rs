@@ -83,11 +83,11 @@ pub async fn run(args: AudienceArgs, settings: &Settings, clock: Arc<dyn Clock>)
         review: settings.database.exists().then(|| Review::open(&settings.database)).transpose()?,
         now,
     };
-    match &args.explain {
+    match gathering.sought.clone() {
         Some(id) => {
-            let is_named = explain(id, members, &judge, &sources, args.format.format)?;
+            let is_named = explain(&id, members, &judge, &sources, args.format.format)?;
             if !is_named && !asks_provider(&campaign) {
-                tell_other_cases(id, &mut gathering).await?;
+                tell_other_cases(&id, &mut gathering).await?;
             }
             Ok(Exit::Good)
         }
@@ -112,6 +112,8 @@ fn gathering(
         let gateway = settings.gateways.get(name).with_context(no_gateway)?;
         wire::silent(gateway.as_ref(), Arc::clone(&clock))?
     };
+    let sought = args.explain.as_ref().map(|id| RecipientID::new(gateway.dialect().canonical(id.as_str())));
+    let sought = sought.transpose()?;
     let (source, settings) = (source.clone(), settings.clone());
     Ok(Gathering {
         gateway,
@@ -122,7 +124,7 @@ fn gathering(
         tell: Arc::new(|what| output::say(what)),
         clock,
         columns: Arc::default(),
-        sought: args.explain.clone(),
+        sought,
         named: None,
         campaign,
     })
@@ -417,11 +419,11 @@ fn explain(
     Ok(is_named)
 }
 
-/// Another letter case is another id, which is worth a word.
+/// Another letter case is another id, which is worth a word. To some providers it is the same one.
 async fn tell_other_cases(id: &RecipientID, gathering: &mut Gathering) -> Result<(), Failure> {
     let text = id.as_str();
     for other in [text.to_ascii_lowercase(), text.to_ascii_uppercase()] {
-        if other == text {
+        if gathering.gateway.dialect().canonical(&other) == text {
             continue;
         }
         gathering.sought = Some(RecipientID::new(other.as_str())?);

@@ -69,10 +69,17 @@ pub fn run(args: &DeliveriesArgs, settings: &Settings, now: Timestamp) -> Ended 
     if let Some(campaign) = &args.campaign {
         names::known_campaign(&review, campaign)?;
     }
+    let recipient_kept = args.recipient.iter().flat_map(|id| {
+        settings.gateways.iter().filter_map(move |(name, gateway)| {
+            let kept = gateway.dialect().canonical(id).into_owned();
+            (kept != *id).then(|| (name.clone(), kept))
+        })
+    });
     let filter = DeliveryFilter {
         run: args.run.clone(),
         campaign: args.campaign.clone(),
         recipient: args.recipient.clone(),
+        recipient_kept: recipient_kept.collect(),
         outcomes: args.outcome.clone(),
         since,
     };

@@ -91,6 +91,13 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
         .get(&campaign.gateway)
         .with_context(|| format!("there is no gateway {:?} in the settings", campaign.gateway))?;
     let gateway = wire::silent(gateway_settings.as_ref(), clock).context("the gateway cannot be used")?;
+    let kept = |id: &RecipientID| gateway.dialect().recipient(id.as_str()).map_err(|why| (id.clone(), why));
+    let to: Vec<RecipientID> = args
+        .to
+        .iter()
+        .map(kept)
+        .collect::<Result<_, _>>()
+        .map_err(|(id, why)| Failure::new(Exit::Refused, anyhow!("{:?}: {why}", id.as_str())))?;
     if !args.to.is_empty() && campaign.audience == Audience::Unlisted {
         let checked = gateway.dialect().check_test(&campaign.message);
         checked.map_err(|reason| Failure::new(Exit::Refused, anyhow!(reason)))?;
@@ -108,7 +115,7 @@ pub fn run(args: &PreviewArgs, settings: &Settings, clock: Arc<dyn Clock>) -> En
         most_requests: most as usize,
     };
     let lists = |list: &str| source.list_path(settings, list);
-    let asked = requests(&campaign, &lists, &args.to, gateway.as_ref(), &size)?;
+    let asked = requests(&campaign, &lists, &to, gateway.as_ref(), &size)?;
     let requests = asked.first.into_iter();
     let shown: Vec<Request> = requests
         .map(|(to, values)| request(&campaign, gateway.as_ref(), to, values, now))

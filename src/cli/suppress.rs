@@ -190,7 +190,10 @@ struct Writer {
     expires_at: Option<Timestamp>,
     /// Who is suppressed, for the record.
     target: String,
+    /// By the ids as they are written, which are counted.
     waiting: Vec<Suppression>,
+    /// The same people as the providers keep their ids.
+    waiting_otherwise: Vec<Suppression>,
     seen: u64,
     added: u64,
 }
@@ -208,6 +211,7 @@ impl Writer {
             expires_at,
             target,
             waiting: Vec::new(),
+            waiting_otherwise: Vec::new(),
             seen: 0,
             added: 0,
         })
@@ -216,9 +220,10 @@ impl Writer {
     fn take(&mut self, id: &RecipientID) -> Stored<()> {
         for recipient in self.forms.all(id) {
             let (reason, expires_at) = (self.reason.clone(), self.expires_at);
-            self.waiting.push(Suppression { recipient, reason, expires_at });
-            self.seen += 1;
+            let waiting = if recipient == *id { &mut self.waiting } else { &mut self.waiting_otherwise };
+            waiting.push(Suppression { recipient, reason, expires_at });
         }
+        self.seen += 1;
         if self.waiting.len() < ROWS_A_STEP {
             return Ok(());
         }
@@ -232,6 +237,7 @@ impl Writer {
         let waiting = std::mem::take(&mut self.waiting);
         self.store.begin()?;
         self.added += self.store.suppress(&waiting, &self.act)?;
+        self.store.suppress(&std::mem::take(&mut self.waiting_otherwise), &self.act)?;
         if let Some((action, target)) = record {
             self.store.act_record(&self.act, action, target)?;
         }
@@ -253,8 +259,11 @@ fn remove(args: RemoveArgs, settings: &Settings, now: Timestamp) -> Ended {
     let act = Act { at: now, who: settings::who(), why: args.why };
     store.begin()?;
     let forms = Forms::of(settings);
-    let ids: BTreeSet<RecipientID> = args.ids.iter().flat_map(|id| forms.all(id)).collect();
-    let removed = store.suppress_end(&ids.into_iter().collect::<Vec<_>>())?;
+    let mut removed = 0;
+    for id in &args.ids {
+        let forms: Vec<RecipientID> = forms.all(id).into_iter().collect();
+        removed += u64::from(store.suppress_end(&forms)? > 0);
+    }
     if removed == 0 {
         return Err(Failure::new(Exit::NotFound, anyhow!("none of these is suppressed")));
     }

@@ -229,8 +229,14 @@ impl Gathering {
                 let path = (gathering.list_path)(&list.path)
                     .map_err(|error| ListFault::Unreadable { path: list.path.clone(), error })?;
                 let mut gatherer = Gatherer::new(&gathering.spill_folder);
-                // Whatever goes wrong here, reading it tells.
-                if let Some(sought) = &gathering.sought
+                let dialect = gathering.gateway.dialect();
+                // An id is sought by its bytes where the provider takes no other way to write it. Whatever goes wrong
+                // here, reading it tells.
+                let as_written = |id: &RecipientID| {
+                    let capitals = id.as_str().to_ascii_uppercase();
+                    dialect.canonical(&capitals) == capitals
+                };
+                if let Some(sought) = gathering.sought.as_ref().filter(|id| as_written(id))
                     && let Ok(Some(found)) = seek(&path, &list, sought.as_str())
                 {
                     if found {
@@ -244,7 +250,7 @@ impl Gathering {
                     path: &path,
                     list: &list,
                     columns: &columns,
-                    recipient: &|id| gathering.gateway.dialect().recipient_name(id),
+                    recipient: &|id| dialect.recipient_name(id),
                     is_wanted: &|| {
                         is_wanted.load(Ordering::Relaxed) && gathering.clock.now() <= gathering.give_up_at
                     },

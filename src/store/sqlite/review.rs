@@ -67,6 +67,8 @@ pub struct DeliveryFilter {
     pub run: Option<String>,
     pub campaign: Option<String>,
     pub recipient: Option<String>,
+    /// Gateways whose providers keep the recipient's id otherwise, and how.
+    pub recipient_kept: Vec<(String, String)>,
     /// Any of these; empty for all.
     pub outcomes: Vec<String>,
     pub since: Option<Timestamp>,
@@ -304,7 +306,23 @@ impl Review {
         };
         equals("run", &filter.run, &mut sql);
         equals("campaign", &filter.campaign, &mut sql);
-        equals("recipient", &filter.recipient, &mut sql);
+        if let Some(recipient) = &filter.recipient {
+            let mut place = |value: &String| {
+                values.push(value.clone().into());
+                format!("?{}", values.len())
+            };
+            let written = place(recipient);
+            let (mut all, mut each) = (written.clone(), format!("l.recipient = {written}"));
+            for (gateway, kept) in &filter.recipient_kept {
+                let (gateway, kept) = (place(gateway), place(kept));
+                all += &format!(", {kept}");
+                each += &format!(
+                    " OR l.recipient = {kept} AND l.run IN (SELECT run FROM run WHERE gateway = {gateway})"
+                );
+            }
+            // The first finds them by their key.
+            sql += &format!(" AND l.recipient IN ({all}) AND ({each})");
+        }
         if !filter.outcomes.is_empty() {
             let places: Vec<String> = filter
                 .outcomes

@@ -176,8 +176,8 @@ fn an_id_in_another_letter_case() {
     assert!(said.err.contains("u00002 is named, which is another id: letter case counts"), "{}", said.err);
 }
 
-#[test]
-fn an_id_of_netease_in_another_letter_case() {
+/// An office with a gateway of NetEase besides.
+fn office_with_netease() -> Office {
     let gateway = "  yunxin: {kind: netease, url: \"http://127.0.0.1:PORT/nimserver\", appKey: sandbox, appSecret: \
         {file: netease}}\n";
     let office = Office::open(&["--users", "20"], "");
@@ -185,6 +185,14 @@ fn an_id_of_netease_in_another_letter_case() {
     desk.write("netease", "sandbox\n");
     let settings = std::fs::read_to_string(desk.path("campaignd.yaml")).unwrap();
     desk.write("campaignd.yaml", &format!("{settings}{}", gateway.replace("PORT", &office.port.to_string())));
+    std::fs::create_dir_all(desk.path("campaigns/lists")).unwrap();
+    office
+}
+
+#[test]
+fn an_id_of_netease_in_another_letter_case() {
+    let office = office_with_netease();
+    let desk = &office.desk;
     let _daemon = desk.serve();
     // To NetEase both are one account, in an exclusion too.
     desk.write(
@@ -198,6 +206,54 @@ fn an_id_of_netease_in_another_letter_case() {
     assert_eq!(outcomes(desk, &run), ["u00001 accepted", "u00002 excluded exclude named by `exclude`"]);
     let received = office.ask("GET", "/sandbox/received", "");
     assert_eq!(received.matches("\"recipient\"").count(), 1, "{received}");
+}
+
+#[test]
+fn a_command_takes_an_id_of_netease_in_any_letter_case() {
+    let office = office_with_netease();
+    let desk = &office.desk;
+    let _daemon = desk.serve();
+    desk.write("campaigns/lists/all.csv", "userID,name\nU00001,Li\nu00002,Han\n");
+    desk.write("campaigns/lists/out.txt", "U00002\n");
+    desk.write(
+        "campaigns/cased.yaml",
+        "gateway: yunxin\nmessage: {from: u00009, type: 0, body: {msg: 'hi {{ name | default(\"you\") }}'}}\n\
+         recipients: [{file: lists/all.csv, column: userID}]\nexclude: [{file: lists/out.txt}]\n\
+         schedules: [{at: 2099-11-11T09:00}]\n",
+    );
+    for id in ["U00001", "u00001"] {
+        let said = desk.ends(&["audience", "cased", "--explain", id], 0);
+        assert_eq!(said.out, "u00001 is in: named by lists/all.csv\n  named by lists/all.csv\n", "{id}");
+        assert_eq!(said.err, "", "{id}");
+        let preview = desk.ends(&["preview", "cased", "--to", id], 0).out;
+        assert!(preview.contains("hi+Li") && preview.contains("u00001"), "{preview}");
+    }
+    for id in ["U00002", "u00002"] {
+        let said = desk.ends(&["audience", "cased", "--explain", id], 0);
+        assert!(said.out.starts_with("u00002 is out: exclude: named by `exclude`\n"), "{}", said.out);
+    }
+    // Nobody is another id than in capitals.
+    let said = desk.ends(&["audience", "cased", "--explain", "u00003"], 0);
+    assert_eq!(said.out, "u00003 is out: notNamed: no source names it\n");
+    assert_eq!(said.err, "");
+    assert_eq!(send(desk, "cased").code, 0);
+    let seen = |id: &str| {
+        let rows = desk.json(&["deliveries", "--recipient", id]);
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| format!("{} {}", row["campaign"], row["recipient"])).collect::<Vec<_>>()
+    };
+    assert_eq!(seen("U00001"), ["\"cased\" \"u00001\""]);
+    // Of OpenIM it is another id.
+    desk.write("campaigns/other.yaml", &format!("{MESSAGE}recvIDs: [u00001]\n"));
+    assert_eq!(send(desk, "other").code, 0);
+    assert_eq!(seen("U00001"), ["\"cased\" \"u00001\""]);
+    assert_eq!(seen("u00001").len(), 2);
+    let suppress = |verb: &str| desk.ends(&["suppress", verb, "U00001", "u00005"], 0).out;
+    assert_eq!(suppress("add"), "suppressed 2\n");
+    assert_eq!(suppress("add"), "suppressed 0, 2 were already\n");
+    let said = desk.ends(&["audience", "cased", "--explain", "U00001"], 0);
+    assert!(said.out.starts_with("u00001 is out: suppressed: "), "{}", said.out);
+    assert_eq!(suppress("remove"), "not suppressed any more: 2\n");
 }
 
 /// Answers every request so, as another application does at the same address.
