@@ -21,7 +21,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -85,6 +85,8 @@ pub struct OpenIM {
     delivers: bool,
     token: TokenHolder,
     server_clock: ServerClock,
+    /// A send has been answered.
+    has_answered: AtomicBool,
     /// Numbers the requests that nobody else has named.
     requests: AtomicU64,
 }
@@ -113,6 +115,7 @@ impl OpenIM {
             clock,
             delivers: true,
             server_clock: ServerClock::default(),
+            has_answered: AtomicBool::default(),
             requests: AtomicU64::new(0),
         }
     }
@@ -186,7 +189,7 @@ impl OpenIM {
         }
     }
 
-    /// Drops a refused token. A token that never worked is not helped by another: the server is
+    /// Judges an answer by what came before. Drops a refused token. A token that never worked is not helped by another: the server is
     /// out of order, and asking for one after the other would not mend it.
     async fn mind_token(&self, token: &Arc<Token>, answer: Answer) -> Answer {
         match answer.reply {
@@ -197,7 +200,15 @@ impl OpenIM {
             }
             Reply::Answered(_) => {
                 token.has_worked();
+                self.has_answered.store(true, Ordering::Relaxed);
                 answer
+            }
+            // The address was right: what stands before the server does not reach it for a while.
+            Reply::Rejected(reason)
+                if matches!(answer.http_status, Some(401 | 404 | 405 | 407))
+                    && self.has_answered.load(Ordering::Relaxed) =>
+            {
+                Answer { reply: Reply::NothingDone(Cause::Outage, reason), ..answer }
             }
             _ => answer,
         }

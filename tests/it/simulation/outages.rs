@@ -306,6 +306,31 @@ fn a_request_that_is_refused_whoever_is_in_it_fails_its_run_after_few_calls() {
 }
 
 #[test]
+fn what_turns_everything_away_for_a_while_costs_nobody_where_the_provider_has_answered() {
+    for (has_answered, expected) in [
+        (true, "completed 100 accepted 0 refused 0 failed 0 unknown 0 pending"),
+        // Nothing shows that the address is right.
+        (false, "failed 0 accepted 0 refused 100 failed 0 unknown 0 pending"),
+    ] {
+        play(async |simulation| {
+            simulation.write("a.yaml", &campaign(100, ""));
+            if has_answered {
+                simulation.write("0.yaml", &campaign(1, "").replace("T00:01", "T00:00:30"));
+            }
+            let daemon = simulation.daemon();
+            seconds(50).await;
+            let http_status = Some(HTTPStatus { status: 404, times: u32::MAX, path: None });
+            simulation.world.set_faults(Faults { http_status, ..Faults::default() });
+            seconds(300).await;
+            simulation.world.set_faults(Faults::default());
+            seconds(600).await;
+            assert_eq!(simulation.ask(COUNTS).last().unwrap(), expected);
+            daemon.stop().await;
+        });
+    }
+}
+
+#[test]
 fn a_run_of_which_too_many_fail_stops_and_goes_on_when_it_is_told_to() {
     play(async |simulation| {
         let strangers: Vec<String> = (1..=60).map(|number| format!("nobody{number:02}")).collect();
