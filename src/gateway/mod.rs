@@ -8,6 +8,7 @@ pub mod http;
 pub mod kind;
 pub mod netease;
 pub mod openim;
+pub mod reached;
 pub mod reading;
 pub mod schema;
 pub mod scrub;

@@ -13,6 +13,7 @@ use super::signer::Signer;
 use crate::{
     clock::Clock,
     gateway::{
+        reached::Reached,
         scrub::MASK,
         transport::{Header, Post, RawAnswer, Transport, TransportFault},
     },
@@ -26,6 +27,9 @@ use crate::{
 const PATIENCE: SignedDuration = SignedDuration::from_secs(4);
 /// A clock that is this much off has changed; below it, what is wrong is something else.
 const OFFSET_CHANGE: SignedDuration = SignedDuration::from_secs(30);
+
+/// Who is further from our time than this shows no clock.
+const NO_CLOCK: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
 
 /// A header that the settings add to every request.
 #[derive(Debug, Clone)]
@@ -53,6 +57,7 @@ pub struct Caller {
     /// Up to when, by its present clock in milliseconds, it has given times before: it was ahead then, and what it
     /// takes until then gets the times of others.
     ahead_until_ms: AtomicI64,
+    reached: Reached,
 }
 
 impl Caller {
@@ -73,6 +78,7 @@ impl Caller {
             offset_ms,
             offset_since_ms,
             ahead_until_ms,
+            reached: Reached::default(),
         }
     }
 
@@ -231,6 +237,10 @@ impl Caller {
     fn learn_clock(&self, raw: &RawAnswer) -> bool {
         let Some(date) = raw.date.as_deref().and_then(|date| rfc2822::parse(date).ok()) else { return false };
         let offset = date.timestamp().duration_since(self.clock.now());
+        // The times of what is sent would be none.
+        if offset.abs() > NO_CLOCK {
+            return false;
+        }
         let changes = (offset - self.clock_offset()).abs() > OFFSET_CHANGE;
         if changes {
             tracing::warn!(offset_s = offset.as_secs(), "the provider's clock is not ours; it is followed");
@@ -241,6 +251,11 @@ impl Caller {
             self.offset_ms.store(offset_ms, Ordering::Relaxed);
         }
         changes
+    }
+
+    /// Judges the answer to a send by what came before.
+    pub fn judge(&self, raw: &RawAnswer, answer: Answer) -> Answer {
+        self.reached.judge(self.mind_clock(raw, answer))
     }
 
     /// A time that was refused: where the provider's clock could be learnt, the same is asked again at

@@ -21,7 +21,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -41,6 +41,7 @@ use super::{
     Addressees, Addressing, Call, Gateway, Journal, Look, Pending, ReadEnd, ReadFault, RequestPreview,
     UserPage,
     http::{BadReach, HTTP, Reach},
+    reached::Reached,
     scrub::{MASK, Scrub},
     transport::{Header, Post, RawAnswer, Transport, TransportFault, no_answer},
 };
@@ -85,8 +86,7 @@ pub struct OpenIM {
     delivers: bool,
     token: TokenHolder,
     server_clock: ServerClock,
-    /// A send has been answered.
-    has_answered: AtomicBool,
+    reached: Reached,
     /// Numbers the requests that nobody else has named.
     requests: AtomicU64,
 }
@@ -115,7 +115,7 @@ impl OpenIM {
             clock,
             delivers: true,
             server_clock: ServerClock::default(),
-            has_answered: AtomicBool::default(),
+            reached: Reached::default(),
             requests: AtomicU64::new(0),
         }
     }
@@ -189,7 +189,7 @@ impl OpenIM {
         }
     }
 
-    /// Judges an answer by what came before. Drops a refused token. A token that never worked is not helped by another: the server is
+    /// Drops a refused token. A token that never worked is not helped by another: the server is
     /// out of order, and asking for one after the other would not mend it.
     async fn mind_token(&self, token: &Arc<Token>, answer: Answer) -> Answer {
         match answer.reply {
@@ -200,15 +200,7 @@ impl OpenIM {
             }
             Reply::Answered(_) => {
                 token.has_worked();
-                self.has_answered.store(true, Ordering::Relaxed);
                 answer
-            }
-            // The address was right: what stands before the server does not reach it for a while.
-            Reply::Rejected(reason)
-                if matches!(answer.http_status, Some(401 | 404 | 405 | 407))
-                    && self.has_answered.load(Ordering::Relaxed) =>
-            {
-                Answer { reply: Reply::NothingDone(Cause::Outage, reason), ..answer }
             }
             _ => answer,
         }
@@ -278,7 +270,10 @@ impl Gateway for OpenIM {
             };
             let body = encode(&wire::SendBody(call));
             match self.post(wire::send_path(&call.to), &call.operation_id, Some(&token), body).await {
-                Ok(raw) => self.mind_token(&token, self.understand(&raw, call, &token)).await,
+                Ok(raw) => {
+                    let answer = self.mind_token(&token, self.understand(&raw, call, &token)).await;
+                    self.reached.judge(answer)
+                }
                 Err(fault) => no_answer(fault),
             }
         })
