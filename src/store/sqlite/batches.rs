@@ -467,9 +467,11 @@ pub fn recover(connection: &Connection, doubts: &HashMap<RunID, Doubt>, now: Tim
         let asked = recipients(&asked)?;
         unknown += asked.len() as u64;
         let reason = Reason::new("interrupted", "campaignd ended before an answer came");
-        let doubt = doubts.get(&RunID::from_text(run)).copied().unwrap_or(Doubt::Hold);
-        let settlement = settled(&asked, Reply::Unanswered(reason), doubt)
+        let doubt = doubts.get(&RunID::from_text(run)).copied();
+        let mut settlement = settled(&asked, Reply::Unanswered(reason), doubt.unwrap_or(Doubt::Hold))
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        // What was accepted may have to be confirmed: its lane ends the run, where it has one.
+        settlement.may_end_run = doubt.is_none();
         settle(connection, &end_without_answer(attempt, now), &settlement)?;
     }
     // A look or a probe changes nothing by itself; one that was interrupted is simply over.

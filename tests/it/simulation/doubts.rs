@@ -10,7 +10,7 @@ use campaignd::{
     run::inquiry::Purpose,
     sandbox::{
         Filter,
-        faults::{CutAfter, Times},
+        faults::{CutAfter, Hang, Times},
         truth::Fate,
     },
     store::Store,
@@ -287,6 +287,29 @@ fn what_was_accepted_and_is_lost_is_told_when_it_is_confirmed() {
         let lost = simulation.lost();
         let missing = simulation.ask("SELECT recipient FROM delivery_log WHERE reason_code = 'notFound'");
         assert_eq!(missing, lost);
+        daemon.stop().await;
+    });
+}
+
+#[test]
+fn what_was_accepted_is_confirmed_although_the_daemon_was_gone_at_the_last_batch() {
+    play(async |simulation| {
+        let delivery = "batchSize: 25, confirm: true, onUnknown: hold, limits: {recipients: 25/min}";
+        doubtful(simulation, 50, delivery);
+        let daemon = simulation.daemon();
+        seconds(100).await;
+        simulation.world.set_faults(Faults {
+            hang: Some(Hang { times: 1, path: None, for_ms: None, after_work: false }),
+            ..Faults::default()
+        });
+        seconds(25).await;
+        daemon.abort_after(0).await;
+        simulation.world.set_faults(Faults::default());
+        let daemon = simulation.daemon();
+        seconds(60 * 15).await;
+        assert_eq!(simulation.ask(STATE), ["completed"]);
+        assert_eq!(simulation.ask(OUTCOMES), ["accepted  25", "unknown interrupted 25"]);
+        assert_eq!(simulation.ask("SELECT count(confirmed_at) || '' FROM delivery_log"), ["25"]);
         daemon.stop().await;
     });
 }
