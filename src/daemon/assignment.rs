@@ -19,7 +19,7 @@ pub const SUPPRESSED: &str = "somebody is suppressed, and nobody can be left out
      `delivery: {ignoreSuppressions: true}` sends it all the same";
 
 /// A run pinned to the revision it was made from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Assignment {
     pub run: RunID,
     pub campaign: Arc<Campaign>,

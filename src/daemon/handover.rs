@@ -70,11 +70,12 @@ async fn past_calls(parts: &Parts, assignment: &Assignment, reach_ms: i64) -> Ve
 
 /// Waits for the end of a run that nobody can send any more: a person cancels it, or its time is over.
 pub async fn await_end(parts: &Parts, record: &RunRecord) {
-    let (start_by, finish_by) = (record.start_by, record.finish_by);
     loop {
         let (run, now) = (record.id.clone(), parts.clock.now());
         let looked = parts.ledger.call(move |store| {
-            match store.run(&run)?.state {
+            // A person may have given it more time meanwhile.
+            let RunRecord { state, start_by, finish_by, .. } = store.run(&run)?;
+            match state {
                 RunState::Pending if now > start_by => {
                     let reason = "audience: its revision does not fit the settings any more".to_owned();
                     store.run_event(&run, RunEvent::OpeningFailed { reason }, Some("audience"), now)?;

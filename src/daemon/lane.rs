@@ -26,7 +26,7 @@ use crate::{
     campaign::CampaignID,
     gateway::Gateway,
     run::{RunID, RunState, provider_clock::ProviderClock, settlement::sign_before},
-    store::{Begun, Drain, GatewayRecord, Intent, PastCall, Store, StoreError, Stored},
+    store::{Begun, Drain, GatewayRecord, Intent, PastCall, RunRecord, Store, StoreError, Stored},
 };
 
 /// Audiences of one gateway that are gathered at once, beyond those that their file names.
@@ -119,6 +119,11 @@ impl Lane {
     pub fn add(&self, assignment: Arc<Assignment>, before: Before, past: &[PastCall]) {
         self.turns().add(assignment, before, past);
         self.changed.notify_waiters();
+    }
+
+    /// Gives a run of the lane the time that it has by the ledger. Tells whether it is in the lane.
+    pub fn extend(&self, record: &RunRecord) -> bool {
+        self.turns().extend(&record.id, record.start_by, record.finish_by)
     }
 
     /// Something in the ledger has changed: every run is asked again.

@@ -62,7 +62,11 @@ impl Conductor {
         }
         for record in self.parts.ledger.call(|store| store.runs_reopened()).await? {
             tracing::info!(run = %record.id, "reopened: {} recipients are to be asked", record.counts.pending);
-            self.take_up(record);
+            // One that went on has more time; what is over meanwhile has asked them already.
+            let goes_on = self.lanes.get(&record.gateway).is_some_and(|lane| lane.extend(&record));
+            if !goes_on && !record.state.is_over() {
+                self.take_up(record);
+            }
         }
         for lane in self.lanes.values() {
             lane.look_again();

@@ -139,8 +139,22 @@ impl Turns {
         GatewayRecord { breaker: self.breaker.standing(steady, now), quiet: self.quiet.time(steady, now) }
     }
 
+    /// Gives a run that is here as much time at least. Tells whether it is here.
+    pub fn extend(&mut self, run: &RunID, start_by: Timestamp, finish_by: Timestamp) -> bool {
+        let Some(waiting) = self.runs.get_mut(run) else { return false };
+        let known = &waiting.assignment;
+        let (start_by, finish_by) = (start_by.max(known.start_by), finish_by.max(known.finish_by));
+        waiting.assignment = Arc::new(Assignment { start_by, finish_by, ..Assignment::clone(known) });
+        self.errands.expect(waiting);
+        true
+    }
+
     /// Adds a run. `past` holds the calls of its campaign, as far as its own limits reach back.
     pub fn add(&mut self, assignment: Arc<Assignment>, before: Before, past: &[PastCall]) {
+        // What is known of one that is here already stays.
+        if self.extend(&assignment.run, assignment.start_by, assignment.finish_by) {
+            return;
+        }
         let limits = &assignment.campaign.delivery.limits;
         let known = self.campaigns.get(assignment.campaign_id());
         if known.is_none_or(|(known, _)| known != limits) {
@@ -164,9 +178,8 @@ impl Turns {
             tells_gate: false,
         };
         self.errands.expect(&waiting);
-        if self.runs.insert(run.clone(), waiting).is_none() {
-            self.row.push_back(run);
-        }
+        self.runs.insert(run.clone(), waiting);
+        self.row.push_back(run);
     }
 
     /// Something may have happened to any run: each is asked again.

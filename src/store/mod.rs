@@ -268,7 +268,7 @@ pub trait Store: Send {
     /// Makes everyone of a run with one of these outcomes pending again, and reopens it where it is over.
     /// Tells how many.
     fn run_retry(&mut self, run: &RunID, outcomes: &[&str], act: &Act) -> Stored<u64>;
-    /// Runs that were reopened since this was asked last.
+    /// Runs that were reopened since this was asked last, also those that were still going on.
     fn runs_reopened(&mut self) -> Stored<Vec<RunRecord>>;
 
     // Batches

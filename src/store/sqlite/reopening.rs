@@ -97,11 +97,12 @@ pub fn retry(connection: &Connection, run: &RunID, outcomes: &[&str], act: &Act)
     }
     connection
         .prepare_cached(
-            "UPDATE run SET finish_by = max(finish_by, ?2 + finish_by - due_at),
-                start_by = max(start_by, ?2 + start_by - due_at), confirming = 0, reopened = ?3
+            "UPDATE run SET finish_by = finish_by + n.more, start_by = start_by + n.more,
+                time_counts_from = coalesce(time_counts_from, due_at) + n.more, confirming = 0, reopened = 1
+             FROM (SELECT max(0, ?2 - coalesce(time_counts_from, due_at)) AS more FROM run WHERE id = ?1) n
              WHERE id = ?1",
         )?
-        .execute(params![id, act.at.as_millisecond(), state.is_over()])?;
+        .execute(params![id, act.at.as_millisecond()])?;
     // Before anybody is pending: a run that is over has nobody.
     if after != state {
         runs::write_state(connection, id, after, act.at)?;

@@ -76,6 +76,43 @@ fn what_a_closed_window_holds_back_expires_when_its_time_is_over() {
 }
 
 #[test]
+fn a_retry_of_a_run_that_goes_on_gives_it_as_much_time_as_it_had_at_first() {
+    use campaignd::store::Store;
+    for (retries, ends) in [
+        (false, "completed finishWithin is over accepted"),
+        // Another three minutes, which are enough.
+        (true, "completed  accepted"),
+    ] {
+        play(async |simulation| {
+            let ids: Vec<String> =
+                (1..=20).flat_map(|number| [format!("u{number:05}"), format!("nobody{number:05}")]).collect();
+            simulation.write(
+                "a.yaml",
+                &campaign(&format!(
+                    "recvIDs: [{}]\ndelivery: {{limits: {{recipients: 10/min}}}}\nfinishWithin: 3m\n\
+                     schedules: [{{at: 2026-11-11T00:01}}]",
+                    ids.join(", ")
+                )),
+            );
+            let daemon = simulation.daemon();
+            seconds(3 * 60 + 30).await;
+            if retries {
+                let run = simulation.ask("SELECT run FROM run_summary").remove(0);
+                let act = Act { at: simulation.clock.now(), who: "somebody".to_owned(), why: None };
+                let mut store = simulation.store();
+                store.begin().unwrap();
+                assert!(store.run_retry(&RunID::from_text(run), &["refused"], &act).unwrap() > 0);
+                store.commit().unwrap();
+            }
+            seconds(10 * 60).await;
+            let told = simulation.ask(RUNS);
+            assert!(told[0].starts_with(ends), "{told:?}");
+            daemon.stop().await;
+        });
+    }
+}
+
+#[test]
 fn a_slot_outside_of_the_window_is_skipped_and_a_send_by_hand_waits() {
     play(async |simulation| {
         simulation.write(

@@ -1,11 +1,11 @@
 //! Stopping: events that have their place, endings that reach everyone who was not asked.
 
 use campaignd::{
-    run::{Counts, Ending, RunEvent, RunState},
-    store::Drain,
+    run::{Counts, Ending, RunEvent, RunState, reply::Verdict},
+    store::{Act, Drain},
 };
 
-use super::{accepted, answered, at, begin, change, end, is_refused, made, on_every_store, opened};
+use super::{accepted, answered, at, begin, change, end, is_refused, made, on_every_store, opened, reason};
 
 fn why() -> String {
     "why".to_owned()
@@ -13,6 +13,45 @@ fn why() -> String {
 
 fn stop(ending: Ending) -> RunEvent {
     RunEvent::Stop { ending, reason: why() }
+}
+
+#[test]
+fn each_retry_gives_a_run_as_much_time_as_it_had_at_first() {
+    on_every_store(|store| {
+        let run = opened(store, "sale", 3, 3);
+        let begun = begin(store, &run, 3, 1).unwrap();
+        let verdicts = [accepted(), Verdict::Refused(reason()), Verdict::Unknown(reason())];
+        change(store, |store| store.batch_settle(&end(begun.attempt, 2), &answered(&begun, &verdicts)))
+            .unwrap();
+        let first = store.run(&run).unwrap();
+        // The second while the first goes on, and the third after the clock was set back.
+        for (outcome, ms, counts_from_ms) in
+            [("refused", 50_000, 50_000), ("unknown", 9_000_000, 9_000_000), ("refused", 70_000, 9_000_000)]
+        {
+            let act = Act { at: at(ms), who: "ann".to_owned(), why: None };
+            assert_eq!(
+                change(store, |store| store.run_retry(&run, &[outcome], &act)).unwrap(),
+                1,
+                "{outcome}"
+            );
+            let run = store.run(&run).unwrap();
+            assert_eq!(
+                run.finish_by.duration_since(at(counts_from_ms)),
+                first.finish_by.duration_since(first.due_at)
+            );
+            assert_eq!(
+                run.start_by.duration_since(at(counts_from_ms)),
+                first.start_by.duration_since(first.due_at)
+            );
+            // A daemon hears of it, whether it was over or not.
+            assert_eq!(change(store, |store| store.runs_reopened()).unwrap(), [run]);
+            if outcome == "unknown" {
+                let begun = begin(store, &first.id, 1, 9_000_001).unwrap();
+                let refused = answered(&begun, &[Verdict::Refused(reason())]);
+                change(store, |store| store.batch_settle(&end(begun.attempt, 9_000_002), &refused)).unwrap();
+            }
+        }
+    });
 }
 
 #[test]
