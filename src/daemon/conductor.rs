@@ -83,11 +83,11 @@ pub async fn conduct(parts: Parts) -> Result<(), ServeError> {
             () = parts.signals.round.notified() => {}
             () = parts.signals.rescan.notified() => conductor.scanning.rescan(&parts),
             scanned = conductor.scanning.scanned(&parts) => conductor.obey_scan(scanned).await,
-            Some(ended_early) = workers.join_next() => {
+            // One that has ended as it should was told to stop, as the daemon is about to be.
+            Some(Err(failed)) = workers.join_next() => {
                 // Whoever watched would take a daemon for well that sends nothing any more.
-                let why = ended_early.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
-                tracing::error!("a part of the daemon has failed, stopping: {why}");
-                ended = Err(ServeError::Part(why));
+                tracing::error!("a part of the daemon has failed, stopping: {failed}");
+                ended = Err(ServeError::Part(failed.to_string()));
                 parts.signals.stop();
                 break;
             }

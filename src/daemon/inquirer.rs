@@ -5,11 +5,7 @@
 //! look proves is decided by [`crate::run::inquiry`]. The messages that were sent later are looked at
 //! before those that are sought.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
@@ -20,23 +16,22 @@ use super::{
     reading::read_revision,
     record::{NOT_RECORDED, Record},
     steps::ClockSteps,
+    witnesses::Seen,
 };
 use crate::{
     campaign::{Campaign, Message, RecipientID, source::Values},
     gateway::{Gateway, Look, ReadFault, THROTTLED},
     run::{
         RunID,
-        inquiry::{Circumstances, Findings, Purpose, Witnesses},
-        look::{Addressing, Evidence, Sighting, Sought},
+        inquiry::{Circumstances, Findings, Purpose},
+        look::{Evidence, Sighting, Sought},
         reply::Reason,
     },
-    store::{Inquiry, Stored, Witness},
+    store::{Inquiry, Stored},
 };
 
 /// Recipients a look: what a provider is asked about in one request.
 const RECIPIENTS_A_LOOK: usize = 500;
-/// Witnesses that are looked at: more than are needed, because a provider loses messages.
-const WITNESSES_A_LOOK: usize = 200;
 /// The longest time between two looks at the ledger for inquiries that are due.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// Places in conversations that are remembered between looks; beyond it all are read again.
@@ -44,14 +39,14 @@ const MOST_PLACES: usize = 200_000;
 
 /// What looks up the messages of one gateway.
 pub struct Inquirer {
-    name: String,
-    gateway: Arc<dyn Gateway>,
-    parts: Parts,
-    lane: Arc<Lane>,
+    pub(super) name: String,
+    pub(super) gateway: Arc<dyn Gateway>,
+    pub(super) parts: Parts,
+    pub(super) lane: Arc<Lane>,
     /// How long a message may stay unseen before its absence can be proven.
     settle: SignedDuration,
     /// An account of ours that may get a message when nothing else shows how far the provider has come.
-    probe: Option<RecipientID>,
+    pub(super) probe: Option<RecipientID>,
     /// An inquiry may be due that was not.
     changed: Arc<Notify>,
 }
@@ -68,15 +63,13 @@ fn place(inquiry: &Inquiry, recipient: &RecipientID) -> (i64, RecipientID) {
 struct Memory {
     places: Places,
     steps: ClockSteps,
-    /// What the ledger is to be told of the clock before anything else: whether quiet counts anew.
-    clock_set: Option<bool>,
+    /// No quiet counts from before this: since the daemon began, or the clock was set, the time of day tells how long
+    /// something lasts.
+    quiet_since: Timestamp,
 }
 
 /// The campaigns of the runs that are looked up in one round; none for one that cannot be read any more.
-type Campaigns = HashMap<RunID, Option<Arc<Campaign>>>;
-
-/// What was seen of the witnesses of the inquiries that ended at an instant.
-type Seen = BTreeMap<(Timestamp, i64), Option<Witnesses>>;
+pub(super) type Campaigns = HashMap<RunID, Option<Arc<Campaign>>>;
 
 impl Inquirer {
     pub fn new(
@@ -100,8 +93,9 @@ impl Inquirer {
     /// Looks messages up until the lane stops. May be dropped at any await.
     pub async fn work(&self) {
         let clock = self.parts.clock.as_ref();
-        let steps = ClockSteps::new(clock.now(), clock.steady());
-        let mut memory = Memory { places: Places::new(), steps, clock_set: Some(false) };
+        let now = clock.now();
+        let steps = ClockSteps::new(now, clock.steady());
+        let mut memory = Memory { places: Places::new(), steps, quiet_since: now };
         while !self.lane.is_stopping() {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -127,28 +121,25 @@ impl Inquirer {
         }
     }
 
-    /// Tells the ledger when the clock was set, before anything is concluded from how long something lasts. Gives
-    /// whether it was since the last time.
-    async fn mind_clock(&self, memory: &mut Memory) -> Stored<bool> {
+    /// Whether the clock was set since the last time.
+    fn clock_was_set(&self, memory: &mut Memory) -> bool {
         let (now, steady) = (self.parts.clock.now(), self.parts.clock.steady());
-        if memory.steps.look(now, steady).is_some() {
-            memory.clock_set = Some(true);
+        let was_set = memory.steps.look(now, steady).is_some();
+        if was_set {
+            memory.quiet_since = now;
         }
-        let Some(quiet_anew) = memory.clock_set else { return Ok(false) };
-        let name = self.name.clone();
-        self.parts.ledger.call(move |store| store.inquiries_clock_set(&name, now, quiet_anew)).await?;
-        memory.clock_set = None;
-        Ok(true)
+        was_set
     }
 
     /// Makes the looks that are due. Gives how long there is nothing to do.
     async fn round(&self, memory: &mut Memory) -> Stored<Duration> {
-        self.mind_clock(memory).await?;
-        let (name, now) = (self.name.clone(), self.parts.clock.now());
+        self.clock_was_set(memory);
+        let (name, now, quiet_since) = (self.name.clone(), self.parts.clock.now(), memory.quiet_since);
         let (due, next_at) = self
             .parts
             .ledger
             .call(move |store| {
+                store.inquiries_by_clock(&name, now, quiet_since)?;
                 Ok((store.inquiries_due(&name, now, RECIPIENTS_A_LOOK)?, store.inquiry_next_at(&name)?))
             })
             .await?;
@@ -160,7 +151,11 @@ impl Inquirer {
             memory.places.clear();
         }
         let mut campaigns = Campaigns::new();
-        let mut seen = Seen::new();
+        let mut seen = Seen::default();
+        for inquiry in due.iter().filter(|inquiry| !inquiry.answered) {
+            let last = seen.last_attempts.entry(inquiry.ended_at).or_insert(inquiry.attempt);
+            *last = inquiry.attempt.max(*last);
+        }
         // Messages of one run that were sent in the same way are looked up together.
         let mut groups: Vec<Vec<Inquiry>> = Vec::new();
         for inquiry in due {
@@ -241,7 +236,7 @@ impl Inquirer {
                 vec![Sighting::NoAnswer(fault.0); look.sought.len()].into_iter()
             }
         };
-        if self.mind_clock(memory).await? {
+        if self.clock_was_set(memory) {
             return Ok(false);
         }
         let places = &mut memory.places;
@@ -284,7 +279,7 @@ impl Inquirer {
     }
 
     /// Looks, and takes only an answer that speaks of each message once.
-    async fn see(&self, look: &Look, record: &Record) -> Result<Vec<Sighting>, ReadFault> {
+    pub(super) async fn see(&self, look: &Look, record: &Record) -> Result<Vec<Sighting>, ReadFault> {
         let sightings = self.gateway.look(look, record).await?;
         if sightings.len() == look.sought.len() {
             return Ok(sightings);
@@ -293,102 +288,15 @@ impl Inquirer {
         Err(ReadFault(Reason::new("unreadable", text)))
     }
 
-    /// Looks at messages that were sent later than an inquiry's. None when that could not be done.
-    async fn witnesses(
-        &self,
-        inquiry: &Inquiry,
-        campaigns: &mut Campaigns,
-        seen: &mut Seen,
-    ) -> Stored<Option<Witnesses>> {
-        // Those of one round are the same for all that ended at the same time without an answer.
-        let key = (inquiry.ended_at, if inquiry.answered { inquiry.id } else { 0 });
-        if let Some(known) = seen.get(&key) {
-            return Ok(*known);
-        }
-        let (name, wanted, now) = (self.name.clone(), inquiry.clone(), self.parts.clock.now());
-        let later = self
-            .parts
-            .ledger
-            .call(move |store| store.inquiry_witnesses(&name, &wanted, WITNESSES_A_LOOK, now))
-            .await?;
-        let result = if later.is_empty() {
-            // Nothing else shows how far the provider has come: from the next look on this does.
-            if let (Some(probe), Some(campaign)) =
-                (&self.probe, self.campaign(&inquiry.run, campaigns).await?)
-                && !matches!(inquiry.addressing, Addressing::Group | Addressing::Unlisted)
-            {
-                let message = self.message_of(&campaign, inquiry.values.as_ref());
-                self.lane.probe(inquiry, &message, probe).await?;
-            }
-            Some(Witnesses::default())
-        } else {
-            self.look_at_witnesses(inquiry, later, campaigns).await?
-        };
-        seen.insert(key, result);
-        Ok(result)
-    }
-
-    async fn look_at_witnesses(
-        &self,
-        inquiry: &Inquiry,
-        later: Vec<Witness>,
-        campaigns: &mut Campaigns,
-    ) -> Stored<Option<Witnesses>> {
-        let mut alike: BTreeMap<(RunID, Addressing), Vec<(usize, Witness)>> = BTreeMap::new();
-        let mut seen = vec![None; later.len()];
-        for (place, witness) in later.into_iter().enumerate() {
-            alike.entry((witness.run.clone(), witness.addressing)).or_default().push((place, witness));
-        }
-        for ((run, addressing), group) in alike {
-            let Some(campaign) = self.campaign(&run, campaigns).await? else { continue };
-            if self.gateway.can_be_asked(&campaign.message, addressing).is_err() {
-                continue;
-            }
-            let sought = |(place, witness): (usize, Witness)| {
-                let message = self.message_of(&campaign, witness.values.as_ref());
-                let sought = Sought {
-                    recipient: witness.recipient,
-                    message,
-                    send_time_ms: witness.send_time_ms,
-                    operation_id: witness.operation_id,
-                    asked_at: witness.asked_at,
-                    asked_last_at: witness.asked_last_at,
-                    seen_until: None,
-                };
-                (place, sought)
-            };
-            let (places, sought): (Vec<usize>, Vec<Sought>) = group.into_iter().map(sought).unzip();
-            // A record of theirs would not show how far the provider has come.
-            let counts = Evidence::Stored;
-            let look = Look { message: Arc::new(campaign.message.clone()), addressing, counts, sought };
-            let record = Record::new(&self.parts.ledger, &self.parts.clock, &inquiry.run, inquiry.batch);
-            match self.see(&look, &record).await {
-                Ok(sightings) => {
-                    for (place, sighting) in places.into_iter().zip(sightings) {
-                        if let Some(seen) = seen.get_mut(place) {
-                            *seen = Some(matches!(sighting, Sighting::Found(_)));
-                        }
-                    }
-                }
-                Err(fault) => {
-                    self.unhealthy(&fault).await?;
-                    return Ok(None);
-                }
-            }
-        }
-        // Those that cannot be looked up are no witnesses.
-        Ok(Some(Witnesses::of(seen.into_iter().flatten())))
-    }
-
     /// The message of whoever has these values. One that cannot be made any more, because the settings have changed,
     /// is as good as another: it is not recognised.
-    fn message_of(&self, campaign: &Campaign, values: Option<&Values>) -> Arc<Message> {
+    pub(super) fn message_of(&self, campaign: &Campaign, values: Option<&Values>) -> Arc<Message> {
         let filled = values.and_then(|values| campaign.message_for(values, self.gateway.dialect()).ok());
         Arc::new(filled.unwrap_or_else(|| campaign.message.clone()))
     }
 
     /// The campaign of the revision that a run was made from.
-    async fn campaign(&self, run: &RunID, known: &mut Campaigns) -> Stored<Option<Arc<Campaign>>> {
+    pub(super) async fn campaign(&self, run: &RunID, known: &mut Campaigns) -> Stored<Option<Arc<Campaign>>> {
         if let Some(campaign) = known.get(run) {
             return Ok(campaign.clone());
         }
@@ -401,7 +309,7 @@ impl Inquirer {
 
     /// A look that failed shows that the provider does not work, unless the fault is our own: one that was not
     /// recorded, or one too many.
-    async fn unhealthy(&self, fault: &ReadFault) -> Stored<()> {
+    pub(super) async fn unhealthy(&self, fault: &ReadFault) -> Stored<()> {
         if [NOT_RECORDED, THROTTLED].contains(&fault.0.code.as_str()) {
             return Ok(());
         }

@@ -44,6 +44,7 @@ mod scanning;
 mod steps;
 mod turn;
 mod turns;
+mod witnesses;
 
 use std::{
     collections::BTreeMap,

@@ -238,8 +238,8 @@ pub trait Gateway: Send + Sync {
     /// refused token is dropped and told as nothing done, so that the repetition is recorded too.
     fn send<'a>(&'a self, call: &'a Call) -> Pending<'a, Answer>;
 
-    /// Makes a call again, to the host that it was written to and to no other, so that the provider, as far as it can be made to, refuses it when it hears it later than
-    /// this from now. For gateways that answer a request again ([`Gateway::replays_within`]).
+    /// Makes a call again, to the host that it was written to and to no other, so that the provider, as far as it can be
+    /// made to, refuses it when it hears it later than this from now. For gateways that answer a request again ([`Gateway::replays_within`]).
     fn send_again<'a>(&'a self, call: &'a Call, _heard_within: SignedDuration) -> Pending<'a, Answer> {
         self.send(call)
     }

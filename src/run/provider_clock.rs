@@ -5,6 +5,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+/// Who is further from our time than this shows no clock: the times of what is sent by it would be none.
+pub const NO_CLOCK: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
+
 /// What is known of the clock by which a provider gives its messages their times. By default nothing: then it is
 /// taken to be ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

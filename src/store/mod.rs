@@ -354,9 +354,9 @@ pub trait Store: Send {
     fn run_inquire(&mut self, run: &RunID, purpose: Purpose, act: &Act) -> Stored<u64>;
     /// What confirming a run has brought so far; None when nothing of it is confirmed.
     fn run_confirmations(&mut self, run: &RunID) -> Stored<Option<Confirmations>>;
-    /// The clock was set (`quiet_anew`), or may have been before this daemon: no inquiry of the gateway waits for an
-    /// instant of the clock as it was, and none takes its step for time that has passed.
-    fn inquiries_clock_set(&mut self, gateway: &str, now: Timestamp, quiet_anew: bool) -> Stored<()>;
+    /// No inquiry of the gateway waits for an instant of a clock that was ahead, and none takes for quiet what was before
+    /// `quiet_since`: before the daemon began or the clock was set nobody knows how long anything lasted.
+    fn inquiries_by_clock(&mut self, gateway: &str, now: Timestamp, quiet_since: Timestamp) -> Stored<()>;
     /// A gateway has been seen not to work.
     fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()>;
     fn gateway_unhealthy_at(&mut self, gateway: &str) -> Stored<Option<Timestamp>>;

@@ -18,7 +18,7 @@ use crate::{
         transport::{Header, Post, RawAnswer, Transport, TransportFault},
     },
     run::{
-        provider_clock::ProviderClock,
+        provider_clock::{NO_CLOCK, ProviderClock},
         reply::{Answer, Cause, Reply},
     },
 };
@@ -27,9 +27,6 @@ use crate::{
 const PATIENCE: SignedDuration = SignedDuration::from_secs(4);
 /// A clock that is this much off has changed; below it, what is wrong is something else.
 const OFFSET_CHANGE: SignedDuration = SignedDuration::from_secs(30);
-
-/// Who is further from our time than this shows no clock.
-const NO_CLOCK: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
 
 /// A header that the settings add to every request.
 #[derive(Debug, Clone)]
@@ -237,7 +234,6 @@ impl Caller {
     fn learn_clock(&self, raw: &RawAnswer) -> bool {
         let Some(date) = raw.date.as_deref().and_then(|date| rfc2822::parse(date).ok()) else { return false };
         let offset = date.timestamp().duration_since(self.clock.now());
-        // The times of what is sent would be none.
         if offset.abs() > NO_CLOCK {
             return false;
         }
@@ -254,8 +250,8 @@ impl Caller {
     }
 
     /// Judges the answer to a send by what came before.
-    pub fn judge(&self, raw: &RawAnswer, answer: Answer) -> Answer {
-        self.reached.judge(self.mind_clock(raw, answer))
+    pub fn judge(&self, path: &'static str, raw: &RawAnswer, answer: Answer) -> Answer {
+        self.reached.judge(path, self.mind_clock(raw, answer))
     }
 
     /// A time that was refused: where the provider's clock could be learnt, the same is asked again at

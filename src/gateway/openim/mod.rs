@@ -269,10 +269,11 @@ impl Gateway for OpenIM {
                 Err(answer) => return nothing_left(answer),
             };
             let body = encode(&wire::SendBody(call));
-            match self.post(wire::send_path(&call.to), &call.operation_id, Some(&token), body).await {
+            let path = wire::send_path(&call.to);
+            match self.post(path, &call.operation_id, Some(&token), body).await {
                 Ok(raw) => {
                     let answer = self.mind_token(&token, self.understand(&raw, call, &token)).await;
-                    self.reached.judge(answer)
+                    self.reached.judge(path, answer)
                 }
                 Err(fault) => no_answer(fault),
             }

@@ -10,7 +10,7 @@ use std::sync::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, run::provider_clock::NO_CLOCK};
 
 /// So far the two spans may differ: clocks that are only kept in step do.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
@@ -39,13 +39,13 @@ impl ServerClock {
     /// Takes in that the server told `server_ms` (Unix milliseconds) when it was asked at `before` and
     /// had answered by now. A time that is none, as one in microseconds, says nothing.
     pub fn learn(&self, server_ms: i64, before: Timestamp, clock: &dyn Clock) {
-        // Else every send time would be one that no message can have.
-        if Timestamp::from_millisecond(server_ms).is_err() {
-            return;
-        }
         let now = clock.now();
         let middle = (before.as_millisecond() + now.as_millisecond()) / 2;
-        self.offset_ms.store(server_ms.saturating_sub(middle), Ordering::Relaxed);
+        let offset_ms = server_ms.saturating_sub(middle);
+        if SignedDuration::from_millis(offset_ms).abs() > NO_CLOCK {
+            return;
+        }
+        self.offset_ms.store(offset_ms, Ordering::Relaxed);
         *self.learnt() = Some(Learnt { now, steady: clock.steady() });
     }
 

@@ -143,17 +143,26 @@ pub fn unhealthy(connection: &Connection, gateway: &str, at: Timestamp) -> Store
     Ok(())
 }
 
-/// The clock was set, or may have been: what has been written down with a time that is still to come is of now, and
-/// quiet counts anew from now where it was set, since the time of day does not tell how long it has lasted.
-pub fn clock_set(connection: &Connection, gateway: &str, now: Timestamp, quiet_anew: bool) -> Stored<()> {
+/// The longest time until an inquiry is looked at again.
+const LONGEST_WAIT_MS: i64 = 60_000;
+
+/// What has been written down with a time that is still to come, by a clock that was ahead, is of now, and no quiet counts
+/// from before `quiet_since`.
+pub fn by_clock(
+    connection: &Connection,
+    gateway: &str,
+    now: Timestamp,
+    quiet_since: Timestamp,
+) -> Stored<()> {
     let now_ms = now.as_millisecond();
     connection
         .prepare_cached(
-            "UPDATE inquiry SET opened_at = min(opened_at, ?2), next_look_at = min(next_look_at, ?2),
-                appeared_at = iif(?3, ?2, min(appeared_at, ?2))
-             WHERE gateway = ?1",
+            "UPDATE inquiry SET opened_at = min(opened_at, ?2), appeared_at = max(min(appeared_at, ?2), ?3),
+                next_look_at = min(next_look_at, ?2 + ?4)
+             WHERE gateway = ?1
+                AND (opened_at > ?2 OR appeared_at > ?2 OR appeared_at < ?3 OR next_look_at > ?2 + ?4)",
         )?
-        .execute(params![gateway, now_ms, quiet_anew])?;
+        .execute(params![gateway, now_ms, quiet_since.as_millisecond().min(now_ms), LONGEST_WAIT_MS])?;
     connection
         .prepare_cached(
             "UPDATE gateway_health SET unhealthy_at = ?2 WHERE gateway = ?1 AND unhealthy_at > ?2",

@@ -76,7 +76,7 @@ pub fn begin(connection: &Connection, run: i64, purpose: Purpose, now: Timestamp
         &format!(
             "INSERT INTO inquiry (run, attempt, purpose, gateway, first, last, opened_at, appeared_at,
                 next_look_at)
-             SELECT b.run, a.attempt, ?2, a.gateway, b.first, b.last, ?3, a.finished_at, ?3
+             SELECT b.run, a.attempt, ?2, a.gateway, b.first, b.last, ?3, min(a.finished_at, ?3), ?3
              FROM (SELECT d.run, d.batch, min(d.recipient) AS first, max(d.recipient) AS last
                     FROM delivery d WHERE d.run = ?1 AND {which} AND d.batch IS NOT NULL
                     GROUP BY d.run, d.batch) b

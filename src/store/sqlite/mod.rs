@@ -447,8 +447,8 @@ impl Store for SqliteStore {
         inquiries::confirmations(&self.connection, run)
     }
 
-    fn inquiries_clock_set(&mut self, gateway: &str, now: Timestamp, quiet_anew: bool) -> Stored<()> {
-        gateways::clock_set(&self.connection, gateway, now, quiet_anew)
+    fn inquiries_by_clock(&mut self, gateway: &str, now: Timestamp, quiet_since: Timestamp) -> Stored<()> {
+        gateways::by_clock(&self.connection, gateway, now, quiet_since)
     }
 
     fn gateway_unhealthy(&mut self, gateway: &str, at: Timestamp) -> Stored<()> {

@@ -630,8 +630,10 @@ impl Simulation {
     async fn until_at_rest(&self) {
         let ledger = rusqlite::Connection::open(&self.database).unwrap();
         loop {
-            // Not at the very instant of a slot, whose run would be made and not opened when the daemon stops.
-            tokio::time::sleep(Duration::from_millis(10_037)).await;
+            // Half-way between slots, which come at quarters of minutes: the run of one would be made, and not opened
+            // when the daemon stops.
+            let into_quarter_ms = self.clock.now().as_millisecond().rem_euclid(15_000);
+            tokio::time::sleep(Duration::from_millis((22_500 - into_quarter_ms) as u64)).await;
             if auditor::what_is_open(&ledger).is_empty() {
                 return;
             }

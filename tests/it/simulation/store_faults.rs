@@ -79,6 +79,12 @@ impl Simulation {
     /// Files come, are edited and go; a cut answer and one that is lost; a pause and a resume; a suppression.
     async fn scenario(&mut self) {
         self.write_scenario(120, "2026-11-11T00:02");
+        // Witnesses for whoever is in doubt of the one that is sent often: its own slots may be skipped meanwhile.
+        self.write(
+            "later.yaml",
+            "message: {contentType: text, content: {content: later}}\nrecvIDs: [u00480, u00481]\n\
+             schedules: [{every: 5m, from: \"2026-11-11T00:03\"}]\n",
+        );
         let faults = Faults {
             cut_after: Some(CutAfter { recipients: 12, times: 1, path: None }),
             ..Faults::default()

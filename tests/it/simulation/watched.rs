@@ -126,7 +126,7 @@ impl Store for Watched {
         ) -> ();
         inquiries_due(gateway: &str, now: Timestamp, most_recipients: usize) -> Vec<Inquiry>;
         inquiry_next_at(gateway: &str) -> Option<Timestamp>;
-        inquiries_clock_set(gateway: &str, now: Timestamp, quiet_anew: bool) -> ();
+        inquiries_by_clock(gateway: &str, now: Timestamp, quiet_since: Timestamp) -> ();
         inquiry_witnesses(gateway: &str, inquiry: &Inquiry, most: usize, now: Timestamp) -> Vec<Witness>;
         inquiry_settle(
             inquiry: &Inquiry,

@@ -389,15 +389,18 @@ fn a_clock_that_was_set_leaves_nothing_ahead_and_quiet_begins_anew() {
             (inquiry.progress.opened_at, inquiry.progress.appeared_at, inquiry.ended_at, unhealthy_at)
         };
         // Those of another gateway stay.
-        change(store, |store| store.inquiries_clock_set("other", at(40), true)).unwrap();
+        change(store, |store| store.inquiries_by_clock("other", at(40), at(40))).unwrap();
         assert_eq!(standing(store), (at(50), at(50), at(50), at(50)));
-        change(store, |store| store.inquiries_clock_set("openim", at(60), false)).unwrap();
+        change(store, |store| store.inquiries_by_clock("openim", at(60), at(0))).unwrap();
         assert_eq!(standing(store), (at(50), at(50), at(50), at(50)));
-        change(store, |store| store.inquiries_clock_set("openim", at(60), true)).unwrap();
+        change(store, |store| store.inquiries_by_clock("openim", at(60), at(60))).unwrap();
         assert_eq!(standing(store), (at(50), at(60), at(50), at(50)));
-        change(store, |store| store.inquiries_clock_set("openim", at(40), false)).unwrap();
+        change(store, |store| store.inquiries_by_clock("openim", at(40), at(0))).unwrap();
         assert_eq!(standing(store), (at(40), at(40), at(40), at(40)));
-        assert_eq!(store.inquiry_next_at("openim").unwrap(), Some(at(40)));
+        // Its next look is soon, and not when the clock that was ahead would have had it.
+        assert_eq!(store.inquiry_next_at("openim").unwrap(), Some(at(1_050)));
+        change(store, |store| store.inquiries_by_clock("openim", at(-100_000), at(-100_000))).unwrap();
+        assert_eq!(store.inquiry_next_at("openim").unwrap(), Some(at(-40_000)));
     });
 }
 

@@ -127,6 +127,8 @@ impl IM {
         }
         match addressing {
             Addressing::Unlisted => self.broadcasts(sought, journal).await,
+            // A window that is no time of theirs is refused, which would count against the provider.
+            _ if !self.caller.knew_clock_at(sought.asked_at) => Ok(other_clock()),
             _ => self.session(sought, journal).await,
         }
     }

@@ -130,7 +130,7 @@ impl Gateway for IM {
             };
             let secrets = self.caller.secrets();
             let answer = answer::understand(&raw, call, request.path, &Scrub { secrets: &secrets });
-            self.caller.judge(&raw, answer)
+            self.caller.judge(request.path, &raw, answer)
         })
     }
 

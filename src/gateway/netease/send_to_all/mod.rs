@@ -87,7 +87,7 @@ impl Gateway for SendToAll {
             let secrets = self.caller.secrets();
             let scrub = Scrub { secrets: &secrets };
             let answer = answer::understand(&raw, call.to.recipients(), self.profile(), &scrub);
-            self.caller.judge(&raw, answer)
+            self.caller.judge("", &raw, answer)
         })
     }
 
